@@ -1,0 +1,32 @@
+"""The only clock and the only randomness. Everything else is handed one; tests hand in a virtual one."""
+
+import os
+import random
+import secrets
+import time
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)  # noqa: TID251  this is the one place
+
+    def monotonic(self) -> float:
+        return time.monotonic()  # noqa: TID251  this is the one place
+
+
+class SystemRandomness:
+    """The operating system's randomness for secrets; a cheap generator for jitter."""
+
+    def token_bytes(self, count: int) -> bytes:
+        return os.urandom(count)  # noqa: TID251  this is the one place
+
+    def unit(self) -> float:
+        return random.random()  # noqa: TID251, S311  jitter, not a secret
+
+
+def draw_token(byte_count: int = 32) -> str:
+    """A URL-safe random token of `byte_count` bytes of entropy."""
+    return secrets.token_urlsafe(byte_count)  # noqa: TID251  this is the one place

@@ -1,0 +1,1 @@
+"""The log of record behind one port. `port.py` is the specification."""

@@ -1,0 +1,56 @@
+"""RFC 3339 instants, as CloudEvents writes them: always aware, always in UTC once read.
+
+`datetime.fromisoformat` does the work (0.2 µs) but takes more than RFC 3339 allows (dates, ISO weeks, missing offsets),
+so the shape is checked first.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+_SEPARATORS = "Tt "
+
+
+def parse(text: str) -> datetime:
+    """The instant in UTC, cut to microseconds. A leap second is the second after it. Raises ValueError."""
+    if (
+        len(text) < 20
+        or text[4] != "-"
+        or text[7] != "-"
+        or text[10] not in _SEPARATORS
+        or text[13] != ":"
+        or text[16] != ":"
+    ):
+        raise ValueError("not an RFC 3339 instant")
+    if text[-1] == "Z":
+        if text[17] == "6":
+            return _parse_leap_second(text)
+        if text[19] != "Z" and text[19] != ".":
+            raise ValueError("not an RFC 3339 instant")
+        return datetime.fromisoformat(text)
+    if text[-1] == "z":
+        return parse(text[:-1] + "Z")
+    if text[-3] != ":" or text[-6] not in "+-" or text[19] not in ".+-":
+        raise ValueError("not an RFC 3339 instant: the offset is missing")
+    if text[17] == "6":
+        return _parse_leap_second(text)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant outside the years 1 to 9999") from None
+
+
+def render(instant: datetime) -> str:
+    """`2026-01-02T03:04:05.000006Z`. Raises ValueError for a naive time."""
+    if instant.tzinfo is not UTC:
+        if instant.tzinfo is None:
+            raise ValueError("a time without zone is not an instant")
+        instant = instant.astimezone(UTC)
+    return instant.isoformat()[:-6] + "Z"
+
+
+def _parse_leap_second(text: str) -> datetime:
+    if text[17:19] != "60":
+        raise ValueError("not an RFC 3339 instant")
+    try:
+        return parse(f"{text[:17]}59{text[19:]}") + timedelta(seconds=1)
+    except OverflowError:
+        raise ValueError("an instant outside the years 1 to 9999") from None

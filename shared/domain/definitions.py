@@ -1,0 +1,299 @@
+"""The fold of `upshot.definitions`: which tenants, sources, endpoints and workflows there are, and since when.
+
+Pure: `apply` takes one fact with the bus's append time and returns what changed. A stale save, a taken name or an
+unknown id is no error here: it is a verdict, and the state stays as it was.
+Next: `verdicts.py` for how the caller hears of it; `shared/runtime/definitions.py` follows the topic.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from shared.domain.records import (
+    Command,
+    DefinitionsFact,
+    EndpointCreated,
+    EndpointDisabled,
+    EndpointEnabled,
+    SourceCreated,
+    TenantCreated,
+    WorkflowDisabled,
+    WorkflowEnabled,
+    WorkflowSaved,
+)
+from shared.domain.verdicts import Verdict, still_answers
+from shared.domain.workflow import StepPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    id: str
+    tenant_id: str
+    name: str
+    vendor: str
+    settings: Mapping[str, object]
+    secrets: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """`revision` rises with every change: approvals bind it."""
+
+    id: str
+    tenant_id: str
+    name: str
+    url: str
+    secrets: tuple[str, ...]
+    created_at: datetime
+    revision: int = 1
+    disabled_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One saved state of a workflow: immutable, for ever named by (workflow id, number)."""
+
+    number: int
+    document: Mapping[str, object]
+    steps: tuple[StepPlan, ...]
+    high_risk: bool
+    author: str
+    saved_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    id: str
+    tenant_id: str
+    name: str
+    enabled: bool
+    revisions: tuple[Revision, ...]
+    """Oldest first; number n stands at index n - 1."""
+
+    @property
+    def newest(self) -> Revision:
+        return self.revisions[-1]
+
+    def revision(self, number: int) -> Revision | None:
+        """The revision of that number, or None where it has not been folded (yet)."""
+        return self.revisions[number - 1] if 0 < number <= len(self.revisions) else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Tenant:
+    """One tenant's definitions. `version` counts the facts that changed them: what a match was decided on."""
+
+    id: str
+    name: str
+    plan: str
+    created_at: datetime
+    version: int = 0
+    sources: dict[str, Source] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    workflows: dict[str, Workflow] = field(default_factory=dict)
+    _endpoint_ids: dict[str, str] = field(default_factory=dict)
+    _workflow_ids: dict[str, str] = field(default_factory=dict)
+
+    def endpoint_named(self, reference: str) -> Endpoint | None:
+        """The endpoint with that name, else with that id."""
+        return self.endpoints.get(self._endpoint_ids.get(reference, reference))
+
+    def workflow_named(self, name: str) -> Workflow | None:
+        return self.workflows.get(self._workflow_ids.get(name, ""))
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        self.endpoints[endpoint.id] = endpoint
+        self._endpoint_ids[endpoint.name] = endpoint.id
+
+    def put_workflow(self, workflow: Workflow) -> None:
+        former = self.workflows.get(workflow.id)
+        if former is not None and former.name != workflow.name:
+            del self._workflow_ids[former.name]
+        self.workflows[workflow.id] = workflow
+        self._workflow_ids[workflow.name] = workflow.id
+
+
+Entity = Tenant | Source | Endpoint | Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one fact changed: the entity as it stands now (None: nothing), and the verdict on its command."""
+
+    tenant_id: str
+    entity: Entity | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: Mapping[str, object]
+    entity: Entity | None = None
+
+
+class Definitions:
+    """All tenants of the folded partitions."""
+
+    def __init__(self) -> None:
+        self._tenants: dict[str, Tenant] = {}
+        self._sources: dict[str, Source] = {}
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+
+    @property
+    def tenants(self) -> Mapping[str, Tenant]:
+        return MappingProxyType(self._tenants)
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        return self._tenants.get(tenant_id)
+
+    def source(self, source_id: str) -> Source | None:
+        """By id alone: a hook's URL names no tenant."""
+        return self._sources.get(source_id)
+
+    def verdict(self, tenant_id: str, command_id: str) -> Verdict | None:
+        return self._verdicts.get((tenant_id, command_id))
+
+    def apply(self, tenant_id: str, fact: DefinitionsFact, recorded_at: datetime) -> Change:
+        """Fold one fact. Repeating a command changes nothing and finds its first verdict."""
+        command = fact.command
+        former = self._verdicts.get((tenant_id, command.id))
+        if former is not None and still_answers(former, recorded_at):
+            return Change(tenant_id=tenant_id, entity=None, verdict=former)
+        answer = self._decide(tenant_id, fact, recorded_at)
+        tenant = self._tenants.get(tenant_id)
+        if answer.entity is not None and tenant is not None:
+            tenant.version += 1
+        verdict = _verdict(command, answer, recorded_at)
+        self._verdicts[tenant_id, command.id] = verdict
+        return Change(tenant_id=tenant_id, entity=answer.entity, verdict=verdict)
+
+    def _decide(self, tenant_id: str, fact: DefinitionsFact, at: datetime) -> _Answer:
+        if isinstance(fact, TenantCreated):
+            return self._create_tenant(tenant_id, fact, at)
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            return _refused(404, "unknown-tenant", f"there is no tenant {tenant_id!r}")
+        match fact:
+            case SourceCreated():
+                return self._create_source(tenant, fact, at)
+            case EndpointCreated():
+                return _create_endpoint(tenant, fact, at)
+            case EndpointDisabled():
+                reason = fact.reason
+                return _change_endpoint(tenant, fact.endpoint_id, lambda it: replace(it, disabled_reason=reason))
+            case EndpointEnabled():
+                return _change_endpoint(tenant, fact.endpoint_id, lambda it: replace(it, disabled_reason=None))
+            case WorkflowSaved():
+                return _save_workflow(tenant, fact, at)
+            case WorkflowEnabled():
+                return _switch_workflow(tenant, fact.workflow_id, enabled=True)
+            case WorkflowDisabled():
+                return _switch_workflow(tenant, fact.workflow_id, enabled=False)
+
+    def _create_tenant(self, tenant_id: str, fact: TenantCreated, at: datetime) -> _Answer:
+        if tenant_id in self._tenants:
+            return _refused(409, "tenant-exists", f"there is a tenant {tenant_id!r} already")
+        tenant = Tenant(id=tenant_id, name=fact.name, plan=fact.plan, created_at=at)
+        self._tenants[tenant_id] = tenant
+        return _Answer(201, {"id": tenant_id, "name": fact.name, "plan": fact.plan}, tenant)
+
+    def _create_source(self, tenant: Tenant, fact: SourceCreated, at: datetime) -> _Answer:
+        if any(each.name == fact.name for each in tenant.sources.values()):
+            return _refused(409, "name-taken", f"there is a source named {fact.name!r} already")
+        source = Source(
+            id=fact.source_id,
+            tenant_id=tenant.id,
+            name=fact.name,
+            vendor=fact.vendor,
+            settings=fact.settings,
+            secrets=fact.secrets,
+            created_at=at,
+        )
+        tenant.sources[source.id] = source
+        self._sources[source.id] = source
+        return _Answer(201, {"id": source.id}, source)
+
+
+def _create_endpoint(tenant: Tenant, fact: EndpointCreated, at: datetime) -> _Answer:
+    if tenant.endpoint_named(fact.name) is not None:
+        return _refused(409, "name-taken", f"there is an endpoint named {fact.name!r} already")
+    endpoint = Endpoint(
+        id=fact.endpoint_id, tenant_id=tenant.id, name=fact.name, url=fact.url, secrets=fact.secrets, created_at=at
+    )
+    tenant.put_endpoint(endpoint)
+    return _Answer(201, {"id": endpoint.id, "revision": endpoint.revision}, endpoint)
+
+
+def _change_endpoint(tenant: Tenant, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> _Answer:
+    endpoint = tenant.endpoints.get(endpoint_id)
+    if endpoint is None:
+        return _refused(404, "unknown-endpoint", f"there is no endpoint {endpoint_id!r}")
+    changed = change(endpoint)
+    if changed == endpoint:
+        return _Answer(200, {"id": endpoint.id, "revision": endpoint.revision})
+    changed = replace(changed, revision=endpoint.revision + 1)
+    tenant.put_endpoint(changed)
+    return _Answer(200, {"id": changed.id, "revision": changed.revision}, changed)
+
+
+def _save_workflow(tenant: Tenant, fact: WorkflowSaved, at: datetime) -> _Answer:
+    name = str(fact.document.get("name", ""))
+    namesake = tenant.workflow_named(name)
+    if namesake is not None and namesake.id != fact.workflow_id:
+        return _refused(409, "name-taken", f"there is a workflow named {name!r} already", id=namesake.id)
+    current = tenant.workflows.get(fact.workflow_id)
+    newest = current.newest.number if current is not None else None
+    if fact.base_revision is None and current is not None:
+        return _refused(409, "workflow-exists", f"workflow {fact.workflow_id} exists", revision=newest)
+    if fact.base_revision is not None and current is None:
+        return _refused(404, "unknown-workflow", f"there is no workflow {fact.workflow_id!r}")
+    if fact.base_revision != newest:
+        detail = f"the newest revision is {newest}, not {fact.base_revision}: read it, merge, and save on top of it"
+        return _refused(412, "stale-revision", detail, revision=newest)
+    revision = Revision(
+        number=(newest or 0) + 1,
+        document=fact.document,
+        steps=fact.steps,
+        high_risk=fact.high_risk,
+        author=fact.command.actor,
+        saved_at=at,
+    )
+    former = current.revisions if current is not None else ()
+    workflow = Workflow(
+        id=fact.workflow_id,
+        tenant_id=tenant.id,
+        name=name,
+        enabled=current.enabled if current is not None else True,
+        revisions=(*former, revision),
+    )
+    tenant.put_workflow(workflow)
+    return _Answer(201 if current is None else 200, {"id": workflow.id, "revision": revision.number}, workflow)
+
+
+def _switch_workflow(tenant: Tenant, workflow_id: str, *, enabled: bool) -> _Answer:
+    workflow = tenant.workflows.get(workflow_id)
+    if workflow is None:
+        return _refused(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")
+    body = {"id": workflow.id, "revision": workflow.newest.number, "enabled": enabled}
+    if workflow.enabled == enabled:
+        return _Answer(200, body)
+    changed = replace(workflow, enabled=enabled)
+    tenant.put_workflow(changed)
+    return _Answer(200, body, changed)
+
+
+def _refused(status: int, kind: str, detail: str, **members: object) -> _Answer:
+    return _Answer(status, {"kind": kind, "detail": detail, **members})
+
+
+def _verdict(command: Command, answer: _Answer, at: datetime) -> Verdict:
+    return Verdict(
+        command_id=command.id,
+        payload_hash=command.payload_hash,
+        status=answer.status,
+        body=answer.body,
+        decided_at=at,
+    )

@@ -1,0 +1,457 @@
+"""The fold of one partition of `upshot.runs`: from facts in log order to the state that services act on.
+
+Guarantees: a fact that was applied before, or that its run's state rules out, changes nothing; a run leaves its
+terminal state never; the same facts give the same state, whoever folds them and whenever. Time is the highest append
+time folded so far. The caller looks up, once a batch, what memory has let go (`questions`, `Known`).
+Next: `admission.py`, `approvals.py`; `shared/runtime/shards.py` drives this.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import assert_never
+
+from shared.domain.envelope import Event
+from shared.domain.ids import match_id
+from shared.domain.records import (
+    ApprovalDecided,
+    ApprovalExpired,
+    ApprovalVoided,
+    AttemptFinished,
+    AttemptStarted,
+    EventMatched,
+    Problem,
+    RunCancelled,
+    RunRequested,
+    RunsFact,
+    SourceEvent,
+    StepFailed,
+    StepResolved,
+    StepSkipped,
+    StepUnknown,
+)
+from shared.domain.runs import admission, approvals
+from shared.domain.runs.approvals import Answer
+from shared.domain.runs.state import STEP_ENDED, Activity, Attempt, Run, RunStatus, Step
+from shared.domain.verdicts import Verdict, still_answers
+from shared.domain.workflow import Match, StepPlan
+
+ActivityKey = tuple[str, str]
+"""(tenant id, workflow id)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the read model holds of what memory has let go."""
+
+    run_ids: frozenset[str] = frozenset()
+    match_ids: frozenset[str] = frozenset()
+    verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Questions:
+    """What to look up before a batch is folded."""
+
+    run_ids: set[str] = field(default_factory=set)
+    match_ids: set[str] = field(default_factory=set)
+    commands: set[tuple[str, str]] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.run_ids or self.match_ids or self.commands)
+
+
+@dataclass(slots=True, kw_only=True)
+class Folded:
+    """What one fact touched: runs as they stand now, workflows whose admissions changed, the verdict on a command."""
+
+    runs: list[Run] = field(default_factory=list)
+    activities: list[ActivityKey] = field(default_factory=list)
+    verdict: Verdict | None = None
+
+
+class RunsFold:
+    """One partition's runs."""
+
+    def __init__(self) -> None:
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.runs: dict[str, Run] = {}
+        self.activities: dict[ActivityKey, Activity] = {}
+        self.match_ids: set[str] = set()
+        self.verdicts: dict[tuple[str, str], Verdict] = {}
+
+    def questions(self, facts: Iterable[tuple[str, RunsFact]]) -> Questions:
+        """What `apply` needs to know of the read model for these (tenant id, fact) pairs."""
+        asked = Questions()
+        for tenant_id, fact in facts:
+            if isinstance(fact, EventMatched):
+                match = match_id(fact.event.id, fact.event.replay_id)
+                if match not in self.match_ids:
+                    asked.match_ids.add(match)
+                continue
+            if isinstance(fact, RunRequested) and fact.match.run_id not in self.runs:
+                asked.run_ids.add(fact.match.run_id)
+            if isinstance(fact, RunRequested | RunCancelled | ApprovalDecided | StepResolved):
+                command = (tenant_id, fact.command.id)
+                if command not in self.verdicts:
+                    asked.commands.add(command)
+        return asked
+
+    def apply(self, event: Event, fact: RunsFact, recorded_at: datetime, offset: int, known: Known) -> Folded:
+        """Fold one fact. `event` is its envelope, `offset` where it lies."""
+        self.now = max(self.now, recorded_at)
+        folded = Folded()
+        match fact:
+            case EventMatched():
+                self._match(event, fact, offset, known, folded)
+            case RunRequested() | RunCancelled() | ApprovalDecided() | StepResolved():
+                self._command(event, fact, offset, known, folded)
+            case _:
+                run = self._open_run(fact.run_id)
+                if run is not None:
+                    self._follow(run, event, offset, folded)
+                    self._evolve(run, fact, folded)
+        return folded
+
+    def forget(self, run_ids: Iterable[str], match_ids: Iterable[str], commands: Iterable[tuple[str, str]]) -> None:
+        """Let go what the read model holds by now. Runs that are not closed stay."""
+        for run_id in run_ids:
+            run = self.runs.get(run_id)
+            if run is not None and run.closed:
+                del self.runs[run_id]
+        self.match_ids.difference_update(match_ids)
+        for command in commands:
+            self.verdicts.pop(command, None)
+
+    def restore(self, runs: Iterable[Run], activities: Mapping[ActivityKey, Activity], now: datetime) -> None:
+        """Take over a snapshot: runs that are not closed, in the order in which they were asked for."""
+        self.now = max(self.now, now)
+        self.activities.update(activities)
+        for run in runs:
+            self.runs[run.id] = run
+            activity = self._activity(run.tenant_id, run.match.workflow_id)
+            if run.status == "running":
+                activity.running.add(run.id)
+            elif run.status == "queued":
+                activity.queued.append(run.id)
+
+    # ------------------------------------------------------------ runs begin
+
+    def _match(self, event: Event, fact: EventMatched, offset: int, known: Known, folded: Folded) -> None:
+        match_key = match_id(fact.event.id, fact.event.replay_id)
+        if match_key in self.match_ids or match_key in known.match_ids:
+            return
+        self.match_ids.add(match_key)
+        stopped_by: Match | None = None
+        for each in fact.matches:
+            run = self._new_run(event, each, offset, fact.event)
+            folded.runs.append(run)
+            if stopped_by is not None:
+                self._skip(run, Problem(kind="stopped", detail=f"{stopped_by.workflow_name} says stop_on_match"))
+                continue
+            self._admit(run, folded)
+            if each.stop_on_match and run.status != "skipped":
+                stopped_by = each
+
+    def _request(self, event: Event, fact: RunRequested, offset: int, known: Known, folded: Folded) -> Answer:
+        run_id = fact.match.run_id
+        if run_id in self.runs or run_id in known.run_ids:
+            return Answer(202, {"run_id": run_id})
+        run = self._new_run(event, fact.match, offset, None)
+        run.inputs, run.requested_by = fact.inputs, fact.command.actor
+        folded.runs.append(run)
+        self._admit(run, folded)
+        return Answer(202, {"run_id": run_id})
+
+    def _new_run(self, event: Event, match: Match, offset: int, source_event: SourceEvent | None) -> Run:
+        run = Run(
+            id=match.run_id,
+            tenant_id=event.tenant_id,
+            match=match,
+            status="running",
+            requested_at=self.now,
+            event=source_event,
+            steps={plan.id: Step(id=plan.id) for plan in match.steps},
+            positions=[offset],
+            correlation_id=event.correlation_id,
+            causation_id=event.id,
+            last_record_id=event.id,
+            traceparent=event.traceparent,
+        )
+        self.runs[run.id] = run
+        return run
+
+    def _admit(self, run: Run, folded: Folded) -> None:
+        activity = self._activity(run.tenant_id, run.match.workflow_id)
+        refused = admission.refusal(run.match, run.event, activity, self.now)
+        if refused is None and run.match.approval is None:
+            refused = self._queue_full(run, activity)
+        if refused is not None:
+            self._skip(run, refused)
+            return
+        admission.note_admitted(run.match, activity, self.now)
+        folded.activities.append((run.tenant_id, run.match.workflow_id))
+        if run.match.approval is not None:
+            run.status = "pending_approval"
+            run.approval = approvals.open_approval(run.id, run.match.approval, self.now)
+            return
+        self._start_or_queue(run, activity)
+
+    def _queue_full(self, run: Run, activity: Activity) -> Problem | None:
+        limits = run.match.limits
+        if limits.max_concurrent is None or len(activity.running) < limits.max_concurrent:
+            return None
+        if len(activity.queued) < limits.max_queued:
+            return None
+        detail = f"{len(activity.running)} runs are running and {len(activity.queued)} queued: the queue is full"
+        return Problem(kind="queue_full", detail=detail)
+
+    def _start_or_queue(self, run: Run, activity: Activity) -> None:
+        concurrent_max = run.match.limits.max_concurrent
+        if concurrent_max is not None and len(activity.running) >= concurrent_max:
+            run.status = "queued"
+            activity.queued.append(run.id)
+            return
+        self._start(run, activity)
+
+    def _start(self, run: Run, activity: Activity) -> None:
+        run.status, run.started_at = "running", self.now
+        activity.running.add(run.id)
+
+    def _skip(self, run: Run, reason: Problem) -> None:
+        run.status, run.reason, run.ended_at = "skipped", reason, self.now
+
+    # ------------------------------------------------------------ commands
+
+    def _command(
+        self,
+        event: Event,
+        fact: RunRequested | RunCancelled | ApprovalDecided | StepResolved,
+        offset: int,
+        known: Known,
+        folded: Folded,
+    ) -> None:
+        key = (event.tenant_id, fact.command.id)
+        former = self.verdicts.get(key) or known.verdicts.get(key)
+        if former is not None and still_answers(former, self.now):
+            folded.verdict = former
+            return
+        if isinstance(fact, RunRequested):
+            answer = self._request(event, fact, offset, known, folded)
+        else:
+            answer = self._command_on_run(event, fact, offset, folded)
+        verdict = Verdict(
+            command_id=fact.command.id,
+            payload_hash=fact.command.payload_hash,
+            status=answer.status,
+            body=answer.body,
+            decided_at=self.now,
+        )
+        self.verdicts[key] = verdict
+        folded.verdict = verdict
+
+    def _command_on_run(
+        self, event: Event, fact: RunCancelled | ApprovalDecided | StepResolved, offset: int, folded: Folded
+    ) -> Answer:
+        run = self._open_run(fact.run_id)
+        if run is None or run.tenant_id != event.tenant_id:
+            detail = "this run has ended, or there is none of this id"
+            return Answer(409, {"kind": "run-ended", "detail": detail, "run_id": fact.run_id})
+        self._follow(run, event, offset, folded)
+        match fact:
+            case RunCancelled():
+                return self._cancel(run, fact, folded)
+            case ApprovalDecided():
+                return self._decide(run, fact, folded)
+            case StepResolved():
+                return self._resolve(run, fact, folded)
+
+    def _cancel(self, run: Run, fact: RunCancelled, folded: Folded) -> Answer:
+        if run.ended:
+            detail = f"already {run.status}"
+            return Answer(409, {"kind": "run-ended", "detail": detail, "run_id": run.id, "status": run.status})
+        if run.approval is not None and run.approval.status == "pending":
+            run.approval.status, run.approval.decided_at = "cancelled", self.now
+        detail = f"by {fact.command.actor}" + (f": {fact.reason}" if fact.reason else "")
+        self._end(run, "cancelled", Problem(kind="cancelled", detail=detail), folded)
+        return Answer(200, {"run_id": run.id, "status": "cancelled"})
+
+    def _decide(self, run: Run, fact: ApprovalDecided, folded: Folded) -> Answer:
+        answer = approvals.decide(run, fact, self.now)
+        if answer.status != 200 or run.approval is None:
+            return answer
+        if run.approval.status == "denied":
+            detail = f"by {fact.command.actor}" + (f": {fact.reason}" if fact.reason else "")
+            self._end(run, "denied", Problem(kind="denied", detail=detail), folded)
+        elif run.approval.status == "granted":
+            self._start_or_queue(run, self._activity(run.tenant_id, run.match.workflow_id))
+        return answer
+
+    def _resolve(self, run: Run, fact: StepResolved, folded: Folded) -> Answer:
+        step = run.steps.get(fact.step_id)
+        if run.ended or step is None or step.status != "unknown" or step.number != fact.number:
+            status = step.status if step is not None else "no such step"
+            detail = f"nothing to resolve: attempt {fact.number} of {fact.step_id!r} is not unknown ({status})"
+            return Answer(409, {"kind": "step-not-unknown", "detail": detail, "run_id": run.id})
+        match fact.resolution:
+            case "retry":
+                step.status, step.due_at = "retrying", self.now
+            case "succeeded":
+                step.status = "succeeded"
+                self._advance(run, folded)
+            case "failed":
+                self._fail_step(run, step, Problem(kind="resolved", detail=fact.reason), folded)
+        return Answer(200, {"run_id": run.id, "step_id": step.id, "status": step.status})
+
+    # ------------------------------------------------------------ runs go on
+
+    def _follow(self, run: Run, event: Event, offset: int, folded: Folded) -> None:
+        """Every record about a run stands in its history, also one that changes nothing; a repeated one does not."""
+        if run.last_record_id == event.id:
+            return
+        run.positions.append(offset)
+        run.last_record_id = event.id
+        folded.runs.append(run)
+
+    def _evolve(
+        self,
+        run: Run,
+        fact: AttemptStarted
+        | AttemptFinished
+        | StepSkipped
+        | StepFailed
+        | StepUnknown
+        | ApprovalExpired
+        | ApprovalVoided,
+        folded: Folded,
+    ) -> None:
+        match fact:
+            case AttemptStarted():
+                self._start_attempt(run, fact)
+            case AttemptFinished():
+                self._finish_attempt(run, fact, folded)
+            case StepSkipped():
+                step = self._untried(run, fact.step_id)
+                if step is not None:
+                    step.status, step.reason = "skipped", fact.reason
+                    self._advance(run, folded)
+            case StepFailed():
+                step = run.steps.get(fact.step_id)
+                if run.status == "running" and step is not None and step.status in ("pending", "retrying"):
+                    self._fail_step(run, step, fact.problem, folded)
+            case StepUnknown():
+                self._lose_attempt(run, fact, folded)
+            case ApprovalExpired():
+                self._expire(run, folded)
+            case ApprovalVoided():
+                self._void(run, fact, folded)
+            case _:
+                assert_never(fact)
+
+    def _start_attempt(self, run: Run, fact: AttemptStarted) -> None:
+        step = run.steps.get(fact.step_id)
+        if run.status != "running" or step is None or fact.number != step.number + 1:
+            return
+        if step.status not in ("pending", "retrying"):
+            return
+        step.status, step.number, step.due_at, step.request = "started", fact.number, fact.due_at, fact.request
+        step.attempts.append(Attempt(number=fact.number, started_at=self.now))
+
+    def _finish_attempt(self, run: Run, fact: AttemptFinished, folded: Folded) -> None:
+        step = run.steps.get(fact.step_id)
+        if step is None or step.number != fact.number or step.status not in ("started", "unknown"):
+            return
+        attempt = step.attempts[-1]
+        attempt.ended_at, attempt.outcome = self.now, fact.outcome
+        attempt.problem, attempt.elapsed_seconds = fact.problem, fact.elapsed_seconds
+        step.due_at = None
+        if fact.outcome == "succeeded":
+            step.status, step.output, step.problem = "succeeded", fact.output, None
+            self._advance(run, folded)
+        elif fact.retry_at is not None and run.status == "running":
+            step.status, step.due_at, step.problem = "retrying", fact.retry_at, fact.problem
+        else:
+            step.output = fact.output
+            problem = fact.problem or Problem(kind="failed", detail="the attempt failed")
+            self._fail_step(run, step, problem, folded)
+
+    def _lose_attempt(self, run: Run, fact: StepUnknown, folded: Folded) -> None:
+        step = run.steps.get(fact.step_id)
+        if run.status != "running" or step is None or step.status != "started" or step.number != fact.number:
+            return
+        step.due_at = None
+        step.problem = Problem(kind="unknown", detail="the process ended during an attempt that must not be repeated")
+        match self._plan(run, step).on_unknown:
+            case "ask":
+                step.status = "unknown"
+            case "fail":
+                self._fail_step(run, step, step.problem, folded)
+            case "retry":
+                step.status, step.due_at = "retrying", self.now
+
+    def _expire(self, run: Run, folded: Folded) -> None:
+        approval = run.approval
+        if approval is None or approval.status != "pending" or self.now < approval.expires_at:
+            return
+        approval.status, approval.decided_at = "expired", self.now
+        detail = f"nobody decided until {approval.expires_at.isoformat()}"
+        self._end(run, "expired", Problem(kind="expired", detail=detail), folded)
+
+    def _void(self, run: Run, fact: ApprovalVoided, folded: Folded) -> None:
+        if run.approval is None or run.ended or any(step.number for step in run.steps.values()):
+            return
+        run.approval.status, run.approval.decided_at = "voided", self.now
+        self._end(run, "failed", Problem(kind="approval_void", detail=fact.detail), folded)
+
+    # ------------------------------------------------------------ runs end
+
+    def _fail_step(self, run: Run, step: Step, problem: Problem, folded: Folded) -> None:
+        step.status, step.problem, step.due_at = "failed", problem, None
+        if run.ended:
+            return
+        if self._plan(run, step).on_error == "fail":
+            detail = f"step {step.id}: {problem.detail}"
+            self._end(run, "failed", Problem(kind=problem.kind, detail=detail), folded)
+            return
+        self._advance(run, folded)
+
+    def _advance(self, run: Run, folded: Folded) -> None:
+        if not run.ended and all(step.status in STEP_ENDED for step in run.steps.values()):
+            self._end(run, "succeeded", None, folded)
+
+    def _end(self, run: Run, status: RunStatus, reason: Problem | None, folded: Folded) -> None:
+        run.status, run.reason, run.ended_at = status, reason, self.now
+        activity = self._activity(run.tenant_id, run.match.workflow_id)
+        if run.id in activity.running:
+            activity.running.discard(run.id)
+            self._start_next(activity, folded)
+        elif run.id in activity.queued:
+            activity.queued.remove(run.id)
+
+    def _start_next(self, activity: Activity, folded: Folded) -> None:
+        """The bound is the next run's own: a newer revision may have raised or dropped it."""
+        while activity.queued:
+            following = self.runs[activity.queued[0]]
+            concurrent_max = following.match.limits.max_concurrent
+            if concurrent_max is not None and len(activity.running) >= concurrent_max:
+                return
+            activity.queued.popleft()
+            self._start(following, activity)
+            folded.runs.append(following)
+
+    # ------------------------------------------------------------ looking things up
+
+    def _open_run(self, run_id: str) -> Run | None:
+        """A closed run is as good as forgotten, also while memory still holds it: a rebuild forgets at other times."""
+        run = self.runs.get(run_id)
+        return run if run is not None and not run.closed else None
+
+    def _activity(self, tenant_id: str, workflow_id: str) -> Activity:
+        return self.activities.setdefault((tenant_id, workflow_id), Activity())
+
+    def _untried(self, run: Run, step_id: str) -> Step | None:
+        step = run.steps.get(step_id)
+        return step if run.status == "running" and step is not None and step.status == "pending" else None
+
+    def _plan(self, run: Run, step: Step) -> StepPlan:
+        return next(plan for plan in run.match.steps if plan.id == step.id)

@@ -1,0 +1,126 @@
+"""What the fold of one partition of `upshot.runs` remembers. Mutable inside the fold, never changed from outside it.
+
+A run is in memory whole until it is closed and the projector's checkpoint has passed it. Whether a closed run is still
+in memory must make no difference to any verdict: facts about closed runs change nothing.
+Next: `fold.py`.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from shared.domain.records import Problem, SourceEvent
+from shared.domain.workflow import Match
+
+FOLD_VERSION = 1
+"""Raised whenever the meaning of a snapshot changes: older ones are then rebuilt, never read."""
+
+RunStatus = Literal[
+    "pending_approval", "queued", "running", "succeeded", "failed", "cancelled", "denied", "expired", "skipped"
+]
+StepStatus = Literal["pending", "started", "retrying", "unknown", "succeeded", "failed", "skipped"]
+
+ENDED: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "denied", "expired", "skipped"})
+STEP_ENDED: frozenset[StepStatus] = frozenset({"succeeded", "failed", "skipped"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One try of a step, as far as the log tells."""
+
+    number: int
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    problem: Problem | None = None
+    elapsed_seconds: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """`number` is that of the newest attempt, 0 before the first. `due_at`: when it goes on by itself."""
+
+    id: str
+    status: StepStatus = "pending"
+    number: int = 0
+    due_at: datetime | None = None
+    request: dict[str, object] | None = None
+    output: object = None
+    problem: Problem | None = None
+    reason: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Decision:
+    """One person's word on an approval; `void` says why it did not count."""
+
+    actor: str
+    decision: Literal["granted", "denied"]
+    reason: str
+    channel: str
+    at: datetime
+    void: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Approval:
+    """What a run waits for. `status` leaves `pending` once."""
+
+    id: str
+    requested_at: datetime
+    expires_at: datetime
+    status: Literal["pending", "granted", "denied", "expired", "cancelled", "voided"] = "pending"
+    decided_at: datetime | None = None
+    decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One execution of a revision. `positions` are the offsets, in its partition, of every record about it."""
+
+    id: str
+    tenant_id: str
+    match: Match
+    status: RunStatus
+    requested_at: datetime
+    event: SourceEvent | None = None
+    inputs: dict[str, object] = field(default_factory=dict)
+    requested_by: str | None = None
+    reason: Problem | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    steps: dict[str, Step] = field(default_factory=dict)
+    approval: Approval | None = None
+    positions: list[int] = field(default_factory=list)
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    """The record that asked for it."""
+    last_record_id: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def closed(self) -> bool:
+        """Ended, and no attempt is still on its way: nothing in the log will change this run any more."""
+        return self.ended and not any(step.status == "started" for step in self.steps.values())
+
+    @property
+    def causal_chain(self) -> tuple[str, ...]:
+        """What whatever this run causes carries: the chain that led here, then this run's workflow."""
+        return (*(self.event.causal_chain if self.event is not None else ()), self.match.workflow_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class Activity:
+    """One workflow's admissions. `cooldowns`: when a key was last admitted, oldest first."""
+
+    running: set[str] = field(default_factory=set)
+    queued: deque[str] = field(default_factory=deque)
+    day: str = ""
+    runs_today: int = 0
+    cooldowns: OrderedDict[str, datetime] = field(default_factory=OrderedDict)

@@ -1,0 +1,74 @@
+"""What a run needs to know of its workflow: plain values that a record carries, so that a fold needs no other topic.
+
+The document that people write is `shared/workflows/document.py`; saving it derives these.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Effect = Literal["pure", "keyed", "unsafe"]
+"""pure: no effect outside; keyed: repeating it under the same key is doing it once; unsafe: neither."""
+
+OnError = Literal["fail", "continue"]
+OnUnknown = Literal["ask", "fail", "retry"]
+
+DEPTH_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """One step as the fold sees it: its place in the DAG and what its failure means."""
+
+    id: str
+    uses: str
+    needs: tuple[str, ...] = ()
+    effect: Effect = "keyed"
+    on_error: OnError = "fail"
+    on_unknown: OnUnknown = "ask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a revision bounds. None: unbounded. `zone` names the IANA zone whose midnight ends a day."""
+
+    max_runs_per_day: int | None = None
+    cooldown_seconds: int | None = None
+    max_concurrent: int | None = None
+    max_queued: int = 1000
+    max_depth: int = 3
+    reentrant: bool = False
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRule:
+    """Who must agree before a run starts. `subject_hash` names exactly what is agreed to (SHA-256, hex).
+
+    `roles`: any one of them lets an actor decide. `author` wrote the revision or asked for the run: with
+    `self_approval` off, that actor's grant does not count.
+    """
+
+    roles: tuple[str, ...]
+    quorum: int
+    expires_in_seconds: int
+    self_approval: bool
+    author: str | None
+    subject_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """One run that is asked for: of which revision, under which limits, with which steps."""
+
+    run_id: str
+    workflow_id: str
+    workflow_name: str
+    revision: int
+    steps: tuple[StepPlan, ...]
+    limits: Limits = Limits()
+    priority: int = 50
+    stop_on_match: bool = False
+    approval: ApprovalRule | None = None
+    cooldown_key: str | None = None
+    cooldown_problem: str | None = None
+    """Why the cooldown's key could not be rendered: the run is then skipped."""

@@ -39,6 +39,9 @@ from shared.domain.workflow import Match, StepPlan
 ActivityKey = tuple[str, str]
 """(tenant id, workflow id)"""
 
+CommandKey = tuple[str, str]
+"""(tenant id, command id)"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -46,7 +49,7 @@ class Known:
 
     run_ids: frozenset[str] = frozenset()
     match_ids: frozenset[str] = frozenset()
-    verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
+    verdicts: Mapping[CommandKey, Verdict] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class Questions:
 
     run_ids: set[str] = field(default_factory=set)
     match_ids: set[str] = field(default_factory=set)
-    commands: set[tuple[str, str]] = field(default_factory=set)
+    commands: set[CommandKey] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.run_ids or self.match_ids or self.commands)
@@ -63,11 +66,11 @@ class Questions:
 
 @dataclass(slots=True, kw_only=True)
 class Folded:
-    """What one fact touched: runs as they stand now, workflows whose admissions changed, the verdict on a command."""
+    """What one fact touched: runs as they stand now, runs that were admitted by it, the verdict on a new command."""
 
     runs: list[Run] = field(default_factory=list)
-    activities: list[ActivityKey] = field(default_factory=list)
-    verdict: Verdict | None = None
+    admitted: list[Run] = field(default_factory=list)
+    verdict: tuple[CommandKey, Verdict] | None = None
 
 
 class RunsFold:
@@ -78,7 +81,7 @@ class RunsFold:
         self.runs: dict[str, Run] = {}
         self.activities: dict[ActivityKey, Activity] = {}
         self.match_ids: set[str] = set()
-        self.verdicts: dict[tuple[str, str], Verdict] = {}
+        self.verdicts: dict[CommandKey, Verdict] = {}
 
     def questions(self, facts: Iterable[tuple[str, RunsFact]]) -> Questions:
         """What `apply` needs to know of the read model for these (tenant id, fact) pairs."""
@@ -113,7 +116,7 @@ class RunsFold:
                     self._evolve(run, fact, folded)
         return folded
 
-    def forget(self, run_ids: Iterable[str], match_ids: Iterable[str], commands: Iterable[tuple[str, str]]) -> None:
+    def forget(self, run_ids: Iterable[str], match_ids: Iterable[str], commands: Iterable[CommandKey]) -> None:
         """Let go what the read model holds by now. Runs that are not closed stay."""
         for run_id in run_ids:
             run = self.runs.get(run_id)
@@ -190,7 +193,7 @@ class RunsFold:
             self._skip(run, refused)
             return
         admission.note_admitted(run.match, activity, self.now)
-        folded.activities.append((run.tenant_id, run.match.workflow_id))
+        folded.admitted.append(run)
         if run.match.approval is not None:
             run.status = "pending_approval"
             run.approval = approvals.open_approval(run.id, run.match.approval, self.now)
@@ -234,7 +237,6 @@ class RunsFold:
         key = (event.tenant_id, fact.command.id)
         former = self.verdicts.get(key) or known.verdicts.get(key)
         if former is not None and still_answers(former, self.now):
-            folded.verdict = former
             return
         if isinstance(fact, RunRequested):
             answer = self._request(event, fact, offset, known, folded)
@@ -248,7 +250,7 @@ class RunsFold:
             decided_at=self.now,
         )
         self.verdicts[key] = verdict
-        folded.verdict = verdict
+        folded.verdict = (key, verdict)
 
     def _command_on_run(
         self, event: Event, fact: RunCancelled | ApprovalDecided | StepResolved, offset: int, folded: Folded

@@ -1,0 +1,43 @@
+"""What folding a stretch of one partition changed: what the projector writes, and nothing else.
+
+`start` and `end` are offsets (the next to read before and after); the projector's checkpoint moves from one to the other
+in the transaction that writes the rest. Runs are the fold's own objects: make rows of them before you await anything.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.domain.runs.fold import ActivityKey, CommandKey, Folded, RunsFold
+from shared.domain.runs.state import Run
+from shared.domain.verdicts import Verdict
+
+
+@dataclass(slots=True, kw_only=True)
+class RunsDelta:
+    """All that changed in `partition` between two offsets, newest state of each thing."""
+
+    partition: int
+    start: int
+    end: int
+    now: datetime
+    runs: dict[str, Run] = field(default_factory=dict)
+    days: dict[ActivityKey, tuple[str, int]] = field(default_factory=dict)
+    """(local day, runs admitted on it) per workflow."""
+    cooldowns: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    """Last admission per (tenant id, workflow id, key)."""
+    verdicts: dict[CommandKey, Verdict] = field(default_factory=dict)
+
+    def include(self, folded: Folded, fold: RunsFold, end: int) -> None:
+        """Add what one more fact touched; `end` is its offset + 1."""
+        self.end, self.now = end, fold.now
+        for run in folded.runs:
+            self.runs[run.id] = run
+        for run in folded.admitted:
+            workflow = (run.tenant_id, run.match.workflow_id)
+            activity = fold.activities[workflow]
+            self.days[workflow] = (activity.day, activity.runs_today)
+            if run.match.limits.cooldown_seconds is not None:
+                self.cooldowns[(*workflow, run.match.cooldown_key or "")] = run.requested_at
+        if folded.verdict is not None:
+            key, verdict = folded.verdict
+            self.verdicts[key] = verdict

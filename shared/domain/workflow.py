@@ -25,6 +25,8 @@ class StepPlan:
     effect: Effect = "keyed"
     on_error: OnError = "fail"
     on_unknown: OnUnknown = "ask"
+    endpoints: tuple[str, ...] = ()
+    """Endpoints that it names outright: an approval binds their revisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

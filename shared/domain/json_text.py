@@ -1,0 +1,108 @@
+"""JSON as others send it: read once, refused where two readers could understand two things.
+
+Guarantee: what `read_json` returns is the only meaning of the bytes: no key stands twice in an object, nesting is at
+most `DEPTH_MAX`, the text is UTF-8; everything else is `InvalidInput` with the flaw named, never another exception.
+Only digits are lost (orjson reads numbers beyond 64 bits as doubles): relay the bytes, do not print the value again.
+
+The checks count bytes instead of walking the value: a 2 KB body costs two orjson calls and a few searches.
+Next: `errors.py` for `InvalidInput`.
+"""
+
+import json
+import re
+from itertools import accumulate
+
+import orjson
+
+from shared.domain.errors import Flaw, InvalidInput
+
+DEPTH_MAX = 128
+
+_TITLE = "The body is not usable JSON."
+# The escapes that spell a colon, which is what the key count counts.
+_ESCAPED_COLONS = (b"\\u003a", b"\\u003A")
+_STRUCTURE = b'"[]{}'
+_NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in _STRUCTURE)
+_STRINGS = re.compile(rb'"[^"]*"')
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+# Beyond this many rounds of striking out empty brackets, counting them one by one is cheaper and bounded.
+_STRIKE_ROUNDS = 16
+
+
+def read_json(body: bytes) -> object:
+    """The value of a JSON text in UTF-8. Raises InvalidInput: empty, not UTF-8, not JSON, too deep, a key twice."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(_TITLE, [Flaw(pointer="#", detail=_why_unreadable(body, error))]) from None
+    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(body) > DEPTH_MAX:
+        raise _too_deep()
+    if not _surely_has_no_twins(body, value):
+        _refuse_twins(body)
+    return value
+
+
+def _why_unreadable(body: bytes, error: orjson.JSONDecodeError) -> str:
+    if not body.strip(b" \t\r\n"):
+        return "it is empty; send a JSON value"
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "it begins with a byte order mark; send plain UTF-8"
+    try:
+        body.decode()
+    except UnicodeDecodeError as flaw:
+        return f"it is not UTF-8: byte {flaw.start} cannot be decoded"
+    if error.msg.startswith("depth limit"):
+        return f"it is nested deeper than {DEPTH_MAX} levels"
+    return f"it cannot be parsed: {error}"
+
+
+def _too_deep() -> InvalidInput:
+    return InvalidInput(_TITLE, [Flaw(pointer="#", detail=f"it is nested deeper than {DEPTH_MAX} levels")])
+
+
+def _depth(body: bytes) -> int:
+    """How deep valid JSON nests; an upper bound where that is small, exact beyond 2 × `_STRIKE_ROUNDS`."""
+    skeleton = _skeleton(body)
+    rest = skeleton
+    for rounds in range(_STRIKE_ROUNDS):
+        if not rest:
+            return 2 * rounds
+        rest = rest.replace(b"[]", b"").replace(b"{}", b"")
+    return max(accumulate(map(_STEPS.__getitem__, skeleton)), default=0)
+
+
+def _skeleton(body: bytes) -> bytes:
+    """The brackets of valid JSON that stand outside strings."""
+    if b"\\" in body:
+        # Backslashes stand only in strings. Pairs go first, so what is left before a quote does escape it.
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    skeleton = body.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
+    return _STRINGS.sub(b"", skeleton) if b'"' in skeleton else skeleton
+
+
+def _surely_has_no_twins(body: bytes, value: object) -> bool:
+    """Whether counting colons proves that parsing dropped no key.
+
+    A key that the parser dropped is missing when the value is printed again, and its colon with it. Colons in strings
+    are printed again, unless the body spells them as escapes: then there may be more of them, and nothing is proved.
+    """
+    if b"\\" in body and any(escape in body for escape in _ESCAPED_COLONS):
+        return False
+    return body.count(b":") == orjson.dumps(value).count(b":")
+
+
+def _refuse_twins(body: bytes) -> None:
+    """Parses again, slowly, seeing every key. The numbers are not wanted: Python refuses integers over 4,300 digits."""
+    json.loads(body.decode(), object_pairs_hook=_check_keys, parse_int=len, parse_float=len)
+
+
+def _check_keys(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) == len(pairs):
+        return
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise InvalidInput(
+                _TITLE, [Flaw(pointer="#", detail=f"the key {key[:100]!r} stands twice in one object; keep one")]
+            )
+        seen.add(key)

@@ -1,0 +1,227 @@
+"""What saving a workflow demands beyond its shape: every name known, every expression sound, no cycle among the steps.
+
+Guarantee: a document that passes compiles (`compiled.py`) and names only what exists; each flaw says where, what and how
+to mend it, and all flaws are told at once.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.workflow import StepPlan
+from shared.expressions import compile_condition, compile_template
+from shared.matching import parse_pattern
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.document import Step, WorkflowDocument, pointer_to
+
+WORKFLOW_ROOTS = frozenset({"event", "inputs", "workflow", "tenant"})
+STEP_ROOTS = frozenset({"event", "inputs", "workflow", "tenant", "run", "steps"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedWorkflow:
+    """What `workflow.saved` holds: the document as it was read, with every default in it, and what the catalogue says."""
+
+    document: dict[str, object]
+    steps: tuple[StepPlan, ...]
+    high_risk: bool
+
+
+def check_document(
+    document: WorkflowDocument, catalogue: Catalogue, *, endpoint_names: Collection[str] | None = None
+) -> CheckedWorkflow:
+    """Raises `InvalidInput` with all flaws. `endpoint_names`: the tenant's endpoints by name and id (None: unchecked)."""
+    flaws: list[Flaw] = []
+    flaws += _check_zone(document)
+    for index, trigger in enumerate(document.triggers):
+        flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue)
+    schemas = _event_schemas(document, catalogue)
+    flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas)
+    if document.limits.cooldown is not None and document.limits.cooldown.key:
+        key = document.limits.cooldown.key
+        flaws += _guarded(("limits", "cooldown", "key"), lambda: compile_template(key, roots=WORKFLOW_ROOTS))
+    flaws += _check_graph(document)
+    upstream = upstream_steps(document)
+    for index, step in enumerate(document.steps):
+        flaws += _check_step(step, index, catalogue, upstream.get(step.id, frozenset()), schemas, endpoint_names)
+    if flaws:
+        raise InvalidInput("this workflow cannot be saved", flaws)
+    return CheckedWorkflow(
+        document=document.model_dump(mode="json", by_alias=True),
+        steps=tuple(
+            StepPlan(
+                id=step.id,
+                uses=step.uses,
+                needs=document.needs_of(index),
+                effect=catalogue.actions[step.uses].effect,
+                on_error=step.on_error,
+                on_unknown=step.on_unknown,
+                endpoints=tuple(catalogue.actions[step.uses].endpoint_references(step.with_)),
+            )
+            for index, step in enumerate(document.steps)
+        ),
+        high_risk=any(catalogue.actions[step.uses].high_risk(step.with_) for step in document.steps),
+    )
+
+
+def upstream_steps(document: WorkflowDocument) -> Mapping[str, frozenset[str]]:
+    """Per step, every step that has ended before it starts. Steps on a cycle are left out."""
+    needs = {step.id: document.needs_of(index) for index, step in enumerate(document.steps)}
+    found: dict[str, frozenset[str]] = {}
+    remaining = dict(needs)
+    while True:
+        ready = [name for name, wanted in remaining.items() if all(each in found for each in wanted)]
+        if not ready:
+            return found
+        for name in ready:
+            direct = remaining.pop(name)
+            found[name] = frozenset(direct).union(*(found[each] for each in direct))
+
+
+def _check_zone(document: WorkflowDocument) -> list[Flaw]:
+    try:
+        ZoneInfo(document.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        detail = f"{document.timezone!r} is no IANA time zone; name one such as Europe/Paris or UTC"
+        return [Flaw(pointer="#/timezone", detail=detail)]
+    return []
+
+
+def _trigger_base(document: WorkflowDocument, index: int) -> tuple[str | int, ...]:
+    return ("trigger", index) if isinstance(document.trigger, tuple) else ("trigger",)
+
+
+def _check_trigger(trigger: Mapping[str, object], base: tuple[str | int, ...], catalogue: Catalogue) -> list[Flaw]:
+    flaws = []
+    for key, value in trigger.items():
+        kind = catalogue.triggers.get(key)
+        if kind is None:
+            flaws.append(_unknown("trigger", key, catalogue.triggers, (*base, key)))
+            continue
+        flaws += [_below((*base, key), flaw) for flaw in kind.flaws(value)]
+    if flaws:
+        return flaws
+    try:
+        merged = trigger_pattern(trigger, catalogue)
+    except InvalidInput as error:
+        return [_below(base, flaw) for flaw in error.flaws]
+    if merged is not None:
+        return _guarded((*base, "pattern"), lambda: parse_pattern(merged))
+    return []
+
+
+def trigger_pattern(trigger: Mapping[str, object], catalogue: Catalogue) -> Mapping[str, object] | None:
+    """All kinds of one trigger as one event pattern; None where no event starts it. Raises `InvalidInput`."""
+    merged: dict[str, object] = {}
+    for key, value in trigger.items():
+        pattern = catalogue.triggers[key].pattern(value)
+        if pattern is None:
+            if len(trigger) > 1:
+                detail = f"{key!r} stands alone: put it and the others into a list, any of which then starts a run"
+                raise InvalidInput("triggers that exclude each other", [Flaw(pointer=f"#/{key}", detail=detail)])
+            return None
+        for field, clause in pattern.items():
+            if field in merged:
+                detail = f"{field!r} is named twice, by {key!r} and by its neighbour; name it in one of them"
+                raise InvalidInput("triggers that exclude each other", [Flaw(pointer=f"#/{key}", detail=detail)])
+            merged[field] = clause
+    return merged
+
+
+def _event_schemas(document: WorkflowDocument, catalogue: Catalogue) -> list[Mapping[str, object]]:
+    """Schemas of `event.data` where every trigger names catalogued types outright; else none is known."""
+    schemas: list[Mapping[str, object]] = []
+    for trigger in document.triggers:
+        named = trigger.get("event")
+        types = [named] if isinstance(named, str) else named if isinstance(named, list | tuple) else None
+        if types is None:
+            return []
+        for each in types:
+            schema = catalogue.event_schemas.get(str(each))
+            if schema is None:
+                return []
+            schemas.append(schema)
+    return schemas
+
+
+def _check_condition(
+    text: str | None, base: tuple[str | int, ...], roots: frozenset[str], schemas: Sequence[Mapping[str, object]]
+) -> list[Flaw]:
+    if text is None:
+        return []
+    return _guarded(base, lambda: compile_condition(text, roots=roots, data_schemas=schemas))
+
+
+def _check_graph(document: WorkflowDocument) -> list[Flaw]:
+    flaws = []
+    ids = [step.id for step in document.steps]
+    for index, step in enumerate(document.steps):
+        if step.id in ids[:index]:
+            detail = f"{step.id!r} names two steps; give each its own id"
+            flaws.append(Flaw(pointer=pointer_to("steps", index, "id"), detail=detail))
+        for position, needed in enumerate(step.needs or ()):
+            if needed not in ids:
+                flaws.append(_unknown("step", needed, ids, ("steps", index, "needs", position)))
+    if flaws:
+        return flaws
+    sound = upstream_steps(document)
+    if len(sound) == len(ids):
+        return []
+    cycle = _cycle(document, next(name for name in ids if name not in sound), set(sound))
+    start = ids.index(cycle[0])
+    detail = f"these steps wait for each other: {' -> '.join(cycle)}; remove one of the needs"
+    return [Flaw(pointer=pointer_to("steps", start, "needs"), detail=detail)]
+
+
+def _cycle(document: WorkflowDocument, start: str, sound: set[str]) -> list[str]:
+    needs = {step.id: document.needs_of(index) for index, step in enumerate(document.steps)}
+    path = [start]
+    while True:
+        following = next(each for each in needs[path[-1]] if each not in sound)
+        if following in path:
+            return [*path[path.index(following) :], following]
+        path.append(following)
+
+
+def _check_step(
+    step: Step,
+    index: int,
+    catalogue: Catalogue,
+    upstream: frozenset[str],
+    schemas: Sequence[Mapping[str, object]],
+    endpoint_names: Collection[str] | None,
+) -> list[Flaw]:
+    base = ("steps", index)
+    flaws = _check_condition(step.if_, (*base, "if"), STEP_ROOTS, schemas)
+    flaws += _guarded(
+        (*base, "with"), lambda: compile_template(step.with_, roots=STEP_ROOTS, known_steps=set(upstream))
+    )
+    action = catalogue.actions.get(step.uses)
+    if action is None:
+        return [*flaws, _unknown("action", step.uses, catalogue.actions, (*base, "uses"))]
+    flaws += [_below((*base, "with"), flaw) for flaw in action.flaws(step.with_)]
+    if endpoint_names is not None:
+        for reference in action.endpoint_references(step.with_):
+            if reference not in endpoint_names:
+                flaws.append(_unknown("endpoint", reference, endpoint_names, (*base, "with", "endpoint")))
+    return flaws
+
+
+def _guarded(base: tuple[str | int, ...], compile_it: Callable[[], object]) -> list[Flaw]:
+    try:
+        compile_it()
+    except InvalidInput as error:
+        return [_below(base, flaw) for flaw in error.flaws] or [Flaw(pointer=pointer_to(*base), detail=error.title)]
+    return []
+
+
+def _below(base: tuple[str | int, ...], flaw: Flaw) -> Flaw:
+    return Flaw(pointer=pointer_to(*base) + flaw.pointer.removeprefix("#"), detail=flaw.detail)
+
+
+def _unknown(kind: str, name: str, known: Collection[str], location: tuple[str | int, ...]) -> Flaw:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(known)) or 'none yet'}"
+    return Flaw(pointer=pointer_to(*location), detail=f"there is no {kind} {name!r}; {hint}")

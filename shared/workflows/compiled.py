@@ -1,0 +1,99 @@
+"""A saved revision made ready: patterns, conditions and templates compiled once, for as long as the revision is used.
+
+The matcher needs `CompiledStart`, the executor `CompiledStep`; both are made from the document in `workflow.saved`, which
+passed `check.py` when it was saved. A revision that no longer compiles (its action is gone, say) raises `InvalidInput`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.definitions import Revision, Workflow
+from shared.domain.workflow import Limits
+from shared.expressions import Condition, Template, compile_condition, compile_template
+from shared.matching import Pattern, parse_pattern
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.check import STEP_ROOTS, WORKFLOW_ROOTS, trigger_pattern
+from shared.workflows.document import Approval, Retry, WorkflowDocument, parse_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledStart:
+    """Why and under which rules a run of this revision begins."""
+
+    workflow: Workflow
+    revision: Revision
+    patterns: tuple[Pattern, ...]
+    """Any of them; empty where no event starts it."""
+    manual: bool
+    condition: Condition | None
+    cooldown_key: Template | None
+    limits: Limits
+    approval: Approval | None
+    """None: none is needed."""
+    priority: int
+    stop_on_match: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledStep:
+    """What one step does, when, and how often it is tried."""
+
+    id: str
+    uses: str
+    template: Template
+    condition: Condition | None
+    retry: Retry | None
+    timeout_seconds: float | None
+
+
+def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) -> CompiledStart:
+    """For the matcher, the tester, the backtest and manual runs."""
+    document = parse_document(revision.document)
+    patterns = [trigger_pattern(trigger, catalogue) for trigger in document.triggers]
+    cooldown = document.limits.cooldown
+    return CompiledStart(
+        workflow=workflow,
+        revision=revision,
+        patterns=tuple(parse_pattern(each) for each in patterns if each is not None),
+        manual=any("manual" in trigger for trigger in document.triggers),
+        condition=compile_condition(document.if_, roots=WORKFLOW_ROOTS) if document.if_ is not None else None,
+        cooldown_key=compile_template(cooldown.key, roots=WORKFLOW_ROOTS) if cooldown is not None else None,
+        limits=_limits(document),
+        approval=document.approval if _needs_approval(document, revision) else None,
+        priority=document.priority,
+        stop_on_match=document.stop_on_match,
+    )
+
+
+def compile_steps(revision: Revision) -> Mapping[str, CompiledStep]:
+    """For the executor and for what an approval shows, by step id, in the document's order."""
+    document = parse_document(revision.document)
+    return {
+        step.id: CompiledStep(
+            id=step.id,
+            uses=step.uses,
+            template=compile_template(step.with_, roots=STEP_ROOTS),
+            condition=compile_condition(step.if_, roots=STEP_ROOTS) if step.if_ is not None else None,
+            retry=step.retry,
+            timeout_seconds=step.timeout_seconds,
+        )
+        for step in document.steps
+    }
+
+
+def _needs_approval(document: WorkflowDocument, revision: Revision) -> bool:
+    when = document.approval.when
+    return when == "always" or (when == "auto" and revision.high_risk)
+
+
+def _limits(document: WorkflowDocument) -> Limits:
+    limits = document.limits
+    return Limits(
+        max_runs_per_day=limits.max_runs_per_day,
+        cooldown_seconds=limits.cooldown.seconds if limits.cooldown is not None else None,
+        max_concurrent=limits.max_concurrent,
+        max_queued=limits.max_queued,
+        max_depth=limits.max_depth,
+        reentrant=limits.reentrant,
+        zone=document.timezone,
+    )

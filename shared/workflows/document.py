@@ -1,0 +1,152 @@
+"""The document that a person writes (YAML or JSON), as pydantic reads it and as its published JSON Schema says.
+
+Only the shape is held here; `check.py` holds what needs the catalogue. Field names are the user's words and stay.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.workflow import DEPTH_MAX
+
+STEPS_MAX = 100
+TRIGGERS_MAX = 20
+SECONDS_PER_YEAR = 366 * 24 * 3600
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+StepId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Approval(_Part):
+    """Who must agree before a run starts. Expiry never approves."""
+
+    when: Literal["always", "never", "auto"] = Field("auto", description="auto: where a step is of high risk")
+    roles: tuple[Name, ...] = Field(("approve",), min_length=1, max_length=20)
+    quorum: int = Field(1, ge=1, le=20, description="how many different people must grant it")
+    expires_in_seconds: int = Field(86_400, ge=1, le=SECONDS_PER_YEAR)
+    on_expiry: Literal["deny"] = "deny"
+    self_approval: bool = Field(False, description="whether the author's own grant counts")
+
+
+class Cooldown(_Part):
+    """At most one run per key in this time."""
+
+    seconds: int = Field(ge=1, le=SECONDS_PER_YEAR)
+    key: str = Field("", max_length=1000, description="a template; empty: one cooldown for the whole workflow")
+
+
+class Limits(_Part):
+    """Bounds on how often and how deep a workflow runs."""
+
+    max_runs_per_day: int | None = Field(None, ge=1)
+    cooldown: Cooldown | None = None
+    max_concurrent: int | None = Field(None, ge=1, le=10_000)
+    max_queued: int = Field(1000, ge=0, le=100_000)
+    max_depth: int = Field(3, ge=1, le=DEPTH_MAX)
+    reentrant: bool = Field(False, description="whether it may stand twice in one causal chain")
+
+
+class Retry(_Part):
+    """When a failed attempt is repeated. Every delay gets a jitter of ±20 %."""
+
+    max_attempts: int = Field(5, ge=1, le=50)
+    backoff: Literal["exponential", "fixed"] = "exponential"
+    initial_seconds: float = Field(5.0, ge=0, le=86_400)
+    max_seconds: float = Field(36_000.0, ge=0, le=SECONDS_PER_YEAR)
+
+
+class Guards(_Part):
+    """What a step must not go without. No action of this version takes secrets or providers, so both stay empty."""
+
+    required_secrets: tuple[str, ...] = ()
+    allowed_providers: tuple[str, ...] = ()
+
+    @field_validator("required_secrets", "allowed_providers")
+    @classmethod
+    def _nothing_to_guard(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if names:
+            raise ValueError("no action of this version uses secrets or providers; leave the list empty")
+        return names
+
+
+class Step(_Part):
+    """One thing to do."""
+
+    id: StepId
+    uses: Name = Field(description="an action type")
+    with_: dict[str, object] = Field(default_factory=dict, alias="with", description="the action's settings, templates")
+    needs: tuple[StepId, ...] | None = Field(None, max_length=STEPS_MAX, description="default: the step above")
+    if_: str | None = Field(None, alias="if", min_length=1, max_length=4000, description="CEL; false skips the step")
+    retry: Retry | None = None
+    timeout_seconds: float | None = Field(None, gt=0, le=3600)
+    guards: Guards = Guards()
+    on_error: Literal["fail", "continue"] = "fail"
+    on_unknown: Literal["ask", "fail", "retry"] = "ask"
+
+
+TriggerDocument = Annotated[dict[str, object], Field(min_length=1)]
+
+
+class WorkflowDocument(_Part):
+    """A workflow: why it may start, on what condition, under which limits, and what it then does."""
+
+    name: Name
+    description: str = Field("", max_length=4000)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field((), max_length=50)
+    timezone: str = Field("UTC", max_length=64, description="IANA zone of limits per day")
+    priority: int = Field(50, ge=0, le=1000, description="lower is admitted first among the matches of one event")
+    stop_on_match: bool = False
+    trigger: TriggerDocument | Annotated[tuple[TriggerDocument, ...], Field(min_length=1, max_length=TRIGGERS_MAX)]
+    if_: str | None = Field(None, alias="if", min_length=1, max_length=4000, description="CEL, after the trigger")
+    approval: Approval = Approval()
+    limits: Limits = Limits()
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=STEPS_MAX)
+
+    @property
+    def triggers(self) -> tuple[Mapping[str, object], ...]:
+        """One or several, any of which may start it."""
+        return self.trigger if isinstance(self.trigger, tuple) else (self.trigger,)
+
+    def needs_of(self, index: int) -> tuple[str, ...]:
+        """What the step at `index` waits for: what it says, else the step above."""
+        said = self.steps[index].needs
+        if said is not None:
+            return said
+        return (self.steps[index - 1].id,) if index else ()
+
+
+def parse_document(value: object) -> WorkflowDocument:
+    """The document in `value` (parsed JSON or YAML). Raises `InvalidInput` naming every flaw by its pointer."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput(
+            "not a workflow", [Flaw(pointer="#", detail="a workflow is an object with name, trigger, steps")]
+        )
+    try:
+        return WorkflowDocument.model_validate(value)
+    except ValidationError as error:
+        flaws = [_flaw(each["loc"], each["msg"], each["type"]) for each in error.errors(include_url=False)]
+        raise InvalidInput("this is no valid workflow", _distinct(flaws)) from None
+
+
+def pointer_to(*parts: str | int) -> str:
+    """An RFC 6901 pointer as a URI fragment: `#/steps/0/with`."""
+    return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _flaw(location: Sequence[str | int], message: str, kind: str) -> Flaw:
+    # pydantic names the branch of a union in the location; no such member exists in the user's document.
+    parts = [part for part in location if not (isinstance(part, str) and ("[" in part or part == "dict"))]
+    if kind == "extra_forbidden":
+        known = "there is no such field here; remove it or mend its spelling"
+        return Flaw(pointer=pointer_to(*parts), detail=known)
+    return Flaw(pointer=pointer_to(*parts), detail=message.removeprefix("Value error, "))
+
+
+def _distinct(flaws: Sequence[Flaw]) -> list[Flaw]:
+    return list(dict.fromkeys(flaws))

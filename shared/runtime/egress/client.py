@@ -1,0 +1,257 @@
+"""The one outgoing HTTP client of a process: keep-alive, guarded, bounded in time and bytes.
+
+Guarantees: nothing is dialled that the policy refuses, whatever a name resolves to; no proxy and no netrc of the
+environment is used; redirects are answers, never followed; certificates are verified; bodies go out as the bytes given
+and come back undecoded, at most as many as asked for.
+Next: `trouble.py` lists what a call can raise, `wire.py` tells them apart.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from shared.domain.clock import Clock
+from shared.domain.errors import InvalidInput
+from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
+from shared.runtime.egress.policy import EgressPolicy
+from shared.runtime.egress.settings import EgressSettings
+from shared.runtime.egress.trouble import EgressRefused
+from shared.runtime.egress.url import Target, parse_url
+from shared.runtime.egress.wire import translated
+
+HEADERS_MAX = 100  # of an answer; each at most
+HEADER_BYTES_MAX = 8190
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# Ours to set: they decide where a request goes and where its body ends.
+_OWN_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"}
+    | {"proxy-authorization", "proxy-connection"}
+)
+_NOT_HANDED_BACK = frozenset({"set-cookie", "set-cookie2"})  # credentials of the receiver, of no use to a step
+_PREPARED_TARGETS_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingRequest:
+    """One call. `timeout_seconds` spans all of it: name, connection, sending, waiting, reading.
+
+    `response_bytes_max` None means the setting's. `url` and `headers` may hold secrets and stay out of the repr.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    timeout_seconds: float
+    response_bytes_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the receiver said. Header names are in lower case, repeated ones joined by ", "; cookies are left out.
+
+    `body` is as it came (no decompression); `truncated` says that there was more than was asked for.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+    elapsed_seconds: float
+
+
+class OutgoingClient:
+    """Open with `await OutgoingClient.open(…)` inside the running loop, close with `await client.close()`."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, resolver: AbstractResolver, settings: EgressSettings, clock: Clock
+    ) -> None:
+        self._session = session
+        self._resolver = resolver
+        self._settings = settings
+        self._clock = clock
+        self._policy = settings.policy()
+        self._prepare = lru_cache(_PREPARED_TARGETS_MAX)(self._check)
+        self._timeouts = lru_cache(256)(self._timeout)
+
+    @classmethod
+    async def open(
+        cls, settings: EgressSettings, *, clock: Clock, resolver: AbstractResolver | None = None
+    ) -> "OutgoingClient":
+        """A client with its own connections. `resolver` (default: the system's) is guarded, and closed with it."""
+        policy = settings.policy()
+        inner = resolver if resolver is not None else SystemResolver(settings.dns_threads)
+        guarded = GuardedResolver(inner, policy, timeout_seconds=settings.dns_timeout_seconds)
+        tls = await asyncio.to_thread(_tls_context, settings.ca_file)
+        session = _open_session(settings, policy, guarded, tls)
+        return cls(session, guarded, settings, clock)
+
+    async def close(self) -> None:
+        """Closes every connection; calls still running fail as unreachable."""
+        await self._session.close()
+        await self._resolver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def send(self, request: OutgoingRequest) -> Answer:
+        """Make the call once; any status is an answer.
+
+        Raises EgressRefused (nothing was sent), ReceiverTimeout or ReceiverUnreachable; see `trouble.py`.
+        """
+        self._check_form(request)
+        target, url = self._prepare(request.url)
+        bytes_max = request.response_bytes_max
+        started = self._clock.monotonic()
+        token = dialling.set(target)
+        status: int | None = None
+        try:
+            response = await self._session.request(
+                request.method,
+                url,
+                data=request.body or None,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=self._timeouts(request.timeout_seconds),
+                middlewares=None if request.method == "POST" else _ONCE,
+            )
+            status = response.status
+            try:
+                body, truncated = await _read(
+                    response, self._settings.response_bytes_max if bytes_max is None else bytes_max
+                )
+            finally:
+                # Read to its end, the connection is back in the pool by now; otherwise it must not be used again.
+                if not response.closed:
+                    response.close()
+        except (aiohttp.ClientError, OSError) as trouble:
+            raise translated(trouble, target, request.timeout_seconds, status) from trouble
+        finally:
+            dialling.reset(token)
+        return Answer(
+            status=status,
+            headers=_collect(response.headers),
+            body=body,
+            truncated=truncated,
+            elapsed_seconds=self._clock.monotonic() - started,
+        )
+
+    def _check(self, text: str) -> tuple[Target, URL]:
+        try:
+            target = parse_url(text)
+        except InvalidInput as trouble:
+            raise EgressRefused("url", "; ".join(flaw.detail for flaw in trouble.flaws)) from None
+        self._policy.refuse_target(target)
+        path, question, query = target.path_qs.partition("?")
+        url = URL.build(
+            scheme=target.scheme,
+            host=f"[{target.host}]" if ":" in target.host else target.host,
+            port=target.port,
+            path=path,
+            query_string=query,
+            encoded=True,
+        )
+        if (url.raw_host, url.port, url.raw_path_qs) != (
+            target.host,
+            target.port,
+            path + (question and query and f"?{query}"),
+        ):
+            raise EgressRefused("url", "this URL is read differently by two parsers")
+        return target, url
+
+    def _check_form(self, request: OutgoingRequest) -> None:
+        if request.method not in _METHODS:
+            raise EgressRefused("method", f"only {', '.join(sorted(_METHODS))} can be sent")
+        if len(request.body) > self._settings.request_bytes_max:
+            raise EgressRefused("body", f"a body may have at most {self._settings.request_bytes_max} bytes")
+        for name, value in request.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or _HEADER_VALUE_FORBIDDEN.search(value):
+                raise EgressRefused("header", f"the header {name!r} holds characters that no header may have")
+            if name.lower() in _OWN_HEADERS:
+                raise EgressRefused("header", f"the header {name!r} is set by Upshot itself")
+
+    def _timeout(self, total_seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=total_seconds, sock_connect=self._settings.connect_timeout_seconds)
+
+
+def _open_session(
+    settings: EgressSettings, policy: EgressPolicy, resolver: AbstractResolver, tls: ssl.SSLContext
+) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        resolver=resolver,
+        use_dns_cache=False,  # each look-up is judged by the answer that is dialled
+        socket_factory=guarded_socket_factory(policy),
+        ssl=tls,
+        limit=settings.connections_max,
+        limit_per_host=settings.connections_per_host_max,
+        keepalive_timeout=settings.keepalive_seconds,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,  # a proxy of the environment would dial for us, unchecked
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # nobody asked for compression; a bomb stays folded
+        headers={"User-Agent": settings.user_agent},
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
+        max_line_size=HEADER_BYTES_MAX,
+        max_field_size=HEADER_BYTES_MAX,
+        max_headers=HEADERS_MAX,
+    )
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    # aiohttp sends a GET, PUT or DELETE again, silently, when a kept connection breaks; repeating is the caller's call.
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as trouble:
+        raise aiohttp.ClientConnectionError(str(trouble)) from trouble
+
+
+_ONCE = (_send_once,)
+
+
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> tuple[bytes, bool]:
+    """At most `bytes_max` bytes of the body, and whether there was more. The stream itself holds back the sender."""
+    content = response.content
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await content.readany():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > bytes_max:
+            return b"".join(chunks)[:bytes_max], True
+    return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), False
+
+
+def _collect(headers: Mapping[str, str]) -> dict[str, str]:
+    collected: dict[str, str] = {}
+    for name, value in headers.items():
+        key = name.lower()
+        if key not in _NOT_HANDED_BACK:
+            collected[key] = f"{collected[key]}, {value}" if key in collected else value
+    return collected

@@ -1,0 +1,281 @@
+"""What can be known of a condition before any event: the paths it names, and how it could be made to grow.
+
+Guarantee: every value that evaluation can touch lies at or below a path in `Analysis.paths`.
+Next: `conditions.py` converts only those paths, and refuses what grows.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from shared.expressions.cel_syntax import (
+    Call,
+    Comprehension,
+    Const,
+    Ident,
+    ListLiteral,
+    Node,
+    Select,
+    StructLiteral,
+)
+
+ITEM: Final = -1
+"""A path segment: some element of a list, as a macro's variable sees it."""
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_SCALAR: Final = frozenset(
+    {
+        "_*_",
+        "_-_",
+        "_/_",
+        "_%_",
+        "_==_",
+        "_!=_",
+        "_<_",
+        "_<=_",
+        "_>_",
+        "_>=_",
+        "_&&_",
+        "_||_",
+        "!_",
+        "-_",
+        "@in",
+        "size",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "int",
+        "uint",
+        "double",
+        "bool",
+        "indexOf",
+        "lastIndexOf",
+        "type",
+        "timestamp",
+        "duration",
+    }
+)
+"""Functions whose result does not hold what they are given."""
+
+_REPETITION = re.compile(r"\{(\d{0,6})(?:,(\d{0,6}))?\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One place that names a path from a root; `offset` in code points."""
+
+    path: Path
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """`paths`: shortest string-only prefixes that cover all references, none a prefix of another.
+
+    `loop_paths` are read anew in each round of a macro; `loop_depth` counts nested macros; `open_ranges` says that
+    some macro runs over something other than a path, `splits` that lists are made of text, `builds` how many macros
+    make a list (the library copies it in each round); `growth` bounds how many copies of an input `map` can build;
+    `patterns` are the regular expressions with their offsets, None where not a literal; `loop_pattern_weight` is
+    what compiling those inside macros costs each round, in comparisons; `messages` are offsets of protobuf literals.
+    """
+
+    references: tuple[Reference, ...]
+    paths: tuple[tuple[str, ...], ...]
+    loop_paths: frozenset[tuple[str, ...]]
+    loop_depth: int
+    open_ranges: bool
+    splits: bool
+    builds: int
+    growth: int
+    patterns: tuple[tuple[str | None, int], ...]
+    loop_pattern_weight: int
+    messages: tuple[int, ...]
+
+
+def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
+    """Walks the tree once."""
+    walk = _Walk(roots=roots)
+    walk.visit(tree, {}, 0)
+    return Analysis(
+        references=tuple(walk.references),
+        paths=_shortest({convertible(reference.path) for reference in walk.references}),
+        loop_paths=frozenset(walk.loop_paths),
+        loop_depth=walk.loop_depth,
+        open_ranges=walk.open_ranges,
+        splits=walk.splits,
+        builds=walk.builds,
+        growth=walk.growth,
+        patterns=tuple(walk.patterns),
+        loop_pattern_weight=walk.loop_pattern_weight,
+        messages=tuple(walk.messages),
+    )
+
+
+def convertible(path: Path) -> tuple[str, ...]:
+    """The part of a path up to its first list index: a list is converted whole."""
+    end = next((i for i, segment in enumerate(path) if not isinstance(segment, str)), len(path))
+    return tuple(str(segment) for segment in path[:end])
+
+
+def spell(path: Path) -> str:
+    """A path as its author writes it: `event.data.items[0]`."""
+    spelt = str(path[0])
+    for segment in path[1:]:
+        if isinstance(segment, int):
+            spelt += "[…]" if segment == ITEM else f"[{segment}]"
+        else:
+            spelt += f".{segment}" if segment.isidentifier() else f"[{segment!r}]"
+    return spelt
+
+
+_Scope: TypeAlias = Mapping[str, Path | None]
+"""Macro variables, with the path whose elements they are, where there is one."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    roots: frozenset[str]
+    references: list[Reference] = field(default_factory=list)
+    loop_paths: set[tuple[str, ...]] = field(default_factory=set)
+    loop_depth: int = 0
+    open_ranges: bool = False
+    splits: bool = False
+    builds: int = 0
+    growth: int = 1
+    patterns: list[tuple[str | None, int]] = field(default_factory=list)
+    loop_pattern_weight: int = 0
+    messages: list[int] = field(default_factory=list)
+
+    def visit(self, node: Node, scope: _Scope, depth: int, *, as_range: bool = False) -> None:
+        path = self.trace(node, scope)
+        if path is not None and not isinstance(node, Comprehension):
+            base = _base(node)
+            self.references.append(Reference(path=path, offset=base.offset))
+            # A macro's variable is a share of what its macro already counted; a range is counted by its rounds.
+            if depth and ITEM not in path and not as_range:
+                self.loop_paths.add(convertible(path))
+            if isinstance(base, Comprehension):
+                self.visit(base, scope, depth)
+            return
+        match node:
+            case Select(operand=operand):
+                self.visit(operand, scope, depth)
+            case Call(function=function, args=args):
+                if function == "matches" and args:
+                    self.note_pattern(args[-1], depth)
+                self.splits = self.splits or function == "split"
+                for arg in args:
+                    self.visit(arg, scope, depth)
+            case ListLiteral(elements=elements):
+                for element in elements:
+                    self.visit(element, scope, depth)
+            case StructLiteral(message_name=name, parts=parts):
+                if name:
+                    self.messages.append(node.offset)
+                for part in parts:
+                    self.visit(part, scope, depth)
+            case Comprehension():
+                self.visit_loop(node, scope, depth)
+            case _:
+                pass
+
+    def visit_loop(self, loop: Comprehension, scope: _Scope, depth: int) -> None:
+        iterated = self.trace(loop.iterated, scope)
+        self.open_ranges = self.open_ranges or iterated is None
+        self.visit(loop.iterated, scope, depth, as_range=True)
+        inner = {
+            **scope,
+            loop.accumulator: None,
+            loop.variable: None if iterated is None else (*iterated, ITEM),
+        }
+        self.loop_depth = max(self.loop_depth, depth + 1)
+        for part in (loop.initial, loop.condition, loop.step, loop.result):
+            self.visit(part, inner, depth + 1)
+        if isinstance(loop.initial, ListLiteral):
+            self.builds += 1
+            if not _is_filter(loop):
+                self.growth *= max(1, _copies(loop.step, loop.accumulator))
+
+    def trace(self, node: Node, scope: _Scope) -> Path | None:
+        """The path that a node denotes, or None where it computes something."""
+        match node:
+            case Ident(name=name):
+                if name in scope:
+                    return scope[name]
+                return (name,) if name in self.roots else None
+            case Select(operand=operand, field=name):
+                path = self.trace(operand, scope)
+                return None if path is None else (*path, name)
+            case Call(function="_[_]", args=(operand, Const(value=str() | int() as key))):
+                path = self.trace(operand, scope)
+                # A negative literal index is an error at evaluation; here it must not look like ITEM.
+                return None if path is None else (*path, max(key, 0) if isinstance(key, int) else key)
+            case Comprehension() if _is_filter(node):
+                return self.trace(node.iterated, scope)
+            case _:
+                return None
+
+    def note_pattern(self, node: Node, depth: int) -> None:
+        if isinstance(node, Const) and isinstance(node.value, str):
+            self.patterns.append((node.value, node.offset))
+            if depth:
+                self.loop_pattern_weight += 32 + 8 * _pattern_size(node.value)
+        else:
+            self.patterns.append((None, node.offset))
+
+
+def _is_filter(loop: Comprehension) -> bool:
+    """Its list holds elements of what it runs over, unchanged: `cond ? acc + [x] : acc`."""
+    match loop.step:
+        case Call(function="_?_:_", args=(_, Call(function="_+_", args=(_, ListLiteral(elements=(kept,)))), _)):
+            return isinstance(kept, Ident) and kept.name == loop.variable and isinstance(loop.initial, ListLiteral)
+        case _:
+            return False
+
+
+def _copies(node: Node, accumulator: str) -> int:
+    """How many values of any size the value of `node` can hold side by side."""
+    match node:
+        case Ident(name=name):
+            return 0 if name == accumulator else 1
+        case Select() | Call(function="_[_]"):
+            return 1
+        case Call(function="_?_:_", args=(_, first, second)):
+            return max(_copies(first, accumulator), _copies(second, accumulator))
+        case Call(function=function) if function in _SCALAR:
+            return 0
+        case Call(args=parts) | ListLiteral(elements=parts) | StructLiteral(parts=parts):
+            return sum(_copies(part, accumulator) for part in parts)
+        case Comprehension():
+            return max(1, _copies(node.step, node.accumulator))
+        case _:
+            return 0
+
+
+def _base(node: Node) -> Node:
+    """What a chain of selections starts from: a root, a macro's variable, or a filter."""
+    while True:
+        match node:
+            case Select(operand=inner) | Call(function="_[_]", args=(inner, _)):
+                node = inner
+            case _:
+                return node
+
+
+def _pattern_size(pattern: str) -> int:
+    """About how long the pattern is with its counted repetitions written out."""
+    size = len(pattern)
+    for low, high in _REPETITION.findall(pattern):
+        size *= max(int(low or 0), int(high or 0), 1)
+    return size
+
+
+def _shortest(paths: set[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    kept: list[tuple[str, ...]] = []
+    for path in sorted(paths):
+        if not kept or path[: len(kept[-1])] != kept[-1]:
+            kept.append(path)
+    return tuple(kept)

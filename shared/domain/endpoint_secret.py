@@ -25,7 +25,7 @@ _SEED_BYTES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSecret:
-    """`key` is the HMAC key, or the ed25519 seed; it stays out of `repr`. `public_key`: what an ed25519 receiver keeps."""
+    """`key`: the HMAC key or the ed25519 seed, kept out of `repr`. `public_key`: what an ed25519 receiver keeps."""
 
     kind: Literal["hmac", "ed25519"]
     key: bytes = field(repr=False)

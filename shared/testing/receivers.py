@@ -277,7 +277,8 @@ def signature_flaws(
 
 
 def _key(secret: str) -> bytes:
-    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    text = secret.removeprefix("whsec_")
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 def _decoded(text: str) -> bytes:

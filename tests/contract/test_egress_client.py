@@ -269,6 +269,7 @@ async def test_proxies_of_the_environment_are_ignored(
         ({"X": "a\r\nHost: internal"}, "POST", b"", "header"),
         ({"X\r\nY": "a"}, "POST", b"", "header"),
         ({"": "a"}, "POST", b"", "header"),
+        ({"X": "\ud800"}, "POST", b"", "header"),
         ({"HOST": "internal"}, "POST", b"", "header"),
         ({"Transfer-Encoding": "chunked"}, "POST", b"", "header"),
         ({"Content-Length": "1"}, "POST", b"", "header"),
@@ -310,6 +311,28 @@ async def test_an_answer_that_is_not_one_is_told_by_kind(raw: bytes, kind: str) 
         with pytest.raises(ReceiverUnreachable) as caught:
             await _post(client, f"http://127.0.0.1:{port}/", body=b"")
     assert caught.value.kind == kind
+
+
+async def test_header_bytes_that_are_no_text_come_back_as_text() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-A: \xff\r\nX-B: \xc3\xbc\r\nX-B: 2\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, _client(f"127.0.0.1:{port}") as client:
+        headers = (await _post(client, f"http://127.0.0.1:{port}/", body=b"")).headers
+    assert (headers["x-a"], headers["x-b"]) == ("\ufffd", "ü, 2")
+
+
+@pytest.mark.parametrize("timeout_seconds", [0.0, -1.0, float("nan"), float("inf")])
+async def test_a_call_without_a_time_limit_is_a_mistake_of_the_caller(
+    it: Receiver, client: OutgoingClient, timeout_seconds: float
+) -> None:
+    with pytest.raises(ValueError, match="time limit"):
+        await _post(client, it.url(), timeout_seconds=timeout_seconds)
+    assert it.requests == []
 
 
 async def test_a_cancelled_call_leaves_no_connection_behind(it: Receiver, client: OutgoingClient) -> None:

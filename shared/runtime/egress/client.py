@@ -7,6 +7,7 @@ Next: `trouble.py` lists what a call can raise, `wire.py` tells them apart.
 """
 
 import asyncio
+import math
 import re
 import ssl
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ HEADER_BYTES_MAX = 8190
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_HEADER_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 # Ours to set: they decide where a request goes and where its body ends.
 _OWN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"}
@@ -179,14 +180,23 @@ class OutgoingClient:
             raise EgressRefused("method", f"only {', '.join(sorted(_METHODS))} can be sent")
         if len(request.body) > self._settings.request_bytes_max:
             raise EgressRefused("body", f"a body may have at most {self._settings.request_bytes_max} bytes")
-        for name, value in request.headers.items():
-            if not _HEADER_NAME.fullmatch(name) or _HEADER_VALUE_FORBIDDEN.search(value):
-                raise EgressRefused("header", f"the header {name!r} holds characters that no header may have")
-            if name.lower() in _OWN_HEADERS:
-                raise EgressRefused("header", f"the header {name!r} is set by Upshot itself")
+        for name in request.headers:
+            _check_header_name(name)
+        if _HEADER_VALUE_FORBIDDEN.search("".join(request.headers.values())):
+            raise EgressRefused("header", "a header's value holds characters that no header may have")
 
     def _timeout(self, total_seconds: float) -> aiohttp.ClientTimeout:
+        if not 0 < total_seconds < math.inf:  # aiohttp reads 0 as no limit at all
+            raise ValueError(f"a call needs a time limit; timeout_seconds is {total_seconds}")
         return aiohttp.ClientTimeout(total=total_seconds, sock_connect=self._settings.connect_timeout_seconds)
+
+
+@lru_cache(1024)
+def _check_header_name(name: str) -> None:
+    if not _HEADER_NAME.fullmatch(name):
+        raise EgressRefused("header", f"the header {name!r} holds characters that no header may have")
+    if name.lower() in _OWN_HEADERS:
+        raise EgressRefused("header", f"the header {name!r} is set by Upshot itself")
 
 
 def _open_session(
@@ -252,6 +262,9 @@ def _collect(headers: Mapping[str, str]) -> dict[str, str]:
     collected: dict[str, str] = {}
     for name, value in headers.items():
         key = name.lower()
+        if not value.isascii():
+            # Bytes that are no UTF-8 come as lone surrogates, which no JSON encoder takes.
+            value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # noqa: PLW2901
         if key not in _NOT_HANDED_BACK:
             collected[key] = f"{collected[key]}, {value}" if key in collected else value
     return collected

@@ -78,6 +78,7 @@ def test_what_is_accepted_is_canonical_and_its_path_untouched(
         ("https://xn--0.example/", "punycode"),
         ("https://１２７.０.０.１/", "characters that no host name may have"),
         ("https://127。0。0。1/", "characters that no host name may have"),
+        ("https://\ud800.example/", "characters that no host name may have"),
         ("https://locaLhoſt/", "characters that no host name may have"),
         ("https://a.example/" + "x" * URL_CHARACTERS_MAX, "at most 2048 characters"),
     ],

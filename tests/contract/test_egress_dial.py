@@ -1,0 +1,111 @@
+"""The guard itself: each layer holds alone, should the one before it ever be passed by."""
+
+import asyncio
+import socket
+import threading
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractResolver
+
+from shared.runtime.clock import SystemClock
+from shared.runtime.egress import (
+    EgressPolicy,
+    EgressRefused,
+    EgressSettings,
+    OutgoingClient,
+    OutgoingRequest,
+    parse_url,
+)
+from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
+from shared.runtime.egress.trouble import DialRefused
+from shared.testing.receivers import Reply, ScriptedNames, receiver
+
+CLOCK = SystemClock()
+
+
+def _unguarded_session(resolver: AbstractResolver, policy: EgressPolicy) -> aiohttp.ClientSession:
+    """A session whose resolver checks nothing: only the sockets are guarded."""
+    connector = aiohttp.TCPConnector(
+        resolver=resolver, use_dns_cache=False, socket_factory=guarded_socket_factory(policy)
+    )
+    return aiohttp.ClientSession(connector=connector)
+
+
+@pytest.mark.parametrize("answers", [["127.0.0.1"], ["::ffff:127.0.0.1"], ["127.0.0.1", "::1"]])
+async def test_the_socket_refuses_what_a_resolver_let_slip(answers: list[str]) -> None:
+    async with receiver(CLOCK) as it:
+        names = ScriptedNames({"hooks.example.com": [answers]})
+        url = it.url(host="hooks.example.com")
+        async with _unguarded_session(names, EgressPolicy()) as session:
+            token = dialling.set(parse_url(url))
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.post(url)
+            dialling.reset(token)
+        assert it.requests == []
+
+
+async def test_a_socket_outside_of_a_checked_call_or_on_another_port_is_refused() -> None:
+    make = guarded_socket_factory(EgressPolicy())
+    public = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("93.184.216.34", 443))
+    with pytest.raises(DialRefused):
+        make(public)
+    token = dialling.set(parse_url("https://hooks.example.com:8443/"))
+    with pytest.raises(DialRefused):
+        make(public)
+    dialling.reset(token)
+    token = dialling.set(parse_url("https://hooks.example.com/"))
+    make(public).close()
+    dialling.reset(token)
+
+
+async def test_one_blocked_answer_refuses_the_whole_name() -> None:
+    names = ScriptedNames({"mixed.example": [["93.184.216.34", "10.0.0.1"]]})
+    guarded = GuardedResolver(names, EgressPolicy(), timeout_seconds=1)
+    with pytest.raises(EgressRefused) as caught:
+        await guarded.resolve("mixed.example", 443)
+    assert "10.0.0.1" not in str(caught.value), "what a name means inside is not told to tenants"
+
+
+async def test_each_new_connection_looks_the_name_up_again() -> None:
+    # Given a name that was the operator's allowed network first and is metadata after
+    async with receiver(CLOCK) as it:
+        it.behave("/", Reply(headers={"Connection": "close"}))
+        names = ScriptedNames({"hooks.example.com": [["127.0.0.1"], ["169.254.169.254"]]})
+        settings = EgressSettings(allow=f"127.0.0.0/8:{it.port}")
+        async with await OutgoingClient.open(settings, clock=CLOCK, resolver=names) as client:
+            request = OutgoingRequest(method="POST", url=it.url(host="hooks.example.com"), timeout_seconds=5)
+            assert (await client.send(request)).status == 200
+            # When the first connection is gone, then the answer of now decides
+            with pytest.raises(EgressRefused):
+                await client.send(request)
+    assert names.asked == ["hooks.example.com"] * 2
+
+
+async def test_callers_of_one_name_share_one_look_up_and_none_waits_on_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a name server that is silent about one name (the system's function stands in for the network)
+    asked: list[str] = []
+    silent = threading.Event()
+
+    def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if host == "silent.example":
+            silent.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = SystemResolver(threads=2)
+    # When many ask for it, and one for another name
+    waiting = [asyncio.create_task(resolver.resolve("silent.example", 443)) for _ in range(20)]
+    [answer] = await asyncio.wait_for(resolver.resolve("fine.example", 443), 5)
+    # Then the other name is answered, and a caller that gives up takes nobody with it
+    assert answer["host"] == "93.184.216.34"
+    waiting[0].cancel()
+    silent.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert all(isinstance(result, list) for result in results[1:])
+    assert asked.count("silent.example") == 1
+    await resolver.close()

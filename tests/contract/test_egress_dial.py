@@ -6,7 +6,7 @@ import threading
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared.runtime.clock import SystemClock
 from shared.runtime.egress import (
@@ -42,6 +42,35 @@ async def test_the_socket_refuses_what_a_resolver_let_slip(answers: list[str]) -
             with pytest.raises(aiohttp.ClientConnectorError):
                 await session.post(url)
             dialling.reset(token)
+        assert it.requests == []
+
+
+async def test_the_clients_own_sockets_are_guarded_too() -> None:
+    # Given an answer that is public when it is checked and loopback when it is dialled
+    class TwoFaced(dict[str, object]):
+        reads = 0
+
+        def __getitem__(self, key: str) -> object:
+            if key != "host":
+                return super().__getitem__(key)
+            self.reads += 1
+            return "93.184.216.34" if self.reads == 1 else "127.0.0.1"
+
+    class Lying(ScriptedNames):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> list[ResolveResult]:
+            honest = await super().resolve(host, port, family)
+            return [TwoFaced(answer) for answer in honest]  # type: ignore[misc]  # lying is the point
+
+    async with receiver(CLOCK) as it:
+        names = Lying({"hooks.example.com": [["93.184.216.34"]]})
+        async with await OutgoingClient.open(EgressSettings(), clock=CLOCK, resolver=names) as client:
+            with pytest.raises(EgressRefused) as caught:
+                await client.send(
+                    OutgoingRequest(method="POST", url=it.url(host="hooks.example.com"), timeout_seconds=5)
+                )
+        assert caught.value.kind == "address"
         assert it.requests == []
 
 

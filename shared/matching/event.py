@@ -1,0 +1,156 @@
+"""An event as patterns see it: a JSON object whose numbers and duplicate members are all still there.
+
+The fast parser drops digits and hides duplicate members; so what it read is compared with what was written, and only
+where the two may differ is the text read again, slowly. In the tree of `EventFields` a number that lost digits is a
+`LossyNumber`, and members of one name are a tuple of their values (JSON itself has no tuples).
+Next: `fields.py`, which walks the tree.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from shared.domain.errors import Flaw, InvalidInput
+from shared.matching.json_text import read_json
+from shared.matching.numbers import from_python
+
+_TITLE = "the event cannot be read"
+DEPTH_MAX = 250
+_WHITESPACE: Final = b" \t\r\n"
+_DIGITS_AS_ZEROS: Final = bytes(48 if chr(byte) in "0123456789" else byte for byte in range(256)).replace(b"E", b"e")
+_ESCAPED_COLON: Final = b"\\u003"  # \\u003a, and fifteen characters that are as rarely escaped
+_MANY_DIGITS: Final = b"0" * 16  # any decimal of fewer significant digits survives its double
+_SUBNORMAL: Final = b"0e-000"  # near and below 1e-308 even short decimals do not
+_LOSSY_NUMBER: Final = re.compile(rb"[:\[,\s]-?(?:[0-9][0-9.]{15,}|[0-9.]+[eE]-[0-9]{3})")
+
+
+class EventFields:
+    """One event, parsed once. A plain slotted class: frozen dataclasses cost three times as much to make."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: dict[str, Any]) -> None:  # Any: JSON
+        self.root = root
+
+
+def read_event(raw: bytes) -> EventFields:
+    """The event that a JSON text is; raises `InvalidInput` where it is no JSON object."""
+    root = read_value(raw)
+    if type(root) is dict:
+        return EventFields(root)
+    raise InvalidInput(_TITLE, [Flaw(pointer="#", detail="an event is a JSON object")])
+
+
+def event_of(attributes: Mapping[str, Any], data: bytes | None) -> EventFields:
+    """The event of an envelope's attributes (JSON scalars) and its data as raw JSON, each part parsed once.
+
+    `data` None leaves the field out; raises `InvalidInput` where it is no JSON.
+    """
+    root = dict(attributes)
+    if data is not None:
+        root["data"] = read_value(data)
+    return EventFields(root)
+
+
+def event_from_value(value: Mapping[str, Any]) -> EventFields:
+    """The event of an already parsed JSON object; copies it. Raises `InvalidInput` for what is no JSON."""
+    return EventFields({key: _copied(member, 1) for key, member in value.items()})
+
+
+def read_value(raw: bytes) -> Any:  # Any: JSON
+    """The value of a JSON text with nothing lost: see the module's docstring for what stands for what."""
+    try:
+        value = orjson.loads(raw)
+        written = orjson.dumps(value)
+    except orjson.JSONDecodeError:
+        return _read_slowly(raw)  # it may be lone surrogates or 1e309, which are JSON; or it says what is wrong
+    except orjson.JSONEncodeError:
+        raise _too_deep() from None  # the only thing it cannot write back
+    if written == raw or _is_faithful(raw, value, written):
+        return value
+    return _read_slowly(raw)
+
+
+def has_duplicate_keys(raw: bytes) -> bool:
+    """Whether some object of a JSON text names a member twice: what edges refuse. Raises `InvalidInput` for no JSON."""
+    return _has_repeated(read_value(raw))
+
+
+def _has_repeated(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is tuple:
+            return True
+        if type(node) is dict:
+            waiting.extend(node.values())
+        elif type(node) is list:
+            waiting.extend(node)
+    return False
+
+
+def _is_faithful(raw: bytes, value: Any, written: bytes) -> bool:
+    """Whether the fast parser's value can have lost nothing. False may be a false alarm, True never is.
+
+    Equal but for whitespace: the same tokens, so as many members and every digit. Otherwise members are counted by
+    their colons (those within strings are equal on both sides as long as none is escaped), digits by their runs.
+    """
+    if raw.translate(None, _WHITESPACE) == written.translate(None, _WHITESPACE):
+        return True
+    if _ESCAPED_COLON in raw or raw.count(b":") != written.count(b":"):
+        return False
+    zeros = raw.translate(_DIGITS_AS_ZEROS, b".+")
+    if _MANY_DIGITS not in zeros and _SUBNORMAL not in zeros:
+        return True
+    return _LOSSY_NUMBER.search(raw) is None and type(value) is dict
+
+
+def _read_slowly(raw: bytes) -> Any:
+    value = read_json(raw, title=_TITLE, on_object=_keep_duplicates)
+    level, depth = [value], 0
+    while level:
+        if depth > DEPTH_MAX:
+            raise _too_deep()
+        level = [child for node in level for child in _children(node)]
+        depth += 1
+    return value
+
+
+def _children(node: Any) -> list[Any]:
+    if type(node) is dict:
+        return list(node.values())
+    return list(node) if type(node) in (list, tuple) else []
+
+
+def _keep_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    kept = dict(members)
+    if len(kept) == len(members):
+        return kept
+    values: dict[str, list[Any]] = {}
+    for key, value in members:
+        values.setdefault(key, []).append(value)
+    return {key: found[0] if len(found) == 1 else tuple(found) for key, found in values.items()}
+
+
+def _too_deep() -> InvalidInput:
+    detail = f"nested more than {DEPTH_MAX} levels deep; flatten it"
+    return InvalidInput(_TITLE, [Flaw(pointer="#", detail=detail)])
+
+
+def _copied(value: object, depth: int) -> Any:
+    if depth > DEPTH_MAX:
+        raise _too_deep()
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return from_python(value)
+        case float() if value - value == 0:  # neither infinite nor NaN
+            return value
+        case list():
+            return [_copied(item, depth + 1) for item in value]
+        case Mapping() if all(isinstance(key, str) for key in value):
+            return {key: _copied(member, depth + 1) for key, member in value.items()}
+    raise InvalidInput(_TITLE, [Flaw(pointer="#", detail=f"{type(value).__name__} is no JSON value")])

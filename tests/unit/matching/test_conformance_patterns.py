@@ -1,0 +1,71 @@
+"""The judge of recorded cases, on small files of our own in every format it takes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli.conformance_patterns import run_pattern_cases
+
+_PASSING: dict[str, Any] = {"id": "ok", "pattern": {"a": [1]}, "event": {"a": 1.0}, "expected": True}
+_FAILING: dict[str, Any] = {"id": "off", "pattern": {"a": [1]}, "event": {"a": 2}, "expected": True}
+_INVALID: dict[str, Any] = {"id": "bad", "pattern": {"a": 1}, "event": {}, "expected": "invalid"}
+_BY_TEXT = {"id": "text", "pattern": None, "pattern_text": '{"a":[1],"a":[2]}', "event": {"a": 2}, "expected": True}
+_NO_EVENT: dict[str, Any] = {"id": "list", "pattern": {"a": [1]}, "event": [1], "expected": "event_error:IllegalArgumentException"}
+
+
+def _write(path: Path, rows: list[dict[str, Any]], *, as_array: bool) -> Path:
+    text = json.dumps(rows) if as_array else "\n".join(json.dumps(row) for row in rows) + "\n"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+def test_counts_and_lines_name_what_differs(tmp_path: Path, as_array: bool) -> None:
+    rows = [_PASSING, _FAILING, _INVALID, _BY_TEXT, _NO_EVENT]
+    report = run_pattern_cases(_write(tmp_path / "cases", rows, as_array=as_array))
+
+    assert report.lines == ["off: expected true, got false"]
+    assert report.summary == "4 passed, 1 failed, 0 reported"
+    assert report.exit_code == 1
+
+
+@pytest.mark.parametrize("flag", ["ambiguous", "policy"])
+def test_flagged_rows_are_reported_and_never_fail(tmp_path: Path, flag: str) -> None:
+    report = run_pattern_cases(_write(tmp_path / "cases", [{**_FAILING, flag: "why"}, _PASSING], as_array=False))
+
+    assert report.lines == ["off: expected true, got false"]
+    assert report.summary == "1 passed, 0 failed, 1 reported"
+    assert report.exit_code == 0
+
+
+def test_rules_over_an_events_file_find_it_beside_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    payloads = [{"payload": {"n": 1}}, {"payload": {"n": 2}}, {"payload": {"n": 1.0}}]
+    _write(tmp_path / "events" / "some.jsonl", payloads, as_array=False)
+    (tmp_path / "cases").mkdir()
+    rule = {"id": "r", "events_file": "events/some.jsonl", "pattern": {"n": [1]}, "matching_lines": [0, 2]}
+    wrong = {**rule, "id": "w", "matching_lines": [0]}
+
+    report = run_pattern_cases(_write(tmp_path / "cases" / "matrix.jsonl", [rule, wrong], as_array=False))
+
+    assert report.lines == ["w: expected [0], got [0, 2]"]
+    assert report.summary == "1 passed, 1 failed, 0 reported"
+
+
+def test_named_vectors_a_line_each(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text(
+        "# a comment\n"
+        'same | {"t":["x"]} | {"t":"x"} => true\n'
+        'none | {"t":["x"]} | {"t":"y"} => false\n'
+        'refused | {"t":[]} | {"t":"y"} => ERR Empty arrays are not allowed\n'
+        'differs | {"t":["x"]} | {"t":"y"} => true\n',
+        encoding="utf-8",
+    )
+
+    report = run_pattern_cases(path)
+
+    assert report.lines == ["differs: expected true, got false"]
+    assert report.summary == "3 passed, 1 failed, 0 reported"

@@ -16,9 +16,8 @@ class ActionType(Protocol):
         """Its name in a step's `uses`."""
         ...
 
-    @property
-    def effect(self) -> Effect:
-        """What repeating it does."""
+    def effect(self, config: Mapping[str, object]) -> Effect:
+        """What repeating a step with this `with` does."""
         ...
 
     def flaws(self, config: Mapping[str, object]) -> Sequence[Flaw]:

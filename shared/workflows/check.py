@@ -55,7 +55,7 @@ def check_document(
                 id=step.id,
                 uses=step.uses,
                 needs=document.needs_of(index),
-                effect=catalogue.actions[step.uses].effect,
+                effect=catalogue.actions[step.uses].effect(step.with_),
                 on_error=step.on_error,
                 on_unknown=step.on_unknown,
                 endpoints=tuple(catalogue.actions[step.uses].endpoint_references(step.with_)),

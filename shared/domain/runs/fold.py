@@ -2,7 +2,7 @@
 
 Guarantees: a fact that was applied before, or that its run's state rules out, changes nothing; a run leaves its
 terminal state never; the same facts give the same state, whoever folds them and whenever. Time is the highest append
-time folded so far. The caller looks up, once a batch, what memory has let go (`questions`, `Known`).
+time folded so far. The caller looks up, once a batch, what memory has let go (`ask`, `Known`).
 Next: `admission.py`, `approvals.py`; `shared/runtime/shards.py` drives this.
 """
 
@@ -83,9 +83,8 @@ class RunsFold:
         self.match_ids: set[str] = set()
         self.verdicts: dict[CommandKey, Verdict] = {}
 
-    def questions(self, facts: Iterable[tuple[str, RunsFact]]) -> Questions:
-        """What `apply` needs to know of the read model for these (tenant id, fact) pairs."""
-        asked = Questions()
+    def ask(self, asked: Questions, facts: Iterable[tuple[str, RunsFact]]) -> None:
+        """Add to `asked` what `apply` needs to know of the read model for these (tenant id, fact) pairs."""
         for tenant_id, fact in facts:
             if isinstance(fact, EventMatched):
                 match = match_id(fact.event.id, fact.event.replay_id)
@@ -98,7 +97,6 @@ class RunsFold:
                 command = (tenant_id, fact.command.id)
                 if command not in self.verdicts:
                     asked.commands.add(command)
-        return asked
 
     def apply(self, event: Event, fact: RunsFact, recorded_at: datetime, offset: int, known: Known) -> Folded:
         """Fold one fact. `event` is its envelope, `offset` where it lies."""

@@ -1,0 +1,64 @@
+"""What the end of an attempt becomes: success, another try at a recorded instant, failure, or nobody knows."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shared.domain.records import AttemptFinished, Problem, StepUnknown
+from shared.domain.retry import RetryPolicy, delay_before_next
+from shared.domain.workflow import Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an action says of one attempt.
+
+    `in_doubt`: it may have had its effect all the same (a time-out, a reset). `retry`: trying again may help.
+    `endpoint_gone`: the receiver says 410; its endpoint is to be disabled.
+    """
+
+    status: Literal["succeeded", "failed"]
+    output: object = None
+    problem: Problem | None = None
+    retry: bool = False
+    in_doubt: bool = False
+    throttled: bool = False
+    retry_after_seconds: float | None = None
+    endpoint_gone: str | None = None
+
+
+def conclude(
+    outcome: Outcome,
+    *,
+    run_id: str,
+    step_id: str,
+    number: int,
+    effect: Effect,
+    policy: RetryPolicy,
+    now: datetime,
+    unit: float,
+    elapsed_seconds: float,
+) -> AttemptFinished | StepUnknown:
+    """The record to append. An unsafe attempt that may have had its effect is never simply tried again."""
+    if outcome.status == "failed" and outcome.in_doubt and effect == "unsafe":
+        return StepUnknown(run_id=run_id, step_id=step_id, number=number)
+    retry_at = None
+    if outcome.status == "failed" and outcome.retry:
+        delay = delay_before_next(
+            policy,
+            number,
+            unit=unit,
+            throttled=outcome.throttled,
+            retry_after_seconds=outcome.retry_after_seconds,
+        )
+        retry_at = now + timedelta(seconds=delay) if delay is not None else None
+    return AttemptFinished(
+        run_id=run_id,
+        step_id=step_id,
+        number=number,
+        outcome=outcome.status,
+        output=outcome.output,
+        problem=outcome.problem,
+        retry_at=retry_at,
+        elapsed_seconds=round(elapsed_seconds, 6),
+    )

@@ -1,0 +1,173 @@
+"""Which work there is, which of it may start, and which is under way."""
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from services.executor.core.fairness import Bounds, FairQueue
+from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, still_wanted
+from services.executor.service.carrying import Carrier
+from services.executor.service.timers import Timers
+from services.executor.settings import ExecutorSettings
+from shared.domain.clock import Clock
+from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.state import Run
+from shared.runtime.shards import Shard
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str, int, type[Work]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    shard: Shard
+    run: Run
+    work: Work
+    key: Key
+
+
+class Executor:
+    """Acts on the shards that this process owns. `run` drives it until cancelled; `drain` ends it cleanly."""
+
+    def __init__(self, carrier: Carrier, settings: ExecutorSettings, clock: Clock) -> None:
+        self._carrier = carrier
+        self._timers = Timers(clock)
+        self._clock = clock
+        self._queue: FairQueue[_Job] = FairQueue(
+            Bounds(
+                total=settings.attempts_max,
+                per_tenant=settings.attempts_per_tenant_max,
+                per_lane=settings.attempts_per_endpoint_max,
+            )
+        )
+        self._busy: set[Key] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters: dict[Shard, list[tuple[int, int, asyncio.Future[bool]]]] = {}
+        self._numbers = itertools.count()
+        self._draining = False
+
+    # ------------------------------------------------------------ the fold tells
+
+    def restored(self, shard: Shard) -> None:
+        for run in list(shard.fold.runs.values()):
+            self._consider(shard, run)
+        self._pump()
+
+    def folded(self, shard: Shard, delta: RunsDelta) -> None:
+        self._wake(shard)
+        if not shard.level:
+            return
+        for run in delta.runs.values():
+            self._consider(shard, run)
+        self._pump()
+
+    def revoked(self, shard: Shard) -> None:
+        """Nothing new is begun; what is on its way may end and say so: its ids are derived, the first word stands."""
+        for _, _, waiter in self._waiters.pop(shard, []):
+            if not waiter.done():
+                waiter.set_result(False)
+
+    # ------------------------------------------------------------ running
+
+    async def run(self) -> None:
+        await self._timers.run()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Begin nothing more, let what is under way end, then cancel what is left."""
+        self._draining = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_seconds)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def active(self) -> int:
+        """Attempts under way."""
+        return self._queue.active
+
+    @property
+    def waiting(self) -> int:
+        """Attempts that wait for their turn."""
+        return len(self._queue)
+
+    @property
+    def timers(self) -> int:
+        """Retries and waits that are not due yet."""
+        return len(self._timers)
+
+    def _consider(self, shard: Shard, run: Run) -> None:
+        for work in next_work(run):
+            key = (run.id, work.step_id, work.number, type(work))
+            if key in self._busy or (isinstance(work, Settle) and (*key[:3], Carry) in self._busy):
+                continue
+            self._busy.add(key)
+            job = _Job(shard, run, work, key)
+            due_at = work.due_at if isinstance(work, Begin | Carry) else None
+            if due_at is not None and due_at > self._clock.now():
+                self._timers.at(due_at, lambda job=job: self._enqueue_due(job))  # type: ignore[misc]  # bound now
+            else:
+                self._enqueue(job)
+
+    def _enqueue_due(self, job: _Job) -> None:
+        self._enqueue(job)
+        self._pump()
+
+    def _enqueue(self, job: _Job) -> None:
+        self._queue.put(job.run.tenant_id, _lane(job.run, job.work.step_id), job)
+
+    def _pump(self) -> None:
+        while not self._draining and (taken := self._queue.take()) is not None:
+            tenant_id, lane, job = taken
+            task = asyncio.create_task(self._do(tenant_id, lane, job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, tenant_id: str, lane: Hashable, job: _Job) -> None:
+        try:
+            if job.shard.may_act and still_wanted(job.run, job.work):
+                await self._carrier.carry_out(job.shard, job.run, job.work, self)
+        except Exception:  # the boundary: one step's bug must not end the others' steps
+            log.exception("step %s of run %s (tenant %s)", job.work.step_id, job.run.id, tenant_id)
+        finally:
+            self._queue.done(tenant_id, lane)
+            self._busy.discard(job.key)
+            self._pump()
+        if job.shard.may_act:
+            # What the job itself appended may have been folded while its key was still busy.
+            self._consider(job.shard, job.run)
+            self._pump()
+
+    # ------------------------------------------------------------ what the carrier needs (Progress)
+
+    def hold(self, run: Run, step_id: str, number: int) -> None:
+        """The carrier goes on with this attempt itself once it is folded."""
+        self._busy.add((run.id, step_id, number, Carry))
+
+    def let_go(self, run: Run, step_id: str, number: int) -> None:
+        self._busy.discard((run.id, step_id, number, Carry))
+
+    async def folded_past(self, shard: Shard, offset: int) -> bool:
+        """Wait until the shard's fold has passed `offset`; False: the shard was taken away meanwhile."""
+        if shard.next > offset or not shard.owned:
+            return shard.owned
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters.setdefault(shard, []), (offset, next(self._numbers), waiter))
+        return await waiter
+
+    def _wake(self, shard: Shard) -> None:
+        waiters = self._waiters.get(shard)
+        while waiters and waiters[0][0] < shard.next:
+            _, _, waiter = heapq.heappop(waiters)
+            if not waiter.done():
+                waiter.set_result(True)
+
+
+def _lane(run: Run, step_id: str) -> Hashable:
+    """An endpoint's steps share a lane; other steps share one per action type."""
+    plan = next(each for each in run.match.steps if each.id == step_id)
+    return plan.endpoints[0] if plan.endpoints else plan.uses

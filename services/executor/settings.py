@@ -1,0 +1,19 @@
+"""What an operator may set of the executor."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ExecutorSettings(BaseSettings):
+    """Read from the environment, prefix `UPSHOT_EXECUTOR_`."""
+
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_EXECUTOR_")
+
+    attempts_max: int = Field(256, ge=1, description="attempts under way at once, in all")
+    attempts_per_tenant_max: int = Field(128, ge=1, description="attempts under way at once of one tenant")
+    attempts_per_endpoint_max: int = Field(32, ge=1, description="attempts under way at once to one endpoint")
+    timeout_seconds: float = Field(20.0, gt=0, description="of an attempt whose step names none")
+    response_bytes_max: int = Field(
+        65_536, ge=0, description="of a receiver's answer that is kept as the step's output"
+    )
+    compiled_revisions_max: int = Field(10_000, ge=1, description="workflow revisions kept compiled")

@@ -1,0 +1,113 @@
+"""Follows `upshot.definitions` from its beginning and keeps its fold in memory, for every service that needs to know.
+
+Guarantee: after `catch_up` every definition that was in the log when it was called has been folded. A record that this
+version does not understand halts its partition, loudly: whoever needs that partition gets `PartitionHalted`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from shared.bus import codec, facts
+from shared.bus.codec import UndecodableRecord
+from shared.bus.port import Bus, Record
+from shared.bus.topics import DEFINITIONS
+from shared.domain.definitions import Change, Definitions, Tenant
+from shared.domain.errors import TransientError
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[Change], None]
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+
+
+class PartitionHalted(TransientError):
+    """A definitions record cannot be understood by this version; nothing after it is folded."""
+
+
+class DefinitionsFollower:
+    """One per process, shared by its services."""
+
+    def __init__(self, bus: Bus, partitions: Collection[int] | None = None) -> None:
+        self.definitions = Definitions()
+        self._bus = bus
+        self._positions = dict.fromkeys(partitions if partitions is not None else range(bus.partition_count), 0)
+        self._reader = bus.reader(DEFINITIONS)
+        self._listeners: list[Listener] = []
+        self._halted: dict[int, str] = {}
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each change, in fold order; it must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """The tenant as folded so far."""
+        return self.definitions.tenant(tenant_id)
+
+    async def start(self) -> None:
+        """Fold all there is, then go on in the background."""
+        self._reader.assign(self._positions)
+        self._task = asyncio.create_task(self._follow(), name="definitions")
+        await self.catch_up()
+
+    async def catch_up(self, partitions: Collection[int] | None = None) -> None:
+        """Return when everything now in these partitions (default: all) is folded. Raises `PartitionHalted`."""
+        wanted = list(self._positions if partitions is None else partitions)
+        watermarks = await self._bus.watermarks(DEFINITIONS, wanted)
+        for partition in wanted:
+            while self._positions[partition] < watermarks[partition].high:
+                if partition in self._halted:
+                    raise PartitionHalted(self._halted[partition])
+                self._moved.clear()
+                await self._moved.wait()
+
+    @property
+    def halted(self) -> dict[int, str]:
+        """Partitions that stand still, and why."""
+        return dict(self._halted)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._reader.close()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                batches = await self._reader.poll(timeout_seconds=POLL_SECONDS)
+            except TransientError as error:
+                log.warning("definitions cannot be read just now, trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for partition, records in batches.items():
+                self._fold(partition, records)
+            if batches:
+                self._moved.set()
+
+    def _fold(self, partition: int, records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                event = codec.decode(record)
+                fact = facts.definitions_fact(event)
+                recorded_at: datetime = codec.recorded_at(record)
+            except UndecodableRecord as error:
+                self._halt(partition, record.offset, str(error))
+                return
+            change = self.definitions.apply(event.tenant_id, fact, recorded_at)
+            self._positions[partition] = record.offset + 1
+            if change.entity is not None:
+                for listener in self._listeners:
+                    listener(change)
+
+    def _halt(self, partition: int, offset: int, reason: str) -> None:
+        detail = f"{DEFINITIONS}/{partition} stands still at offset {offset}: {reason}. Update this process."
+        log.critical("%s", detail)
+        self._halted[partition] = detail
+        going = {each: at for each, at in self._positions.items() if each not in self._halted}
+        self._reader.assign(going)

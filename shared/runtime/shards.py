@@ -1,0 +1,261 @@
+"""Restore, then follow: how a service comes to own partitions of `upshot.runs` and keeps their fold.
+
+On assignment: the read model's snapshot, then the log from its checkpoint up to the end offset read at that moment,
+silently; only then are the actors told to act (`restored`). Folding needs no ownership, acting does: `Shard.may_act`
+is false the moment the partition is revoked, and when heartbeats have gone unanswered too long.
+A record that cannot be understood halts its partition, loudly: skipping it would make two truths.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from shared.bus import codec, facts
+from shared.bus.codec import UndecodableRecord
+from shared.bus.port import Assignment, Bus, Membership, Reader, Record
+from shared.bus.topics import RUNS
+from shared.domain.envelope import Event
+from shared.domain.errors import TransientError
+from shared.domain.records import RunsFact
+from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.fold import CommandKey, Known, Questions, RunsFold
+from shared.readmodel import Snapshot
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+POLL_SECONDS = 1.0
+
+
+class Snapshots(Protocol):
+    """Where a shard's past is: the read model."""
+
+    async def snapshot(self, partitions: Sequence[int]) -> Mapping[int, Snapshot]:
+        """State and checkpoint of these partitions of `upshot.runs`, all as of one instant."""
+        ...
+
+    async def lookup(self, questions: Questions) -> Known:
+        """What is known of ids that memory has let go."""
+        ...
+
+
+class Shard:
+    """One partition: its fold, how far it has got, and whether this process may act on it."""
+
+    def __init__(self, partition: int, membership: Membership) -> None:
+        self.partition = partition
+        self.fold = RunsFold()
+        self.next = 0
+        self.level = False
+        self.owned = True
+        self.halted: str | None = None
+        self._membership = membership
+        self._level_at = 0
+        self._forgettable: list[tuple[list[str], list[str], list[CommandKey]]] = []
+
+    @property
+    def may_act(self) -> bool:
+        return self.owned and self.level and self._membership.alive()
+
+    def written(self, run_ids: list[str], match_ids: list[str], commands: list[CommandKey]) -> None:
+        """The projector's checkpoint has passed these. Let go before the next batch, never in the middle of one: a
+        lookup that is under way did not ask for what memory held."""
+        self._forgettable.append((run_ids, match_ids, commands))
+
+    def begin(self, snapshot: Snapshot, end: int) -> None:
+        """Take over the snapshot; level once `end` is reached."""
+        self.fold.restore(snapshot.runs, snapshot.activities, snapshot.now)
+        self.next, self._level_at = snapshot.next, end
+
+    def reach_level(self) -> bool:
+        """True once, when the restore is over."""
+        if self.level or self.next < self._level_at:
+            return False
+        self.level = True
+        return True
+
+    def forget_written(self) -> None:
+        for each in self._forgettable:
+            self.fold.forget(*each)
+        self._forgettable.clear()
+
+
+class Actor(Protocol):
+    """A service on top of the fold. All three are called from the event loop and must be quick."""
+
+    def restored(self, shard: Shard) -> None:
+        """The shard is level: act on whatever its state says is due."""
+        ...
+
+    def folded(self, shard: Shard, delta: RunsDelta) -> None:
+        """More was folded; also while the shard is not level yet."""
+        ...
+
+    def revoked(self, shard: Shard) -> None:
+        """Stop acting on it now."""
+        ...
+
+
+class RunsFollower:
+    """A member of a group on `upshot.runs`, with the fold of every partition it owns and the actors on top."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        snapshots: Snapshots,
+        actors: Sequence[Actor],
+        *,
+        group: str,
+        member_id: str,
+        records_max: int = 2000,
+    ) -> None:
+        self._bus = bus
+        self._snapshots = snapshots
+        self._actors = actors
+        self._group = group
+        self._member_id = member_id
+        self._records_max = records_max
+        self._membership: Membership | None = None
+        self._reader: Reader = bus.reader(RUNS)
+        self.shards: dict[int, Shard] = {}
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+
+    @property
+    def level(self) -> bool:
+        """Whether all owned partitions are restored (false before the first assignment)."""
+        return bool(self.shards) and all(shard.level for shard in self.shards.values())
+
+    async def run(self) -> None:
+        """Join, follow, act; until cancelled. Leaves the group on the way out."""
+        self._membership = await self._bus.join(self._group, RUNS, member_id=self._member_id)
+        changes: asyncio.Queue[Assignment] = asyncio.Queue()
+        watcher = asyncio.create_task(self._watch(self._membership, changes), name="runs-assignment")
+        try:
+            while True:
+                await self._take_over(self._membership, changes)
+                await self._follow_once()
+                if watcher.done():
+                    watcher.result()
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+            for shard in self.shards.values():
+                self._revoke(shard)
+            await self._membership.leave()
+            await self._reader.close()
+
+    async def _watch(self, membership: Membership, changes: asyncio.Queue[Assignment]) -> None:
+        """Stops acting at once; restoring is left to the loop."""
+        while True:
+            change = await membership.next_assignment(timeout_seconds=POLL_SECONDS)
+            if change is None:
+                continue
+            for partition in change.revoked:
+                shard = self.shards.pop(partition, None)
+                if shard is not None:
+                    self._revoke(shard)
+            membership.release()
+            changes.put_nowait(change)
+
+    def _revoke(self, shard: Shard) -> None:
+        shard.owned = False
+        for actor in self._actors:
+            actor.revoked(shard)
+
+    async def _take_over(self, membership: Membership, changes: asyncio.Queue[Assignment]) -> None:
+        # Without partitions there is nothing to poll: wait here instead of spinning.
+        waits = not self.shards
+        while waits or not changes.empty():
+            change = await changes.get()
+            waits = False
+            wanted = sorted(each for each in change.assigned if each in membership.assignment.partitions)
+            if wanted:
+                await self._restore(wanted, membership)
+            self._reader.assign({shard.partition: shard.next for shard in self.shards.values() if shard.halted is None})
+
+    async def _restore(self, partitions: Sequence[int], membership: Membership) -> None:
+        while True:
+            try:
+                snapshots = await self._snapshots.snapshot(partitions)
+                ends = await self._bus.watermarks(RUNS, partitions)
+                break
+            except TransientError as error:
+                log.warning("cannot restore partitions %s just now, trying again: %s", partitions, error)
+                await asyncio.sleep(RETRY_SECONDS)
+        for partition in partitions:
+            if partition not in membership.assignment.partitions:
+                continue
+            shard = Shard(partition, membership)
+            shard.begin(snapshots[partition], ends[partition].high)
+            self.shards[partition] = shard
+            self._announce_level(shard)
+
+    async def _follow_once(self) -> None:
+        await self.may_read.wait()
+        try:
+            batches = await self._reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._records_max)
+        except TransientError as error:
+            log.warning("runs cannot be read just now, trying again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        decoded = {
+            partition: self._decode(self.shards[partition], records)
+            for partition, records in batches.items()
+            if partition in self.shards
+        }
+        if not decoded:
+            return
+        known = await self._look_up(decoded)
+        for partition, entries in decoded.items():
+            shard = self.shards.get(partition)
+            if shard is not None and entries:
+                self._fold(shard, entries, known)
+
+    def _decode(self, shard: Shard, records: Sequence[Record]) -> list[tuple[Record, Event, RunsFact]]:
+        entries: list[tuple[Record, Event, RunsFact]] = []
+        for record in records:
+            if record.offset < shard.next:
+                continue
+            try:
+                event = codec.decode(record)
+                entries.append((record, event, facts.runs_fact(event)))
+            except UndecodableRecord as error:
+                self._halt(shard, record.offset, str(error))
+                break
+        return entries
+
+    async def _look_up(self, decoded: Mapping[int, Sequence[tuple[Record, Event, RunsFact]]]) -> Known:
+        questions = Questions()
+        for partition, entries in decoded.items():
+            shard = self.shards[partition]
+            shard.forget_written()
+            shard.fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in entries))
+        while questions:
+            try:
+                return await self._snapshots.lookup(questions)
+            except TransientError as error:
+                log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+        return Known()
+
+    def _fold(self, shard: Shard, entries: Sequence[tuple[Record, Event, RunsFact]], known: Known) -> None:
+        delta = RunsDelta(partition=shard.partition, start=shard.next, end=shard.next, now=shard.fold.now)
+        for record, event, fact in entries:
+            folded = shard.fold.apply(event, fact, codec.recorded_at(record), record.offset, known)
+            delta.include(folded, shard.fold, record.offset + 1)
+        shard.next = delta.end
+        for actor in self._actors:
+            actor.folded(shard, delta)
+        self._announce_level(shard)
+
+    def _announce_level(self, shard: Shard) -> None:
+        if shard.reach_level():
+            for actor in self._actors:
+                actor.restored(shard)
+
+    def _halt(self, shard: Shard, offset: int, reason: str) -> None:
+        shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. Update this process."
+        log.critical("%s", shard.halted)
+        self._reader.assign({each.partition: each.next for each in self.shards.values() if each.halted is None})

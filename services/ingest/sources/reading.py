@@ -13,11 +13,12 @@ from shared.bus.rfc3339 import parse
 from shared.domain.errors import Flaw, InvalidInput
 
 TYPE_CHARACTERS_MAX = 200
-SUBJECT_CHARACTERS_MAX = 200
+IDENTIFIER_CHARACTERS_MAX = 200
 FORM_FIELDS_MAX = 200
 
 _NOT_IN_A_TYPE = re.compile(r"[^A-Za-z0-9_.-]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DOTS = re.compile(r"\.{2,}")
 _UNIX_SECONDS_MAX = 253_402_300_799  # the last second of the year 9999
 
@@ -41,10 +42,10 @@ def text(value: object, *path: str) -> str | None:
 
 
 def identifier(value: object, *path: str) -> str | None:
-    """An id, which vendors print as a string or an integer."""
+    """An id, which vendors print as a string or an integer: at most 200 characters, none of them control characters."""
     found = member(value, *path)
     if isinstance(found, str):
-        return found or None
+        return None if not found or len(found) > IDENTIFIER_CHARACTERS_MAX or _CONTROL.search(found) else found
     return str(found) if isinstance(found, int) and not isinstance(found, bool) else None
 
 
@@ -78,9 +79,8 @@ def event_type(*parts: str | None) -> str:
 def untranslated(
     kind: str, *, subject: str | None = None, time: datetime | None = None, note: str | None = None, **fields: object
 ) -> tuple[Translated, ...]:
-    """The one event of a delivery that no platform type fits."""
-    short = subject[:SUBJECT_CHARACTERS_MAX] if subject else None
-    return (Translated(type=kind, subject=short, time=time, data=present(note=note, **fields)),)
+    """The one event of a delivery that no platform type fits. A subject that could be no id is left out."""
+    return (Translated(type=kind, subject=identifier(subject), time=time, data=present(note=note, **fields)),)
 
 
 def form_fields(delivery: Delivery) -> Mapping[str, str] | None:

@@ -14,6 +14,8 @@ from services.ingest.sources import Delivery, Refused, Verified
 TOLERANCE_SECONDS = 300
 """How far a signed timestamp may lie from our clock: what the schemes' own libraries allow."""
 
+NAME_CHARACTERS_MAX = 200
+
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
@@ -95,5 +97,8 @@ def signed_moment(timestamp: str, body: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """Any text made fit for names and logs: short, valid Unicode."""
-    return text[:200].encode("utf-8", "backslashreplace").decode()
+    """Any text made fit for names: valid Unicode, short, and different for different texts."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    if len(clean) <= NAME_CHARACTERS_MAX:
+        return clean
+    return f"{clean[:100]}.{hashlib.sha256(clean.encode()).hexdigest()}"

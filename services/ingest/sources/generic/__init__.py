@@ -90,7 +90,7 @@ class Generic(Source[Settings]):
         lacking = settings.type_path is not None and kind is None
         return untranslated(
             event_type(delivery.source_name, kind or "received"),
-            note=f"nothing lies at {settings.type_path}" if lacking else None,
+            note=f"no short text or number lies at {settings.type_path}" if lacking else None,
         )
 
 

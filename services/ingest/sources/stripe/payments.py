@@ -48,7 +48,7 @@ def _failed(intent: object, happened: datetime | None) -> Translated | None:
 def _payment(
     kind: str, intent: object, money: Money | None, happened: datetime | None, **more: str | None
 ) -> Translated | None:
-    payment_id = text(intent, "id")
+    payment_id = identifier(intent, "id")
     if payment_id is None or money is None:
         return None
     return Translated(
@@ -59,7 +59,7 @@ def _payment(
             payment_id=payment_id,
             amount_minor=money.amount_minor,
             currency=money.currency,
-            customer_id=text(intent, "customer") or text(intent, "customer", "id"),
+            customer_id=identifier(intent, "customer") or identifier(intent, "customer", "id"),
             email=text(intent, "receipt_email"),
             **more,
         ),

@@ -1,0 +1,161 @@
+"""Reading JSON from outside: one meaning or none."""
+
+import json
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.errors import InvalidInput
+from shared.domain.json_text import DEPTH_MAX, read_json
+
+
+def flaw_of(body: bytes) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        read_json(body)
+    (flaw,) = caught.value.flaws
+    assert flaw.pointer == "#"
+    return flaw.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "empty"),
+        (b" \r\n\t", "empty"),
+        (b"this is not JSON", "cannot be parsed"),
+        (b'{"a":1', "cannot be parsed"),
+        (b"{'a':1}", "cannot be parsed"),
+        (b"[1,]", "cannot be parsed"),
+        (b"NaN", "cannot be parsed"),
+        (b"{} {}", "cannot be parsed"),
+        (b"a=1&b=2", "cannot be parsed"),
+        (b'{"a":"\xff"}', "not UTF-8: byte 6"),
+        ('{"a":1}'.encode("utf-16"), "not UTF-8"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'"\\ud800"', "cannot be parsed"),
+        (b"[" * 10_000 + b"]" * 10_000, "nested deeper than 128"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested deeper than 128"),
+        (b"[" * 129 + b"]" * 129, "nested deeper than 128"),
+        (b"[" * 1_000 + b"]" * 1_000, "nested deeper than 128"),
+        (b'{"a":1,"a":2}', "'a' stands twice"),
+        (b'{"a":1,"b":{"c":1,"d":[{"c":1,"c" : 1}]}}', "'c' stands twice"),
+        (b'{"a":1,"\\u0061":2}', "'a' stands twice"),
+        (b'{"":1,"":1}', "'' stands twice"),
+        (b'{"x":"\\u003a\\u003A","a":"::","a":""}', "'a' stands twice"),
+    ],
+)
+def test_what_has_no_single_meaning_is_refused_with_its_flaw(body: bytes, why: str) -> None:
+    assert why in flaw_of(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * DEPTH_MAX + b"]" * DEPTH_MAX,
+        b'{"a":' * DEPTH_MAX + b"1" + b"}" * DEPTH_MAX,
+        b"[" + b",".join([b"[[[]]]"] * 500) + b"]",
+        json.dumps(["[" * 500, '"[{' * 200, "\\" * 301 + '"[', "]" * 9]).encode(),
+        json.dumps([[["\\", '\\"', "[\\"]] * 100]).encode(),
+        b'{"time":"12:30:00","url":"https://x/:","quoted":"\\"a\\":1"}',
+        b'{"a" : 1 , "b"\n:\t2}',
+        b'{"a":{"b":1},"b":1,"c":[{"b":1},{"b":1}]}',
+        b'{"escaped":"\\u003a\\u003c","a":1}',
+        b'"text"',
+        b"null",
+    ],
+)
+def test_what_has_one_meaning_is_read(body: bytes) -> None:
+    assert read_json(body) == json.loads(body)
+
+
+def test_numbers_beyond_64_bits_are_read_as_doubles() -> None:
+    assert read_json(b"12345678901234567890123456789") == 12345678901234567890123456789.0
+
+
+def test_the_second_look_takes_integers_that_python_would_refuse() -> None:
+    digits = b"1." + b"1" * sys.get_int_max_str_digits()
+    assert "twice" in flaw_of(b'{"n":12345678901234567890123456789,"f":' + digits + b',"a":1,"a":2}')
+
+
+def test_a_long_key_is_cut_in_the_message() -> None:
+    key = b"k" * 5_000
+    assert len(flaw_of(b'{"' + key + b'":1,"' + key + b'":2}')) < 200
+
+
+class Members(list[tuple[str, object]]):
+    """An object as written: keys may stand twice."""
+
+
+texts = st.text(alphabet=st.sampled_from('ab:"\\[]{}, \u00e9\U0001f600\n'), max_size=8)
+documents = st.recursive(
+    st.none() | st.integers(-5, 5) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.lists(st.tuples(texts, inner), max_size=4).map(Members),
+    max_leaves=30,
+)
+
+
+def written(document: object, escape: bool, colon: str) -> str:
+    def quoted(text: str) -> str:
+        plain = json.dumps(text, ensure_ascii=escape)
+        return plain.replace(":", "\\u003a") if escape else plain
+
+    match document:
+        case Members():
+            members = (f"{quoted(key)}{colon}{written(value, escape, colon)}" for key, value in document)
+            return "{" + ",".join(members) + "}"
+        case list():
+            return "[" + ",".join(written(each, escape, colon) for each in document) + "]"
+        case str():
+            return quoted(document)
+        case _:
+            return json.dumps(document)
+
+
+def has_twins(document: object) -> bool:
+    match document:
+        case Members():
+            keys = [key for key, _ in document]
+            return len(set(keys)) < len(keys) or any(has_twins(value) for _, value in document)
+        case list():
+            return any(map(has_twins, document))
+        case _:
+            return False
+
+
+@given(document=documents, escape=st.booleans(), colon=st.sampled_from([":", " :", ": ", "\n:\t"]))
+@settings(max_examples=500, deadline=None)
+def test_a_key_that_stands_twice_is_always_found_and_never_imagined(document: object, escape: bool, colon: str) -> None:
+    text = written(document, escape, colon)
+    if has_twins(document):
+        assert "twice" in flaw_of(text.encode())
+    else:
+        assert read_json(text.encode()) == json.loads(text)
+
+
+@given(
+    depth=st.integers(1, 2 * DEPTH_MAX),
+    wide=st.integers(0, 200),
+    text=st.text(alphabet=st.sampled_from('[]{}"\\x'), max_size=30),
+    objects=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_depth_is_counted_exactly_whatever_strings_hold(depth: int, wide: int, text: str, objects: bool) -> None:
+    document: object = text
+    for level in range(depth):
+        document = {text: document} if objects and level % 2 else [document, text]
+    body = json.dumps([document, *[[text]] * wide]).encode()
+    if depth + 1 > DEPTH_MAX:
+        assert "nested deeper" in flaw_of(body)
+    else:
+        assert read_json(body) == json.loads(body)
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    try:
+        read_json(body)
+    except InvalidInput as error:
+        assert error.flaws

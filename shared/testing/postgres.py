@@ -1,0 +1,78 @@
+"""Real PostgreSQL servers for tests: ours, and the system's PostgreSQL 15, the oldest that Upshot supports.
+
+Each is a server of its own in a folder of its own, started by the very supervisor that production uses.
+Next: `shared/runtime/embedded_postgres/`.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from shared.runtime.embedded_postgres import (
+    EmbeddedPostgresError,
+    EmbeddedPostgresSettings,
+    Installation,
+    ServerHandle,
+    ensure_server,
+)
+from shared.runtime.embedded_postgres.binaries import installation_at
+
+_DEBIAN_BIN_DIR = Path("/usr/lib/postgresql/15/bin")
+_DEBIAN_MAJOR = 15
+
+
+def debian_installation() -> Installation | None:
+    """The system's PostgreSQL 15, in Debian's place or wherever `pg_ctl` on PATH really lies; None: not installed."""
+    candidates = [_DEBIAN_BIN_DIR]
+    if (pg_ctl := shutil.which("pg_ctl")) is not None:
+        candidates.append(Path(pg_ctl).resolve().parent)
+    for bin_dir in candidates:
+        try:
+            installation = installation_at(bin_dir)
+        except EmbeddedPostgresError:
+            continue
+        if installation.major == _DEBIAN_MAJOR:
+            return installation
+    return None
+
+
+@asynccontextmanager
+async def embedded_postgres(tmp: Path) -> AsyncIterator[ServerHandle]:
+    """A running server of the pip-installed binaries; `handle.connection.dsn()` is its superuser's."""
+    async with _server(tmp, None) as handle:
+        yield handle
+
+
+@asynccontextmanager
+async def debian_postgres(tmp: Path) -> AsyncIterator[ServerHandle]:
+    """The same with the system's PostgreSQL 15; LookupError where there is none (see `debian_installation`)."""
+    installation = debian_installation()
+    if installation is None:
+        raise LookupError("PostgreSQL 15 is not installed")
+    async with _server(tmp, installation) as handle:
+        yield handle
+
+
+@contextmanager
+def folder_for_server(tmp: Path) -> Iterator[Path]:
+    """`tmp`, or as root, whose temporary folders the server's user cannot enter, a folder that it can."""
+    if os.geteuid() != 0:
+        yield tmp
+        return
+    folder = Path(tempfile.mkdtemp(prefix="upshot-test-"))
+    try:
+        folder.chmod(0o711)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def _server(tmp: Path, installation: Installation | None) -> AsyncIterator[ServerHandle]:
+    with folder_for_server(tmp) as folder:
+        settings = EmbeddedPostgresSettings(system_dir=folder / "system")
+        async with await ensure_server(folder / "data", settings, installation=installation) as handle:
+            yield handle

@@ -68,9 +68,16 @@ def _verdict(case: Mapping[str, object]) -> str:
         return "no verification: the settings ask for none"
     delivery = Delivery(
         body=body.encode("utf-8", "surrogatepass"),
-        headers=Headers.of((str(name), str(value)) for name, value in headers.items()),
+        headers=Headers.of(_pairs(headers)),
         received_at=now,
         source_name=scheme,
     )
     verdict = source.verify(delivery, [secret], settings)
     return "valid" if isinstance(verdict, Verified) else f"invalid ({verdict.reason}: {verdict.detail})"
+
+
+def _pairs(headers: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """A list stands for a header that came several times."""
+    for name, value in headers.items():
+        for each in value if isinstance(value, list) else [value]:
+            yield name, str(each)

@@ -1,4 +1,4 @@
-"""JSON as others send it: read once, refused where two readers could understand two things.
+"""JSON as others send it: read once, relayed to the byte, refused where two readers could understand two things.
 
 Guarantee: what `read_json` returns is the only meaning of the bytes: no key stands twice in an object, nesting is at
 most `DEPTH_MAX`, the text is UTF-8; everything else is `InvalidInput` with the flaw named, never another exception.
@@ -10,6 +10,7 @@ Next: `errors.py` for `InvalidInput`.
 
 import json
 import re
+from collections.abc import Mapping
 from itertools import accumulate
 
 import orjson
@@ -40,6 +41,17 @@ def read_json(body: bytes) -> object:
     if not _surely_has_no_twins(body, value):
         _refuse_twins(body)
     return value
+
+
+def with_member(fields: Mapping[str, object], name: str, text: bytes) -> bytes:
+    """The JSON text of an object with one member more, whose value is JSON text already and stays as it is, to the byte.
+
+    Raises ValueError where the name is taken.
+    """
+    if name in fields:
+        raise ValueError(f"the object has a member {name!r} already")
+    comma = b"," if fields else b""
+    return b"".join((orjson.dumps(dict(fields))[:-1], comma, orjson.dumps(name), b":", text, b"}"))
 
 
 def _why_unreadable(body: bytes, error: orjson.JSONDecodeError) -> str:

@@ -13,11 +13,12 @@ Ingest calls, in this order, and stops at the first refusal:
 3. `handshake` answers a vendor's question whether this URL is ours; the answer is sent, and nothing is appended.
 4. `name` names the delivery, equal for every retry of it. It prefers what the signature covers. None: the delivery
    has no name of its own, and the caller names it by its bytes (`shared.domain.ids.unnamed_delivery_id`).
-   So leaving out or inventing a header that the signature does not cover never switches de-duplication off.
+   So stripping a header that the signature does not cover never switches de-duplication off. A made-up id over a
+   captured body does pass as news where a scheme signs neither id nor time (GitHub, Shopify): no receiver can tell.
 5. `translate` says which platform events the delivery is: at least one, in a fixed order, the same for the same input.
    What lacks the fields of its platform type becomes `<vendor>.<type>` with a `note` that says why; nothing is lost,
-   nothing raises. `Translated.data` leaves out `raw`: the caller splices the bytes of step 2 in under `raw`, so that
-   no digit is lost. No `data` has a key `raw` of its own.
+   nothing raises. `Translated.data` leaves out `raw`: the caller splices the bytes of step 2 in under `raw`
+   (`shared.domain.json_text.with_member`), so that no digit is lost. No `data` has a key `raw` of its own.
 
 Sources are pure: no clock, no I/O; time comes in with the delivery.
 Next: `signing.py` and `reading.py` for what vendors share, `github/` for the simplest vendor, `configure.py` for how

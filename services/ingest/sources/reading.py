@@ -36,9 +36,9 @@ def member(value: object, *path: str) -> object:
 
 
 def text(value: object, *path: str) -> str | None:
-    """A string that is not empty."""
+    """A string that is not empty, without NUL characters, which no text column can hold."""
     found = member(value, *path)
-    return found if isinstance(found, str) and found else None
+    return found.replace("\0", "") or None if isinstance(found, str) else None
 
 
 def identifier(value: object, *path: str) -> str | None:

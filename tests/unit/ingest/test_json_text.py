@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput
-from shared.domain.json_text import DEPTH_MAX, read_json
+from shared.domain.json_text import DEPTH_MAX, read_json, with_member
 
 
 def flaw_of(body: bytes) -> str:
@@ -150,6 +150,22 @@ def test_depth_is_counted_exactly_whatever_strings_hold(depth: int, wide: int, t
         assert "nested deeper" in flaw_of(body)
     else:
         assert read_json(body) == json.loads(body)
+
+
+@given(
+    fields=st.dictionaries(st.text(max_size=5), st.integers(-5, 5) | texts, max_size=3),
+    name=st.text(max_size=5),
+    raw=st.sampled_from([b"{}", b' {"a" : 1.10000000000000000000001}\n', b"820982911946154508123", b'"\\u0000"']),
+)
+def test_a_member_is_spliced_in_to_the_byte(fields: dict[str, object], name: str, raw: bytes) -> None:
+    if name in fields:
+        with pytest.raises(ValueError, match="already"):
+            with_member(fields, name, raw)
+        return
+    text = with_member(fields, name, raw)
+    assert raw in text
+    assert json.loads(text) == {**fields, name: json.loads(raw)}
+    assert list(json.loads(text)) == [*fields, name]
 
 
 @given(st.binary(max_size=60))

@@ -35,6 +35,8 @@ def test_texts_and_ids_keep_every_digit_and_refuse_other_types() -> None:
     assert identifier({"id": "x" * 201}, "id") is None
     assert identifier({"id": "a\x00b"}, "id") is None
     assert text(PAYLOAD, "empty") is None
+    assert text({"a": "x\0y", "b": "\0"}, "a") == "xy"
+    assert text({"b": "\0"}, "b") is None
     assert text(PAYLOAD, "id") is None
 
 

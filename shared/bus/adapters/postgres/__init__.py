@@ -1,0 +1,7 @@
+"""The log of record on PostgreSQL. `install` makes it, `PostgresBus.open` uses it; start reading at `bus.py`."""
+
+from shared.bus.adapters.postgres.bus import PostgresBus
+from shared.bus.adapters.postgres.schema import install
+from shared.bus.adapters.postgres.settings import BusSettings
+
+__all__ = ["BusSettings", "PostgresBus", "install"]

@@ -1,0 +1,68 @@
+"""Every limit and period of the PostgreSQL log, with its unit."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BusSettings(BaseModel):
+    """Defaults suit one node with a local server and a distributed set-up alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partition_count: int = Field(
+        default=32, ge=1, le=1024, description="Partitions of every topic; fixed for a log's life."
+    )
+    segment_records: int = Field(
+        default=1_000_000, ge=1, description="Offsets per table segment of a topic; fixed for a topic's life."
+    )
+    record_bytes_max: int = Field(
+        default=4 * 1024 * 1024, ge=1, description="Largest record (key, headers and value), in bytes."
+    )
+    append_records_max: int = Field(
+        default=10_000, ge=1, description="Most records of one append call, which is never split over commits."
+    )
+    commit_records_max: int = Field(
+        default=2_000, ge=1, description="Records after which a group commit takes no further caller in."
+    )
+    commit_bytes_max: int = Field(
+        default=8 * 1024 * 1024, ge=1, description="Bytes after which a group commit takes no further caller in."
+    )
+    queue_records_max: int = Field(
+        default=20_000, ge=1, description="Records waiting for a commit beyond which append waits before it queues."
+    )
+    queue_bytes_max: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1,
+        description="Bytes waiting for a commit beyond which append waits before it queues.",
+    )
+    fetch_bytes_max: int = Field(
+        default=8 * 1024 * 1024,
+        ge=1,
+        description="Bytes that one read of the server brings at most, one record at least.",
+    )
+    tail_bytes_max: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of records kept in memory at the ends of partitions, so that level readers need no query.",
+    )
+    read_connections: int = Field(default=2, ge=1, le=32, description="Connections shared by this bus's readers.")
+    poll_interval_seconds: float = Field(
+        default=0.25,
+        gt=0,
+        le=60,
+        description="Period of asking for other processes' appends, should their notification be lost, in seconds.",
+    )
+    notify_interval_seconds: float = Field(
+        default=0.01, ge=0, le=60, description="Least time between two notifications to other processes, in seconds."
+    )
+    statement_timeout_seconds: float = Field(
+        default=8.0, gt=0, lt=10, description="Longest statement; no transaction on the log's server outlives 10 s."
+    )
+    reconnect_seconds_max: float = Field(
+        default=2.0, gt=0, le=60, description="Longest pause between two attempts to connect, in seconds."
+    )
+    heartbeat_interval_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="Period of a group member's heartbeats, in seconds."
+    )
+    session_timeout_seconds: float = Field(
+        default=6.0, gt=0, le=600, description="Silence after which a member loses its partitions, in seconds."
+    )

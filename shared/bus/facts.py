@@ -15,7 +15,12 @@ from shared.bus.codec import UndecodableRecord
 from shared.domain.envelope import Event
 from shared.domain.records import DefinitionsFact, EventMatched, RunsFact
 
-SOURCES = {"api": "/upshot/api", "matcher": "/upshot/matcher", "executor": "/upshot/executor"}
+SOURCES = {
+    "api": "/upshot/api",
+    "matcher": "/upshot/matcher",
+    "executor": "/upshot/executor",
+    "approvals": "/upshot/approvals",
+}
 
 _Fact = TypeVar("_Fact")
 
@@ -38,7 +43,7 @@ class Cause:
 def envelop(
     fact: DefinitionsFact | RunsFact,
     *,
-    id: str,  # noqa: A002  CloudEvents' own word
+    id: str,
     tenant_id: str,
     source: str,
     at: datetime,

@@ -38,10 +38,12 @@ def check_document(
     for index, trigger in enumerate(document.triggers):
         flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue)
     schemas = _event_schemas(document, catalogue)
-    flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas)
+    flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas, None)
     if document.limits.cooldown is not None and document.limits.cooldown.key:
         key = document.limits.cooldown.key
-        flaws += _guarded(("limits", "cooldown", "key"), lambda: compile_template(key, roots=WORKFLOW_ROOTS))
+        flaws += _guarded(
+            ("limits", "cooldown", "key"), lambda: compile_template(key, pointer="#", roots=WORKFLOW_ROOTS)
+        )
     flaws += _check_graph(document)
     upstream = upstream_steps(document)
     for index, step in enumerate(document.steps):
@@ -147,11 +149,18 @@ def _event_schemas(document: WorkflowDocument, catalogue: Catalogue) -> list[Map
 
 
 def _check_condition(
-    text: str | None, base: tuple[str | int, ...], roots: frozenset[str], schemas: Sequence[Mapping[str, object]]
+    text: str | None,
+    base: tuple[str | int, ...],
+    roots: frozenset[str],
+    schemas: Sequence[Mapping[str, object]],
+    known_steps: frozenset[str] | None,
 ) -> list[Flaw]:
     if text is None:
         return []
-    return _guarded(base, lambda: compile_condition(text, roots=roots, data_schemas=schemas))
+    return _guarded(
+        base,
+        lambda: compile_condition(text, pointer="#", roots=roots, data_schemas=schemas, known_steps=known_steps),
+    )
 
 
 def _check_graph(document: WorkflowDocument) -> list[Flaw]:
@@ -194,9 +203,9 @@ def _check_step(
     endpoint_names: Collection[str] | None,
 ) -> list[Flaw]:
     base = ("steps", index)
-    flaws = _check_condition(step.if_, (*base, "if"), STEP_ROOTS, schemas)
+    flaws = _check_condition(step.if_, (*base, "if"), STEP_ROOTS, schemas, upstream)
     flaws += _guarded(
-        (*base, "with"), lambda: compile_template(step.with_, roots=STEP_ROOTS, known_steps=set(upstream))
+        (*base, "with"), lambda: compile_template(step.with_, roots=STEP_ROOTS, pointer="#", known_steps=upstream)
     )
     action = catalogue.actions.get(step.uses)
     if action is None:

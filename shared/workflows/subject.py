@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from shared.domain.definitions import Tenant
 from shared.domain.records import SourceEvent
 from shared.domain.workflow import StepPlan
-from shared.expressions import sha256_hex
+from shared.expressions import Template, TemplateError, sha256_hex
 from shared.workflows.compiled import CompiledStep
 from shared.workflows.context import Context
 
@@ -34,14 +34,20 @@ def approval_subject(
         "workflow": context["workflow"],
         "event": {"id": event.id, "type": event.type, "data": event.data} if event is not None else None,
         "inputs": context["inputs"],
-        "steps": [
-            {"id": plan.id, "uses": plan.uses, "with": steps[plan.id].template.render_partial(seen)} for plan in plans
-        ],
+        "steps": [{"id": plan.id, "uses": plan.uses, "with": _shown(steps[plan.id].template, seen)} for plan in plans],
         "endpoints": {
             name: {"id": found.id, "url": found.url, "revision": found.revision} if found is not None else None
             for name, found in endpoints.items()
         },
     }
+
+
+def _shown(template: Template, context: Context) -> object:
+    """What can be said of a step before the run. One that cannot be rendered fails in its turn; the approver sees why."""
+    try:
+        return template.render_partial(context).value
+    except TemplateError as error:
+        return {"cannot_be_rendered": str(error)}
 
 
 def subject_hash(subject: Mapping[str, object]) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from services.executor.core.fairness import Bounds, FairQueue
 from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, still_wanted
 from services.executor.service.carrying import Carrier
-from services.executor.service.timers import Timers
 from services.executor.settings import ExecutorSettings
 from shared.domain.clock import Clock
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
 from shared.runtime.shards import Shard
+from shared.runtime.timers import Timers
 
 log = logging.getLogger(__name__)
 

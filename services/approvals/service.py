@@ -1,0 +1,101 @@
+"""The shell of approvals: a timer for each pending run, and an expiry in the log when it has run down.
+
+An actor on top of the runs' fold, so deadlines that passed while nothing was running are seen on restore. The log's own clock
+decides whether the deadline has passed; where it does not agree yet, the expiry changes nothing and is tried again.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from services.approvals.core import deadline, expiry_id
+from services.approvals.settings import ApprovalsSettings
+from shared.bus import codec, facts
+from shared.bus.facts import Cause
+from shared.bus.port import Bus
+from shared.bus.topics import RUNS
+from shared.domain.clock import Clock
+from shared.domain.errors import TransientError
+from shared.domain.records import ApprovalExpired
+from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.state import Run
+from shared.runtime.shards import Shard
+from shared.runtime.timers import Timers
+
+log = logging.getLogger(__name__)
+
+SOURCE = facts.SOURCES["approvals"]
+
+
+class Approvals:
+    """Watches the deadlines of the shards that this process owns."""
+
+    def __init__(self, bus: Bus, settings: ApprovalsSettings, clock: Clock) -> None:
+        self._bus = bus
+        self._recheck = timedelta(seconds=settings.recheck_seconds)
+        self._clock = clock
+        self._timers = Timers(clock)
+        self._watched: set[tuple[Shard, str]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pending(self) -> int:
+        """Runs that wait for a person."""
+        return len(self._watched)
+
+    def restored(self, shard: Shard) -> None:
+        for run in shard.fold.runs.values():
+            self._watch(shard, run)
+
+    def folded(self, shard: Shard, delta: RunsDelta) -> None:
+        if shard.level:
+            for run in delta.runs.values():
+                self._watch(shard, run)
+
+    def revoked(self, shard: Shard) -> None:
+        self._watched = {each for each in self._watched if each[0] is not shard}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            await self._timers.run()
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _watch(self, shard: Shard, run: Run) -> None:
+        due_at = deadline(run)
+        if due_at is None or (shard, run.id) in self._watched:
+            return
+        self._watched.add((shard, run.id))
+        self._timers.at(due_at, lambda: self._fall_due(shard, run))
+
+    def _fall_due(self, shard: Shard, run: Run) -> None:
+        if (shard, run.id) not in self._watched:
+            return
+        if deadline(run) is None or not shard.owned:
+            self._watched.discard((shard, run.id))
+            return
+        task = asyncio.create_task(self._expire(shard, run))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._timers.at(self._clock.now() + self._recheck, lambda: self._fall_due(shard, run))
+
+    async def _expire(self, shard: Shard, run: Run) -> None:
+        if not shard.may_act:
+            return
+        cause = Cause(
+            causation_id=run.causation_id,
+            correlation_id=run.correlation_id,
+            causal_chain=run.causal_chain,
+            traceparent=run.traceparent,
+        )
+        fact = ApprovalExpired(run_id=run.id)
+        event = facts.envelop(
+            fact, id=expiry_id(run.id), tenant_id=run.tenant_id, source=SOURCE, at=self._clock.now(), cause=cause
+        )
+        try:
+            await self._bus.append([codec.encode(RUNS, event)])
+        except TransientError as error:
+            log.warning("the expiry of run %s is not in the log yet, trying again: %s", run.id, error)

@@ -1,0 +1,58 @@
+"""How much one tenant may send: a token bucket and a bound on what is on its way to the log. Pure: time comes in."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """`retry_after_seconds` None: come in."""
+
+    retry_after_seconds: float | None = None
+    reason: str | None = None
+
+
+ADMITTED = Admission()
+
+
+@dataclass(slots=True)
+class _Tenant:
+    tokens: float
+    refilled_at: float
+    on_its_way: int = 0
+
+
+class TenantAdmission:
+    """One tenant's excess is that tenant's 429 and delays nobody else. A tenant costs memory only while it is sending."""
+
+    def __init__(self, *, events_per_second: float, burst: int, backlog_max: int) -> None:
+        self._rate = events_per_second
+        self._burst = float(burst)
+        self._backlog_max = backlog_max
+        self._tenants: dict[str, _Tenant] = {}
+
+    def enter(self, tenant_id: str, events: int, now: float) -> Admission:
+        """Take `events` places at `now` (seconds, monotonic); every admitted call is followed by `leave`."""
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            tenant = self._tenants[tenant_id] = _Tenant(tokens=self._burst, refilled_at=now)
+        tenant.tokens = min(self._burst, tenant.tokens + (now - tenant.refilled_at) * self._rate)
+        tenant.refilled_at = now
+        if tenant.on_its_way + events > self._backlog_max and tenant.on_its_way:
+            reason = f"{tenant.on_its_way} events of this tenant are on their way to the log; wait for them"
+            return Admission(retry_after_seconds=1.0, reason=reason)
+        # A batch larger than the burst must be able to pass some time: it needs a full bucket and leaves a debt.
+        needed = min(float(events), self._burst)
+        if tenant.tokens < needed:
+            wait = (needed - tenant.tokens) / self._rate
+            return Admission(retry_after_seconds=wait, reason=f"more than {self._rate:g} events a second")
+        tenant.tokens -= events
+        tenant.on_its_way += events
+        return ADMITTED
+
+    def leave(self, tenant_id: str, events: int, now: float) -> None:
+        """They are durable, or refused."""
+        tenant = self._tenants[tenant_id]
+        tenant.on_its_way -= events
+        tokens = tenant.tokens + (now - tenant.refilled_at) * self._rate
+        if not tenant.on_its_way and tokens >= self._burst:
+            del self._tenants[tenant_id]

@@ -1,0 +1,159 @@
+"""Upstream services' events from an HTTP request to the log, with a result for each."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import jsonschema_rs
+from shared.bus.cloudevents_http import parse_http
+
+from services.ingest.core.admission import TenantAdmission
+from services.ingest.core.published import Publisher, platform_event
+from services.ingest.service.deliveries import TooMuch
+from services.ingest.settings import IngestSettings
+from shared.bus import codec
+from shared.bus.cloudevents_json import UnreadableEvent
+from shared.bus.port import Bus
+from shared.bus.topics import EVENTS
+from shared.domain import catalogue
+from shared.domain.clock import Clock
+from shared.domain.envelope import Event
+from shared.domain.errors import Flaw, InvalidInput
+from shared.workflows.document import pointer_to
+
+FLAWS_MAX = 20
+REMEMBERED_MAX = 100_000
+"""Ids taken lately by this process: what the read model may not hold yet."""
+
+KnownEvents = Callable[[str, Collection[str]], Awaitable[Collection[str]]]
+"""(tenant id, event ids) -> those that the read model holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishProblem:
+    kind: str
+    detail: str
+    flaws: tuple[Flaw, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishResult:
+    """`id` is the publisher's own, `event_id` the platform's. A duplicate was taken before: nothing was appended."""
+
+    id: str | None
+    status: Literal["accepted", "duplicate", "rejected"]
+    event_id: str | None = None
+    problem: PublishProblem | None = None
+
+
+class Published:
+    """Takes batches of CloudEvents for one tenant."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        known_events: KnownEvents,
+        admission: TenantAdmission,
+        settings: IngestSettings,
+        clock: Clock,
+    ) -> None:
+        self._bus = bus
+        self._known_events = known_events
+        self._admission = admission
+        self._settings = settings
+        self._clock = clock
+        self._lately: OrderedDict[str, None] = OrderedDict()
+
+    async def take(
+        self, tenant_id: str, headers: Sequence[tuple[str, str]], body: bytes, *, traceparent: str
+    ) -> list[PublishResult]:
+        """One result an event, in order; accepted ones are durable. Raises InvalidInput, ForeignTenant, TooMuch,
+        TransientError: then nothing was taken."""
+        try:
+            parsed = parse_http(headers, body)
+        except UnreadableEvent as error:
+            raise InvalidInput("this is no CloudEvent", error.flaws) from None
+        if len(parsed) > self._settings.batch_events_max:
+            detail = f"{len(parsed)} events; {self._settings.batch_events_max} are the most: send several requests"
+            raise InvalidInput("the batch is too large", [Flaw(pointer="#", detail=detail)])
+        publisher = Publisher(
+            tenant_id=tenant_id,
+            received_at=self._clock.now(),
+            traceparent=traceparent,
+            data_bytes_max=self._settings.event_bytes_max,
+        )
+        judged: list[_Judged | PublishResult] = []
+        for each in parsed:
+            if isinstance(each, UnreadableEvent):
+                judged.append(_rejected(each.event_id, "this is no CloudEvent", each.flaws))
+                continue
+            try:
+                event = platform_event(each.attributes, each.data, publisher, _data_flaws)
+                judged.append(_Judged(each.attributes["id"], event))
+            except InvalidInput as error:
+                judged.append(_rejected(each.attributes.get("id"), error.title, error.flaws))
+        await self._append_new(tenant_id, [each for each in judged if isinstance(each, _Judged)])
+        return [each if isinstance(each, PublishResult) else each.result() for each in judged]
+
+    async def _append_new(self, tenant_id: str, judged: Sequence["_Judged"]) -> None:
+        """Appends what is new, and marks what was taken before or stands twice in the request."""
+        admission = self._admission.enter(tenant_id, len(judged), self._clock.monotonic())
+        if admission.retry_after_seconds is not None:
+            raise TooMuch(admission.reason or "too many events", admission.retry_after_seconds)
+        try:
+            asked = [each.event.id for each in judged if each.event.id not in self._lately]
+            known = set(await self._known_events(tenant_id, asked)) if asked else set()
+            for each in judged:
+                each.duplicate = each.event.id in known or each.event.id in self._lately
+                known.add(each.event.id)
+            new = [each.event for each in judged if not each.duplicate]
+            if new:
+                await self._bus.append([codec.encode(EVENTS, event) for event in new])
+            for event in new:
+                self._lately[event.id] = None
+            while len(self._lately) > REMEMBERED_MAX:
+                self._lately.popitem(last=False)
+        finally:
+            self._admission.leave(tenant_id, len(judged), self._clock.monotonic())
+
+
+@dataclass(slots=True)
+class _Judged:
+    """An event that may be taken."""
+
+    published_id: str
+    event: Event
+    duplicate: bool = False
+
+    def result(self) -> PublishResult:
+        status: Literal["accepted", "duplicate"] = "duplicate" if self.duplicate else "accepted"
+        return PublishResult(id=self.published_id, status=status, event_id=self.event.id)
+
+
+def _rejected(published_id: str | None, title: str, flaws: Sequence[Flaw]) -> PublishResult:
+    problem = PublishProblem(kind="invalid-event", detail=title, flaws=tuple(flaws))
+    return PublishResult(id=published_id, status="rejected", problem=problem)
+
+
+def _data_flaws(event_type: str, data: object) -> list[Flaw]:
+    validator = _validator(event_type)
+    if validator is None:
+        return []
+    found = []
+    for error in validator.iter_errors(data):
+        found.append(Flaw(pointer=pointer_to(*error.instance_path), detail=error.message[:500]))
+        if len(found) == FLAWS_MAX:
+            break
+    return found
+
+
+@cache
+def _validators() -> dict[str, jsonschema_rs.Draft202012Validator]:
+    return {each.name: jsonschema_rs.Draft202012Validator(dict(each.schema)) for each in catalogue.all_types()}
+
+
+def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator | None:
+    return _validators().get(event_type)

@@ -1,0 +1,23 @@
+"""What an operator may set of ingest."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class IngestSettings(BaseSettings):
+    """Read from the environment, prefix `UPSHOT_INGEST_`."""
+
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_INGEST_")
+
+    hook_body_bytes_max: int = Field(1_048_576, ge=1, description="of one vendor delivery")
+    events_body_bytes_max: int = Field(4_194_304, ge=1, description="of one POST /events")
+    event_bytes_max: int = Field(262_144, ge=1, description="of one published event's data")
+    batch_events_max: int = Field(1000, ge=1, description="events in one POST /events")
+    dedup_window_seconds: int = Field(
+        3600, ge=1, description="how long the same bytes, of a vendor that names no delivery, are one delivery"
+    )
+    tenant_events_per_second: float = Field(2000.0, gt=0, description="sustained rate of one tenant; beyond: 429")
+    tenant_burst_events: int = Field(10_000, ge=1, description="events that one tenant may send at once")
+    tenant_backlog_events_max: int = Field(5000, ge=1, description="events of one tenant on their way to the log")
+    rejections_kept_max: int = Field(50, ge=0, description="refused requests remembered per source, newest kept")
+    rejecting_sources_max: int = Field(10_000, ge=1, description="sources whose refused requests are remembered")

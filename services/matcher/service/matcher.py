@@ -1,0 +1,133 @@
+"""The loop over the bus port: a member of the group `matcher` on `upshot.events`."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from services.matcher.service.matching import Matching
+from services.matcher.settings import MatcherSettings
+from shared.bus.port import Bus, Membership, NewRecord, Reader, Record
+from shared.bus.topics import EVENTS
+from shared.domain.errors import StaleGenerationError, TransientError
+from shared.runtime.definitions import DefinitionsFollower
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+
+
+class Matcher:
+    """Matches the events of the partitions that this process owns, until cancelled."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        definitions: DefinitionsFollower,
+        matching: Matching,
+        settings: MatcherSettings,
+        *,
+        member_id: str,
+    ) -> None:
+        self._bus = bus
+        self._definitions = definitions
+        self._matching = matching
+        self._settings = settings
+        self._member_id = member_id
+        self._done: dict[int, int] = {}
+
+    async def run(self) -> None:
+        membership = await self._bus.join("matcher", EVENTS, member_id=self._member_id)
+        reader = self._bus.reader(EVENTS)
+        committer = asyncio.create_task(self._commit_now_and_then(membership), name="matcher-commits")
+        watcher = asyncio.create_task(self._watch(membership, reader), name="matcher-assignment")
+        try:
+            while True:
+                for task in (committer, watcher):
+                    if task.done():
+                        task.result()
+                await self._match_once(membership, reader)
+        finally:
+            for task in (committer, watcher):
+                task.cancel()
+            await asyncio.gather(committer, watcher, return_exceptions=True)
+            await self._commit(membership)
+            await membership.leave()
+            await reader.close()
+
+    async def _watch(self, membership: Membership, reader: Reader) -> None:
+        while True:
+            change = await membership.next_assignment(timeout_seconds=POLL_SECONDS)
+            if change is None:
+                continue
+            kept = {each: at for each, at in reader.positions().items() if each in change.partitions - change.assigned}
+            reader.assign(kept)
+            for partition in change.revoked:
+                self._done.pop(partition, None)
+            membership.release()
+            if change.assigned:
+                committed = await _committed(membership)
+                current = membership.assignment.partitions
+                began = {each: committed.get(each, 0) for each in change.assigned if each in current}
+                reader.assign({**reader.positions(), **began})
+
+    async def _match_once(self, membership: Membership, reader: Reader) -> None:
+        try:
+            batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max)
+            if batches:
+                # After the fetch: whatever was answered 201 before one of these events is folded before it is matched.
+                await self._definitions.catch_up(list(batches))
+        except TransientError as error:
+            log.warning("cannot go on matching just now: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        await self._handle(membership, batches)
+
+    async def _handle(self, membership: Membership, batches: Mapping[int, Sequence[Record]]) -> None:
+        produced: list[NewRecord] = []
+        done: dict[int, int] = {}
+        for partition, records in batches.items():
+            if partition not in membership.assignment.partitions or not membership.alive():
+                continue
+            produced += self._matching.handle_batch(partition, records)
+            done[partition] = records[-1].offset + 1
+        if produced:
+            await self._append(produced)
+        for partition, offset in done.items():
+            if partition in membership.assignment.partitions:
+                self._done[partition] = offset
+
+    async def _append(self, produced: Sequence[NewRecord]) -> None:
+        while True:
+            try:
+                await self._bus.append(produced)
+                return
+            except TransientError as error:
+                log.warning("the log does not take matches just now, trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _commit_now_and_then(self, membership: Membership) -> None:
+        while True:
+            await asyncio.sleep(self._settings.commit_interval_seconds)
+            await self._commit(membership)
+
+    async def _commit(self, membership: Membership) -> None:
+        offsets, self._done = self._done, {}
+        if not offsets:
+            return
+        try:
+            await membership.commit(offsets, generation=membership.assignment.generation)
+        except StaleGenerationError:
+            log.info("another member owns some of %s by now; it derives the same ids", sorted(offsets))
+        except TransientError as error:
+            log.warning("offsets are not committed just now, trying again: %s", error)
+            self._done = {**offsets, **self._done}
+
+
+async def _committed(membership: Membership) -> Mapping[int, int]:
+    while True:
+        try:
+            return await membership.committed()
+        except TransientError as error:
+            log.warning("committed offsets cannot be read just now, trying again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)

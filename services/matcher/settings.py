@@ -1,0 +1,18 @@
+"""What an operator may set of the matcher."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class MatcherSettings(BaseSettings):
+    """Read from the environment, prefix `UPSHOT_MATCHER_`."""
+
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_MATCHER_")
+
+    batch_records_max: int = Field(1000, ge=1, description="events handled in one go")
+    conditions_max: int = Field(
+        200, ge=1, description="CEL conditions evaluated for one event; the rest: reason budget"
+    )
+    conditions_seconds_max: float = Field(0.02, gt=0, description="time for one event's conditions")
+    matches_max: int = Field(100, ge=1, description="workflows that one event may start")
+    commit_interval_seconds: float = Field(0.2, gt=0, description="how often the next offsets to read are committed")

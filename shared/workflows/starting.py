@@ -1,0 +1,86 @@
+"""From a compiled revision to the `Match` that asks for one run of it: limits, cooldown key and approval rule filled in.
+
+The matcher builds matches for events, the API for manual runs; the fold decides on both alike.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.domain.definitions import Tenant
+from shared.domain.records import SourceEvent
+from shared.domain.workflow import ApprovalRule, Match
+from shared.expressions import TemplateError, render_text
+from shared.workflows.compiled import CompiledStart, CompiledStep
+from shared.workflows.context import Context
+from shared.workflows.subject import approval_subject, subject_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """What asks for the run. `author`: whose own grant does not count as an approval."""
+
+    run_id: str
+    event: SourceEvent | None
+    inputs: Mapping[str, object]
+    author: str
+
+
+def build_match(
+    tenant: Tenant,
+    start: CompiledStart,
+    request: StartRequest,
+    context: Context,
+    steps: Callable[[], Mapping[str, CompiledStep]],
+) -> Match:
+    """`context` is `start_context` of this run; it is read only for a cooldown's key and for an approval."""
+    cooldown_key, cooldown_problem = _cooldown_key(start, context)
+    return Match(
+        run_id=request.run_id,
+        workflow_id=start.workflow.id,
+        workflow_name=start.workflow.name,
+        revision=start.revision.number,
+        steps=start.revision.steps,
+        limits=start.limits,
+        priority=start.priority,
+        stop_on_match=start.stop_on_match,
+        approval=_approval_rule(tenant, start, request, context, steps),
+        cooldown_key=cooldown_key,
+        cooldown_problem=cooldown_problem,
+    )
+
+
+def _cooldown_key(start: CompiledStart, context: Context) -> tuple[str | None, str | None]:
+    if start.cooldown_key is None:
+        return None, None
+    try:
+        return render_text(start.cooldown_key, context), None
+    except TemplateError as error:
+        return None, str(error)
+
+
+def _approval_rule(
+    tenant: Tenant,
+    start: CompiledStart,
+    request: StartRequest,
+    context: Context,
+    steps: Callable[[], Mapping[str, CompiledStep]],
+) -> ApprovalRule | None:
+    approval = start.approval
+    if approval is None:
+        return None
+    subject = approval_subject(
+        tenant,
+        run_id=request.run_id,
+        context=context,
+        event=request.event,
+        steps=steps(),
+        plans=start.revision.steps,
+    )
+    return ApprovalRule(
+        roles=approval.roles,
+        quorum=approval.quorum,
+        expires_in_seconds=approval.expires_in_seconds,
+        self_approval=approval.self_approval,
+        author=request.author,
+        subject_hash=subject_hash(subject),
+    )

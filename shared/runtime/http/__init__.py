@@ -1,0 +1,51 @@
+"""Incoming HTTP, for every service that has any.
+
+Start at `routing.py` (a `Route` says all that a caller must know), then `boundary.py` (routes → application, exceptions →
+problems), `auth.py` (bearer tokens), `body.py` (bounded bodies), `openapi.py` and `docs_page.py` (the description).
+"""
+
+from shared.runtime.http.auth import (
+    ADMIN,
+    APPROVE,
+    EXECUTE,
+    PUBLISH,
+    READ,
+    WRITE,
+    Caller,
+    TokenVerifier,
+    issue_token,
+    require_any,
+)
+from shared.runtime.http.boundary import HttpDependencies, build_app
+from shared.runtime.http.openapi import About, openapi_document
+from shared.runtime.http.problems import HttpProblem, ProblemDocument, flaws_of
+from shared.runtime.http.routing import Call, Header, Returns, Route, reply
+from shared.runtime.http.secret_file import jwt_secret
+from shared.runtime.http.server import HttpServer
+
+__all__ = [
+    "ADMIN",
+    "APPROVE",
+    "EXECUTE",
+    "PUBLISH",
+    "READ",
+    "WRITE",
+    "About",
+    "Call",
+    "Caller",
+    "Header",
+    "HttpDependencies",
+    "HttpProblem",
+    "HttpServer",
+    "ProblemDocument",
+    "Returns",
+    "Route",
+    "TokenVerifier",
+    "build_app",
+    "flaws_of",
+    "issue_token",
+    "jwt_secret",
+    "openapi_document",
+    "reply",
+    "require_any",
+]

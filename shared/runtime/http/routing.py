@@ -1,0 +1,176 @@
+"""The one route table: what the server answers and what its OpenAPI document says come from the same values.
+
+A `Route` names everything a caller must know; its handler gets a `Call`. Next: `boundary.py` builds the aiohttp
+application from routes, `openapi.py` the document, `docs_page.py` the page for people.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.clock import Randomness
+from shared.domain.errors import Flaw
+from shared.runtime.http.auth import Caller
+from shared.runtime.http.body import (
+    BODY_BYTES_MAX_DEFAULT,
+    BODY_TIMEOUT_SECONDS_DEFAULT,
+    JSON_TYPE,
+    parse_document,
+    read_body,
+)
+from shared.runtime.http.problems import HttpProblem, flaws_of
+from shared.runtime.http.tracecontext import traceparent_of
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
+Model = TypeVar("Model", bound=BaseModel)
+
+_DUMP = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """A request header that a route reads."""
+
+    name: str
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returns:
+    """One answer of a route: what it means, and the model of its JSON body (None: no JSON)."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    content_type: str = JSON_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method on one path.
+
+    `roles`: None: open to all; empty: any valid token; else one of these. `errors`: the problems beside those that
+    every route may answer, as status → when. `path`: `{name}` takes one segment of letters, digits and `._:~-`.
+    `invalid_status`: what an `InvalidInput` from below becomes (a body that cannot be parsed is always a 400).
+    """
+
+    method: Method
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    responses: Mapping[int, Returns]
+    description: str = ""
+    roles: tuple[str, ...] | None = None
+    request: type[BaseModel] | None = None
+    request_is_raw: bool = False
+    """The body is bytes of somebody else's format: the handler reads it itself."""
+    yaml: bool = False
+    """The body may be YAML as well as JSON."""
+    query: type[BaseModel] | None = None
+    headers: tuple[Header, ...] = ()
+    errors: Mapping[int, str] = field(default_factory=dict)
+    invalid_status: int = 422
+    body_bytes_max: int = BODY_BYTES_MAX_DEFAULT
+
+    @property
+    def operation_id(self) -> str:
+        """`POST /api/v1/workflows/{id}/runs` → `post_workflows_id_runs`."""
+        words = self.path.removeprefix("/api/v1").replace("{", "").replace("}", "").replace(".", "_").split("/")
+        return "_".join([self.method.lower(), *(word.replace("-", "_") for word in words if word)])
+
+
+class Call:
+    """One request to one route, authorised. Cheap to make: everything is read when it is asked for."""
+
+    __slots__ = ("_body", "_body_timeout_seconds", "_caller", "_randomness", "_traceparent", "request", "route")
+
+    def __init__(
+        self,
+        request: web.Request,
+        route: Route,
+        caller: Caller | None,
+        randomness: Randomness,
+        body_timeout_seconds: float = BODY_TIMEOUT_SECONDS_DEFAULT,
+    ) -> None:
+        self.request = request
+        self.route = route
+        self._caller = caller
+        self._randomness = randomness
+        self._body_timeout_seconds = body_timeout_seconds
+        self._body: bytes | None = None
+        self._traceparent: str | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Whose token this is. Only where the route demands one."""
+        if self._caller is None:
+            raise RuntimeError(f"{self.route.path} demands no token, so nobody is known")
+        return self._caller
+
+    @property
+    def tenant_id(self) -> str:
+        return self.caller.tenant_id
+
+    @property
+    def traceparent(self) -> str:
+        """The request's W3C trace, or a new one; equal each time it is asked for."""
+        if self._traceparent is None:
+            self._traceparent = traceparent_of(self.request.headers.get("traceparent"), self._randomness)
+        return self._traceparent
+
+    def path(self, name: str) -> str:
+        """The path's segment `{name}`."""
+        return self.request.match_info[name]
+
+    def header(self, name: str) -> str | None:
+        return self.request.headers.get(name)
+
+    async def body(self) -> bytes:
+        """The body's bytes, at most the route's `body_bytes_max`."""
+        if self._body is None:
+            self._body = await read_body(
+                self.request, bytes_max=self.route.body_bytes_max, timeout_seconds=self._body_timeout_seconds
+            )
+        return self._body
+
+    async def document(self) -> object:
+        """The body's value. Raises HttpProblem 400 where it cannot be parsed, 415 where it is something else."""
+        return parse_document(await self.body(), self.request.content_type, yaml=self.route.yaml)
+
+    async def input(self, model: type[Model]) -> Model:
+        """The body as the route's model; no body at all is an empty object. Raises HttpProblem 422 with each flaw."""
+        value = await self.document() if await self.body() else {}
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            raise HttpProblem(422, "invalid-input", "the body does not fit", flaws=flaws_of(error)) from None
+
+    def query(self, model: type[Model]) -> Model:
+        """The query's parameters. Raises HttpProblem 400: unknown, repeated or unusable ones."""
+        given = self.request.query
+        repeated = {name for name in given if len(given.getall(name)) > 1}
+        flaws = [Flaw(pointer=f"?{name}", detail="it stands there twice; keep one") for name in sorted(repeated)]
+        try:
+            parsed = model.model_validate(dict(given))
+        except ValidationError as error:
+            flaws += [Flaw(pointer=flaw.pointer.replace("#/", "?", 1), detail=flaw.detail) for flaw in flaws_of(error)]
+        if flaws:
+            raise HttpProblem(400, "invalid-query", "the query cannot be used", flaws=flaws)
+        return parsed
+
+
+def reply(
+    status: int, body: BaseModel | Mapping[str, object], headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A JSON answer. A model's fields that are None are left out."""
+    content = body.model_dump(mode="json", exclude_none=True) if isinstance(body, BaseModel) else body
+    return web.Response(
+        status=status, body=orjson.dumps(content, option=_DUMP), content_type=JSON_TYPE, headers=headers
+    )

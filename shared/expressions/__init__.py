@@ -5,5 +5,21 @@ Start at `conditions.py` and `templates.py`; the rest are their parts.
 
 from shared.expressions.canonical import canonical_json, sha256_hex
 from shared.expressions.conditions import ROOTS, Condition, Outcome, compile_condition
+from shared.expressions.limits import LIMITS, TemplateLimits
+from shared.expressions.templates import PartialRender, Template, TemplateError, compile_template, render_text
 
-__all__ = ["ROOTS", "Condition", "Outcome", "canonical_json", "compile_condition", "sha256_hex"]
+__all__ = [
+    "LIMITS",
+    "ROOTS",
+    "Condition",
+    "Outcome",
+    "PartialRender",
+    "Template",
+    "TemplateError",
+    "TemplateLimits",
+    "canonical_json",
+    "compile_condition",
+    "compile_template",
+    "render_text",
+    "sha256_hex",
+]

@@ -6,9 +6,9 @@ Next: approvals hash what a person was shown with `sha256_hex`.
 """
 
 import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import Final
 
 from shared.domain.errors import Flaw, InvalidInput
@@ -19,8 +19,10 @@ _INTEGER_BITS_MAX: Final = 12_000  # 3,600 digits; Python refuses to write more 
 
 def canonical_json(value: object) -> bytes:
     """Raises InvalidInput for what JSON can't hold: NaN, infinities, lone surrogates, keys that are no text."""
+    written: list[str] = []
+    _write(value, written.append, 0)
     try:
-        return "".join(_write(value, 0)).encode()
+        return "".join(written).encode()
     except UnicodeEncodeError as error:
         raise _refused("text with a lone surrogate") from error
 
@@ -30,36 +32,47 @@ def sha256_hex(value: object) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def _write(value: object, depth: int) -> Iterator[str]:
-    if depth > CANONICAL_DEPTH_MAX:
-        raise _refused(f"nested deeper than {CANONICAL_DEPTH_MAX} levels")
-    if value is None:
-        yield "null"
+def _write(value: object, write: Callable[[str], None], depth: int) -> None:
+    if isinstance(value, str):
+        write(encode_basestring(value))
+    elif value is None:
+        write("null")
     elif isinstance(value, bool):
-        yield "true" if value else "false"
-    elif isinstance(value, str):
-        yield json.dumps(value, ensure_ascii=False)
+        write("true" if value else "false")
     elif isinstance(value, int):
         if value.bit_length() > _INTEGER_BITS_MAX:
             raise _refused(f"an integer of more than {_INTEGER_BITS_MAX} bits")
-        yield str(value)
+        write(str(value))
     elif isinstance(value, float):
-        yield _number(value)
+        write(_number(value))
+    elif depth > CANONICAL_DEPTH_MAX:
+        raise _refused(f"nested deeper than {CANONICAL_DEPTH_MAX} levels")
     elif isinstance(value, Mapping):
-        yield "{"
-        for index, name in enumerate(sorted(map(_key, value), key=_utf16)):
-            yield f"{',' if index else ''}{json.dumps(name, ensure_ascii=False)}:"
-            yield from _write(value[name], depth + 1)
-        yield "}"
+        before = "{"
+        for name in _sorted(value):
+            write(f"{before}{encode_basestring(name)}:")
+            _write(value[name], write, depth + 1)
+            before = ","
+        write("}" if value else "{}")
     elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        yield "["
-        for index, item in enumerate(value):
-            if index:
-                yield ","
-            yield from _write(item, depth + 1)
-        yield "]"
+        before = "["
+        for item in value:
+            write(before)
+            _write(item, write, depth + 1)
+            before = ","
+        write("]" if value else "[]")
     else:
         raise _refused(f"a {type(value).__name__}")
+
+
+def _sorted(names: Iterable[object]) -> list[str]:
+    known = []
+    for name in names:
+        if not isinstance(name, str):
+            raise _refused(f"a key that is a {type(name).__name__}")
+        known.append(name)
+    # Below the surrogates, code points and UTF-16 code units sort alike.
+    return sorted(known) if all(map(str.isascii, known)) else sorted(known, key=_utf16)
 
 
 def _number(value: float) -> str:
@@ -86,14 +99,8 @@ def _number(value: float) -> str:
     return f"{sign}{digits[0]}{'.' + digits[1:] if digits[1:] else ''}e{power}"
 
 
-def _key(name: object) -> str:
-    if not isinstance(name, str):
-        raise _refused(f"a key that is a {type(name).__name__}")
-    return name
-
-
 def _utf16(name: str) -> bytes:
-    return name.encode("utf-16-be")
+    return name.encode("utf-16-be", "surrogatepass")
 
 
 def _refused(what: str) -> InvalidInput:

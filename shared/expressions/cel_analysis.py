@@ -5,6 +5,7 @@ Next: `conditions.py` converts only those paths, and refuses what grows.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -60,6 +61,7 @@ _SCALAR: Final = frozenset(
 )
 """Functions whose result does not hold what they are given."""
 
+_NEVER_OUTER: Final = 1_000
 _REPETITION = re.compile(r"\{(\d{0,6})(?:,(\d{0,6}))?\}")
 
 
@@ -75,16 +77,20 @@ class Reference:
 class Analysis:
     """`paths`: shortest string-only prefixes that cover all references, none a prefix of another.
 
-    `loop_paths` are read anew in each round of a macro; `loop_depth` counts nested macros; `open_ranges` says that
-    some macro runs over something other than a path, `splits` that lists are made of text, `builds` how many macros
-    make a list (the library copies it in each round); `growth` bounds how many copies of an input `map` can build;
-    `patterns` are the regular expressions with their offsets, None where not a literal; `loop_pattern_weight` is
-    what compiling those inside macros costs each round, in comparisons; `messages` are offsets of protobuf literals.
+    `loop_paths` are read anew in each round of a macro, so many times; `outer_items` likewise, in a macro inside the
+    one that runs over them; `outer_unknowns` counts reads there of items of computed lists. `loop_depth` counts nested
+    macros; `open_ranges` says that some macro runs over something other than a path, `splits` that lists are made of
+    text, `builds` how many macros make a list (the library copies it in each round); `growth` bounds how many copies
+    of an input `map` can build. `patterns` are the regular expressions with their offsets, None where not a literal;
+    `loop_pattern_weight` is what compiling those inside macros costs each round, in comparisons; `messages` are
+    offsets of protobuf literals.
     """
 
     references: tuple[Reference, ...]
     paths: tuple[tuple[str, ...], ...]
-    loop_paths: frozenset[tuple[str, ...]]
+    loop_paths: tuple[tuple[tuple[str, ...], int], ...]
+    outer_items: tuple[tuple[tuple[str, ...], int], ...]
+    outer_unknowns: int
     loop_depth: int
     open_ranges: bool
     splits: bool
@@ -102,7 +108,9 @@ def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
     return Analysis(
         references=tuple(walk.references),
         paths=_shortest({convertible(reference.path) for reference in walk.references}),
-        loop_paths=frozenset(walk.loop_paths),
+        loop_paths=tuple(walk.loop_paths.items()),
+        outer_items=tuple(walk.outer_items.items()),
+        outer_unknowns=walk.outer_unknowns,
         loop_depth=walk.loop_depth,
         open_ranges=walk.open_ranges,
         splits=walk.splits,
@@ -131,15 +139,24 @@ def spell(path: Path) -> str:
     return spelt
 
 
-_Scope: TypeAlias = Mapping[str, Path | None]
-"""Macro variables, with the path whose elements they are, where there is one."""
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """A macro's variable: the path whose elements it runs over, where there is one, and how deep its macro stands."""
+
+    path: Path | None
+    depth: int
+
+
+_Scope: TypeAlias = Mapping[str, _Variable]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Walk:
     roots: frozenset[str]
     references: list[Reference] = field(default_factory=list)
-    loop_paths: set[tuple[str, ...]] = field(default_factory=set)
+    loop_paths: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    outer_items: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    outer_unknowns: int = 0
     loop_depth: int = 0
     open_ranges: bool = False
     splits: bool = False
@@ -154,13 +171,19 @@ class _Walk:
         if path is not None and not isinstance(node, Comprehension):
             base = _base(node)
             self.references.append(Reference(path=path, offset=base.offset))
-            # A macro's variable is a share of what its macro already counted; a range is counted by its rounds.
-            if depth and ITEM not in path and not as_range:
-                self.loop_paths.add(convertible(path))
+            # What a macro runs over is counted by its rounds, and so are its items, but not in a macro inside it.
+            variable = scope.get(base.name) if isinstance(base, Ident) else None
+            if depth and not as_range:
+                if variable is None:
+                    self.loop_paths[convertible(path)] += 1
+                elif variable.depth < depth:
+                    self.outer_items[convertible(path)] += 1
             if isinstance(base, Comprehension):
                 self.visit(base, scope, depth)
             return
         match node:
+            case Ident(name=name) if name in scope and scope[name].depth < depth:
+                self.outer_unknowns += 1
             case Select(operand=operand):
                 self.visit(operand, scope, depth)
             case Call(function=function, args=args):
@@ -188,8 +211,8 @@ class _Walk:
         self.visit(loop.iterated, scope, depth, as_range=True)
         inner = {
             **scope,
-            loop.accumulator: None,
-            loop.variable: None if iterated is None else (*iterated, ITEM),
+            loop.accumulator: _Variable(None, _NEVER_OUTER),
+            loop.variable: _Variable(None if iterated is None else (*iterated, ITEM), depth + 1),
         }
         self.loop_depth = max(self.loop_depth, depth + 1)
         for part in (loop.initial, loop.condition, loop.step, loop.result):
@@ -204,7 +227,7 @@ class _Walk:
         match node:
             case Ident(name=name):
                 if name in scope:
-                    return scope[name]
+                    return scope[name].path
                 return (name,) if name in self.roots else None
             case Select(operand=operand, field=name):
                 path = self.trace(operand, scope)

@@ -18,7 +18,7 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.expressions.cel_analysis import Analysis, Reference, analyse, spell
 from shared.expressions.cel_errors import compile_refusals, evaluation_error
 from shared.expressions.cel_syntax import Call, Comprehension, ListLiteral, Node, Select, StructLiteral, parse_tree
-from shared.expressions.picking import PathTree, TooHeavyError, as_tree, measure, pick
+from shared.expressions.picking import PathTree, TooHeavyError, as_tree, heaviest, measure, pick
 from shared.expressions.schema_paths import Schema, absent_segment, suggestion
 
 ROOTS: Final = frozenset({"event", "steps", "inputs", "workflow", "run", "tenant"})
@@ -84,11 +84,12 @@ class Condition:
         """Bounds the rounds of all macros, times what each round reads anew and the list it copies to add to it."""
         analysis = self._analysis
         in_rounds = analysis.loop_pattern_weight
-        if analysis.loop_paths:
-            in_rounds += sum(measure(_value_at(context, path)).weight for path in analysis.loop_paths)
-        if not analysis.builds and in_rounds * _ROUNDS_MAX <= CONDITION_WORK_MAX:
+        in_rounds += sum(count * measure(_value_at(context, path)).weight for path, count in analysis.loop_paths)
+        in_rounds += sum(count * heaviest(_value_at(context, path)) for path, count in analysis.outer_items)
+        if not (analysis.builds or analysis.outer_unknowns) and in_rounds * _ROUNDS_MAX <= CONDITION_WORK_MAX:
             return
         measures = [measure(_value_at(context, path)) for path in self.paths]
+        in_rounds += analysis.outer_unknowns * analysis.growth * sum(found.weight for found in measures)
         longest = max((found.longest for found in measures), default=0)
         if analysis.splits:
             longest = max(longest, *(found.longest_text for found in measures), 0)

@@ -58,6 +58,13 @@ def measure(value: object) -> Measure:
     return found
 
 
+def heaviest(value: object) -> int:
+    """The weight of the heaviest item of a list; of anything else, its own."""
+    if isinstance(value, list):
+        return max((measure(item).weight for item in value), default=0)
+    return measure(value).weight
+
+
 def as_tree(paths: Iterable[tuple[str, ...]]) -> PathTree:
     """`paths` hold none that begins with another."""
     tree: dict[str, Any] = {}  # Any: a recursive dict under construction

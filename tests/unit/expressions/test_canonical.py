@@ -5,7 +5,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput
@@ -93,17 +93,20 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_reading_it_back_gives_the_value(value: object) -> None:
     assert json.loads(canonical_json(value)) == value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), json_values, max_size=5))
 def test_the_order_of_keys_does_not_matter(value: dict[str, object]) -> None:
     backwards = dict(reversed(value.items()))
     assert sha256_hex(value) == sha256_hex(backwards)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_double_survives(value: float) -> None:
     assert float(canonical_json(value)) == value

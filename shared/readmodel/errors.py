@@ -1,0 +1,49 @@
+"""What can be wrong with a read model, for those who write it and restore from it."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from shared.domain.errors import TransientError, UpshotError
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+"""How a PostgreSQL that is away, going, coming or at its limits shows itself: trying again is right."""
+
+
+class NotOwner(UpshotError):
+    """Checkpoints do not stand where a write began: somebody else owns these (topic, partition). Nothing was written."""
+
+    def __init__(self, places: Sequence[tuple[str, int]]) -> None:
+        super().__init__(
+            "the checkpoint has moved: " + ", ".join(f"{topic}/{partition}" for topic, partition in places)
+        )
+        self.places = tuple(places)
+
+
+class RebuildNeeded(UpshotError):
+    """The read model was folded by another version of the fold. `upshot rebuild` makes one that this version can read."""
+
+    def __init__(self, found: int | None, wanted: int) -> None:
+        super().__init__(f"the read model is of version {found}, this is {wanted}: run `upshot rebuild`")
+        self.found = found
+        self.wanted = wanted
+
+
+class ReadModelAway(TransientError):
+    """PostgreSQL cannot be reached or broke off; what was being written may or may not have been."""
+
+
+class ReadModelWentBack(UpshotError):
+    """The read model has lost what this process saw written (PostgreSQL crashed before it flushed): restore anew.
+
+    Projections are committed without waiting for the disk, because the log is the truth. Whoever let go of something
+    in memory because it was written must not go on as if it still were.
+    """

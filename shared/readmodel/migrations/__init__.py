@@ -1,0 +1,1 @@
+"""What outlives every generation. SQLAlchemy and Alembic are imported here and in `migrate.py` only."""

@@ -1,0 +1,54 @@
+"""What services ask of the read model, apart from writing. `{rm}` is the schema of a generation."""
+
+POINTER = "SELECT generation, fold_version FROM readmodel.current"
+
+CHECKPOINTS = """
+SELECT topic, partition, next, now, fold_version FROM {rm}.checkpoints WHERE topic = $1 ORDER BY partition
+"""
+
+ALL_CHECKPOINTS = "SELECT topic, partition, next, now, fold_version FROM {rm}.checkpoints"
+
+ENSURE_CHECKPOINTS = """
+INSERT INTO {rm}.checkpoints (topic, partition, next, fold_version)
+SELECT $1, partition, 0, $3 FROM unnest($2::int4[]) AS wanted (partition) ON CONFLICT DO NOTHING
+"""
+
+# Order is settled by the caller: it depends on what stands in the state.
+OPEN_RUNS = "SELECT partition, state FROM {rm}.runs WHERE open AND partition = ANY($1::int4[])"
+
+ACTIVITIES = """
+SELECT partition, tenant_id, workflow_id, day, runs_today FROM {rm}.activity WHERE partition = ANY($1::int4[])
+"""
+
+COOLDOWNS = """
+SELECT partition, tenant_id, workflow_id, key, admitted_at FROM {rm}.cooldowns
+WHERE partition = ANY($1::int4[]) ORDER BY admitted_at
+"""
+
+# One snapshot for the answers, the generation they come from and the checkpoint they are as new as.
+LOOKUP = """
+SELECT 'generation' AS kind, generation::text AS key, NULL AS tenant_id, NULL AS payload_hash, NULL::int4 AS status,
+       NULL::json AS body, NULL::timestamptz AS decided_at
+FROM readmodel.current
+UNION ALL
+SELECT 'next', next::text, NULL, NULL, NULL, NULL, NULL FROM {rm}.checkpoints WHERE topic = $1 AND partition = $2
+UNION ALL
+SELECT 'match', match_id::text, NULL, NULL, NULL, NULL, NULL FROM {rm}.runs WHERE match_id = ANY($3::uuid[])
+UNION ALL
+SELECT 'run', run_id, NULL, NULL, NULL, NULL, NULL FROM {rm}.runs
+WHERE tenant_id = ANY($4::text[]) AND run_id = ANY($5::text[])
+UNION ALL
+SELECT 'command', command.command_id, command.tenant_id, payload_hash, status, body, decided_at
+FROM unnest($6::text[], $7::text[]) AS asked (tenant_id, command_id)
+JOIN {rm}.commands AS command ON command.tenant_id = asked.tenant_id AND command.topic = $1
+                             AND command.command_id = asked.command_id
+"""
+
+APPROVALS_DUE = """
+SELECT tenant_id, approval_id, run_id, workflow_id, workflow_name, partition, requested_at, expires_at
+FROM {rm}.approvals
+WHERE status = 'pending' AND expires_at <= $1 AND partition = ANY($2::int4[])
+ORDER BY expires_at, approval_id LIMIT $3
+"""
+
+TENANTS = "SELECT tenant_id, name, plan, created_at, version FROM {rm}.tenants ORDER BY tenant_id"

@@ -1,0 +1,97 @@
+"""From rows back to what a fold takes over. Pure.
+
+Guarantee: a fold that is restored from these goes on exactly as the one that wrote them would have.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.domain.runs.fold import ActivityKey
+from shared.domain.runs.state import Activity, Run
+from shared.readmodel.rows import RUN_STATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """How far one partition of a topic is projected. `next`: the next offset; `now`: the fold's time there."""
+
+    topic: str
+    partition: int
+    next: int
+    now: datetime | None
+    fold_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What `RunsFold.restore` takes: `fold.restore(snapshot.runs, snapshot.activities, snapshot.now)`.
+
+    `next` is the offset to go on from. `now` is None where nothing was ever folded.
+    """
+
+    partition: int
+    next: int
+    now: datetime | None
+    runs: tuple[Run, ...] = ()
+    activities: Mapping[ActivityKey, Activity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDue:
+    """An approval that nobody has decided by its deadline."""
+
+    tenant_id: str
+    approval_id: str
+    run_id: str
+    workflow_id: str
+    workflow_name: str
+    partition: int
+    requested_at: datetime
+    expires_at: datetime
+
+
+class Fields(Protocol):
+    """A row of asyncpg's, by column."""
+
+    def __getitem__(self, name: str, /) -> Any:  # typed by the statement that asked for it
+        ...
+
+
+def snapshots_of(
+    partitions: Iterable[int],
+    checkpoints: Iterable[Fields],
+    runs: Iterable[Fields],
+    days: Iterable[Fields],
+    cooldowns: Iterable[Fields],
+) -> dict[int, Snapshot]:
+    """A snapshot a partition, from the rows of the statements of the same names in `service_sql.py`."""
+    wanted = set(partitions)
+    states = defaultdict(list)
+    for row in runs:
+        states[row["partition"]].append(RUN_STATE.validate_json(row["state"]))
+    activities: dict[int, dict[ActivityKey, Activity]] = {partition: {} for partition in wanted}
+    for row in days:
+        workflow = (row["tenant_id"], row["workflow_id"])
+        activities[row["partition"]][workflow] = Activity(day=row["day"], runs_today=row["runs_today"])
+    for row in cooldowns:
+        activity = activities[row["partition"]].setdefault((row["tenant_id"], row["workflow_id"]), Activity())
+        activity.cooldowns[row["key"].decode("utf-8", "surrogatepass")] = row["admitted_at"]
+    return {
+        row["partition"]: Snapshot(
+            partition=row["partition"],
+            next=row["next"],
+            now=row["now"],
+            runs=in_order(states[row["partition"]]),
+            activities=activities[row["partition"]],
+        )
+        for row in checkpoints
+        if row["partition"] in wanted
+    }
+
+
+def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """As the log asked for them; those of one record by priority."""
+    return tuple(sorted(runs, key=lambda run: (run.positions[0], run.match.priority, run.match.workflow_id, run.id)))

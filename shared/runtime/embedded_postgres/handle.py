@@ -47,6 +47,7 @@ async def ensure_server(
     """
     clock = clock or SystemClock()
     keeping = Keeping.of(data_dir)
+    make_folders(keeping.data_dir)
     make_folders(keeping.folder)
     cluster = Cluster(keeping=keeping, settings=settings, installation=installation or locate(), clock=clock)
     guard, users = FileLock(keeping.lock_file("guard")), FileLock(keeping.lock_file("users"))

@@ -94,7 +94,7 @@ class Cluster:
         try:
             return await self._ensure(deadline)
         except OSError as error:  # no space, no permission, no folder any more
-            raise self._error(f"cannot have a server on {self.keeping.data_dir}: {error}") from error
+            raise EmbeddedPostgresError(f"cannot have a server on {self.keeping.data_dir}: {error}") from error
 
     async def _ensure(self, deadline: float) -> Running:
         record = settle(self.keeping, self.settings)

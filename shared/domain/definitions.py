@@ -5,6 +5,7 @@ unknown id is no error here: it is a verdict, and the state stays as it was.
 Next: `verdicts.py` for how the caller hears of it; `shared/runtime/definitions.py` follows the topic.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -93,6 +94,7 @@ class Tenant:
     sources: dict[str, Source] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     workflows: dict[str, Workflow] = field(default_factory=dict)
+    _source_names: set[str] = field(default_factory=set)
     _endpoint_ids: dict[str, str] = field(default_factory=dict)
     _workflow_ids: dict[str, str] = field(default_factory=dict)
 
@@ -102,6 +104,14 @@ class Tenant:
 
     def workflow_named(self, name: str) -> Workflow | None:
         return self.workflows.get(self._workflow_ids.get(name, ""))
+
+    def source_named(self, name: str) -> bool:
+        """Whether a source has that name."""
+        return name in self._source_names
+
+    def put_source(self, source: Source) -> None:
+        self.sources[source.id] = source
+        self._source_names.add(source.name)
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
         self.endpoints[endpoint.id] = endpoint
@@ -134,13 +144,33 @@ class _Answer:
     entity: Entity | None = None
 
 
+@dataclass(slots=True)
+class _Commands:
+    """One tenant's verdicts of the last 30 days by the tenant's own time, oldest first.
+
+    Time is per tenant, since nothing orders the records of two partitions: a verdict that is forgotten is one that could
+    never answer again, in whatever order the partitions are read.
+    """
+
+    now: datetime
+    verdicts: OrderedDict[str, Verdict] = field(default_factory=OrderedDict)
+
+    def move_to(self, recorded_at: datetime) -> None:
+        self.now = max(self.now, recorded_at)
+        while self.verdicts:
+            oldest = next(iter(self.verdicts.values()))
+            if still_answers(oldest, self.now):
+                return
+            del self.verdicts[oldest.command_id]
+
+
 class Definitions:
     """All tenants of the folded partitions."""
 
     def __init__(self) -> None:
         self._tenants: dict[str, Tenant] = {}
         self._sources: dict[str, Source] = {}
-        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._commands: dict[str, _Commands] = {}
 
     @property
     def tenants(self) -> Mapping[str, Tenant]:
@@ -154,20 +184,22 @@ class Definitions:
         return self._sources.get(source_id)
 
     def verdict(self, tenant_id: str, command_id: str) -> Verdict | None:
-        return self._verdicts.get((tenant_id, command_id))
+        commands = self._commands.get(tenant_id)
+        return commands.verdicts.get(command_id) if commands is not None else None
 
     def apply(self, tenant_id: str, fact: DefinitionsFact, recorded_at: datetime) -> Change:
         """Fold one fact. Repeating a command changes nothing and finds its first verdict."""
-        command = fact.command
-        former = self._verdicts.get((tenant_id, command.id))
-        if former is not None and still_answers(former, recorded_at):
+        commands = self._commands.setdefault(tenant_id, _Commands(recorded_at))
+        commands.move_to(recorded_at)
+        former = commands.verdicts.get(fact.command.id)
+        if former is not None:
             return Change(tenant_id=tenant_id, entity=None, verdict=former)
-        answer = self._decide(tenant_id, fact, recorded_at)
+        answer = self._decide(tenant_id, fact, commands.now)
         tenant = self._tenants.get(tenant_id)
         if answer.entity is not None and tenant is not None:
             tenant.version += 1
-        verdict = _verdict(command, answer, recorded_at)
-        self._verdicts[tenant_id, command.id] = verdict
+        verdict = _verdict(fact.command, answer, commands.now)
+        commands.verdicts[fact.command.id] = verdict
         return Change(tenant_id=tenant_id, entity=answer.entity, verdict=verdict)
 
     def _decide(self, tenant_id: str, fact: DefinitionsFact, at: datetime) -> _Answer:
@@ -183,7 +215,7 @@ class Definitions:
                 return _create_endpoint(tenant, fact, at)
             case EndpointDisabled():
                 reason = fact.reason
-                return _change_endpoint(tenant, fact.endpoint_id, lambda it: replace(it, disabled_reason=reason))
+                return _change_endpoint(tenant, fact.endpoint_id, lambda it: _disabled(it, reason))
             case EndpointEnabled():
                 return _change_endpoint(tenant, fact.endpoint_id, lambda it: replace(it, disabled_reason=None))
             case WorkflowSaved():
@@ -201,8 +233,10 @@ class Definitions:
         return _Answer(201, {"id": tenant_id, "name": fact.name, "plan": fact.plan}, tenant)
 
     def _create_source(self, tenant: Tenant, fact: SourceCreated, at: datetime) -> _Answer:
-        if any(each.name == fact.name for each in tenant.sources.values()):
+        if tenant.source_named(fact.name):
             return _refused(409, "name-taken", f"there is a source named {fact.name!r} already")
+        if fact.source_id in tenant.sources:
+            return _refused(409, "id-taken", f"there is a source {fact.source_id!r} already")
         source = Source(
             id=fact.source_id,
             tenant_id=tenant.id,
@@ -212,19 +246,30 @@ class Definitions:
             secrets=fact.secrets,
             created_at=at,
         )
-        tenant.sources[source.id] = source
-        self._sources[source.id] = source
+        tenant.put_source(source)
+        # Ids are derived, so no two tenants share one; were one to claim another's, its owner is whoever came first, in
+        # whatever order the partitions are read.
+        holder = self._sources.get(source.id)
+        if holder is None or (at, tenant.id) < (holder.created_at, holder.tenant_id):
+            self._sources[source.id] = source
         return _Answer(201, {"id": source.id}, source)
 
 
 def _create_endpoint(tenant: Tenant, fact: EndpointCreated, at: datetime) -> _Answer:
     if tenant.endpoint_named(fact.name) is not None:
         return _refused(409, "name-taken", f"there is an endpoint named {fact.name!r} already")
+    if fact.endpoint_id in tenant.endpoints:
+        return _refused(409, "id-taken", f"there is an endpoint {fact.endpoint_id!r} already")
     endpoint = Endpoint(
         id=fact.endpoint_id, tenant_id=tenant.id, name=fact.name, url=fact.url, secrets=fact.secrets, created_at=at
     )
     tenant.put_endpoint(endpoint)
     return _Answer(201, {"id": endpoint.id, "revision": endpoint.revision}, endpoint)
+
+
+def _disabled(endpoint: Endpoint, reason: str) -> Endpoint:
+    """The first reason stands."""
+    return endpoint if endpoint.disabled_reason is not None else replace(endpoint, disabled_reason=reason)
 
 
 def _change_endpoint(tenant: Tenant, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> _Answer:

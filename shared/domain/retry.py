@@ -40,14 +40,13 @@ def delay_before_next(
 ) -> float | None:
     """Seconds until the attempt after number `failed_number` (the first is 1), or None: there is none.
 
-    `unit` in [0, 1) becomes a jitter of ±20 %. `Retry-After` is honoured within 1 to 2 times the step's own delay.
+    `unit` in [0, 1) becomes a jitter of ±20 %. `Retry-After` is honoured within 1 to 2 times the step's own delay: a
+    receiver cannot hurry us, nor put us off for ever. `throttled` (429, a time-out) waits a minute at least.
     """
     if failed_number > len(policy.delays_seconds):
         return None
     step = policy.delays_seconds[failed_number - 1]
     delay = step * (1 - JITTER + 2 * JITTER * unit)
-    if throttled:
-        delay = max(delay, THROTTLED_SECONDS_MIN)
     if retry_after_seconds is not None:
-        delay = max(delay, min(max(retry_after_seconds, step), max(2 * step, THROTTLED_SECONDS_MIN)))
-    return delay
+        delay = max(delay, min(max(retry_after_seconds, step), 2 * step))
+    return max(delay, THROTTLED_SECONDS_MIN) if throttled else delay

@@ -1,2 +1,2 @@
-"""The fold of `upshot.runs`: `state.py` what is remembered, `fold.py` how a fact changes it, `admission.py` and
-`approvals.py` the decisions on the way."""
+"""The fold of `upshot.runs`: `state.py` what is remembered, `fold.py` how a fact changes it, `admission.py`, `approvals.py`
+and `steps.py` the decisions on the way."""

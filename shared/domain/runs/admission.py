@@ -3,6 +3,7 @@
 Pure: verdicts follow from what the same partition held before and from what the record carries.
 """
 
+from collections import OrderedDict
 from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -27,11 +28,22 @@ def note_admitted(match: Match, activity: Activity, now: datetime) -> None:
     if activity.day != today:
         activity.day, activity.runs_today = today, 0
     activity.runs_today += 1
-    if limits.cooldown_seconds is not None:
-        key = match.cooldown_key or ""
-        activity.cooldowns[key] = now
-        activity.cooldowns.move_to_end(key)
-        _forget_old_cooldowns(activity, now - timedelta(seconds=limits.cooldown_seconds))
+    note_cooldown(match, activity.cooldowns, now)
+
+
+def note_cooldown(match: Match, cooldowns: OrderedDict[str, datetime], now: datetime) -> list[str]:
+    """Remember an admission under its key, and forget, and return, the keys whose time is over.
+
+    What is forgotten depends on the log alone (a later revision with a longer cooldown begins with what its predecessor
+    left), so whoever keeps a copy must forget the same.
+    """
+    seconds = match.limits.cooldown_seconds
+    if seconds is None:
+        return []
+    key = match.cooldown_key or ""
+    cooldowns[key] = now
+    cooldowns.move_to_end(key)
+    return _forget_old(cooldowns, now - timedelta(seconds=seconds))
 
 
 def local_day(now: datetime, zone: str) -> str:
@@ -77,9 +89,12 @@ def _runs_per_day(activity: Activity, limits: Limits, now: datetime) -> Problem 
     return Problem(kind="runs_per_day", detail=detail)
 
 
-def _forget_old_cooldowns(activity: Activity, before: datetime) -> None:
-    while activity.cooldowns:
-        key, at = next(iter(activity.cooldowns.items()))
+def _forget_old(cooldowns: OrderedDict[str, datetime], before: datetime) -> list[str]:
+    forgotten = []
+    while cooldowns:
+        key, at = next(iter(cooldowns.items()))
         if at > before:
-            return
-        del activity.cooldowns[key]
+            break
+        del cooldowns[key]
+        forgotten.append(key)
+    return forgotten

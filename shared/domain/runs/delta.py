@@ -4,9 +4,11 @@
 in the transaction that writes the rest. Runs are the fold's own objects: make rows of them before you await anything.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared.domain.runs import admission
 from shared.domain.runs.fold import ActivityKey, CommandKey, Folded, RunsFold
 from shared.domain.runs.state import Run
 from shared.domain.verdicts import Verdict
@@ -24,8 +26,10 @@ class RunsDelta:
     days: dict[ActivityKey, tuple[str, int]] = field(default_factory=dict)
     """(local day, runs admitted on it) per workflow."""
     cooldowns: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
-    """Last admission per (tenant id, workflow id, key)."""
+    """Last admission per (tenant id, workflow id, key), without those that the fold has forgotten since: however long the
+    stretch, what is written is what the fold remembers."""
     verdicts: dict[CommandKey, Verdict] = field(default_factory=dict)
+    _recent: dict[ActivityKey, "OrderedDict[str, datetime]"] = field(default_factory=dict)
 
     def include(self, folded: Folded, fold: RunsFold, end: int) -> None:
         """Add what one more fact touched; `end` is its offset + 1."""
@@ -36,8 +40,15 @@ class RunsDelta:
             workflow = (run.tenant_id, run.match.workflow_id)
             activity = fold.activities[workflow]
             self.days[workflow] = (activity.day, activity.runs_today)
-            if run.match.limits.cooldown_seconds is not None:
-                self.cooldowns[(*workflow, run.match.cooldown_key or "")] = run.requested_at
+            self._note_cooldown(run, workflow)
         if folded.verdict is not None:
             key, verdict = folded.verdict
             self.verdicts[key] = verdict
+
+    def _note_cooldown(self, run: Run, workflow: ActivityKey) -> None:
+        if run.match.limits.cooldown_seconds is None:
+            return
+        self.cooldowns[(*workflow, run.match.cooldown_key or "")] = run.requested_at
+        recent = self._recent.setdefault(workflow, OrderedDict())
+        for key in admission.note_cooldown(run.match, recent, run.requested_at):
+            del self.cooldowns[(*workflow, key)]

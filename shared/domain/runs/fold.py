@@ -3,13 +3,12 @@
 Guarantees: a fact that was applied before, or that its run's state rules out, changes nothing; a run leaves its
 terminal state never; the same facts give the same state, whoever folds them and whenever. Time is the highest append
 time folded so far. The caller looks up, once a batch, what memory has let go (`ask`, `Known`).
-Next: `admission.py`, `approvals.py`; `shared/runtime/shards.py` drives this.
+Next: `admission.py`, `approvals.py`, `steps.py`; `shared/runtime/shards.py` drives this.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import assert_never
 
 from shared.domain.envelope import Event
 from shared.domain.ids import match_id
@@ -17,24 +16,20 @@ from shared.domain.records import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalVoided,
-    AttemptFinished,
-    AttemptStarted,
     EventMatched,
     Problem,
     RunCancelled,
     RunRequested,
     RunsFact,
     SourceEvent,
-    StepFailed,
     StepResolved,
-    StepSkipped,
-    StepUnknown,
 )
-from shared.domain.runs import admission, approvals
+from shared.domain.runs import admission, approvals, steps
 from shared.domain.runs.approvals import Answer
-from shared.domain.runs.state import STEP_ENDED, Activity, Attempt, Run, RunStatus, Step
+from shared.domain.runs.state import Activity, Run, RunStatus, Step
+from shared.domain.runs.steps import Change, StepFact
 from shared.domain.verdicts import Verdict, still_answers
-from shared.domain.workflow import Match, StepPlan
+from shared.domain.workflow import Limits, Match
 
 ActivityKey = tuple[str, str]
 """(tenant id, workflow id)"""
@@ -88,7 +83,7 @@ class RunsFold:
         for tenant_id, fact in facts:
             if isinstance(fact, EventMatched):
                 match = match_id(fact.event.id, fact.event.replay_id)
-                if match not in self.match_ids:
+                if fact.matches and match not in self.match_ids:
                     asked.match_ids.add(match)
                 continue
             if isinstance(fact, RunRequested) and fact.match.run_id not in self.runs:
@@ -108,10 +103,9 @@ class RunsFold:
             case RunRequested() | RunCancelled() | ApprovalDecided() | StepResolved():
                 self._command(event, fact, offset, known, folded)
             case _:
-                run = self._open_run(fact.run_id)
+                run = self._open_run(event.tenant_id, fact.run_id)
                 if run is not None:
-                    self._follow(run, event, offset, folded)
-                    self._evolve(run, fact, folded)
+                    self._follow(run, event, fact, offset, folded)
         return folded
 
     def forget(self, run_ids: Iterable[str], match_ids: Iterable[str], commands: Iterable[CommandKey]) -> None:
@@ -125,32 +119,41 @@ class RunsFold:
             self.verdicts.pop(command, None)
 
     def restore(self, runs: Iterable[Run], activities: Mapping[ActivityKey, Activity], now: datetime) -> None:
-        """Take over a snapshot: runs that are not closed, in the order in which they were asked for."""
+        """Take over a snapshot: runs that are not closed, and of activities what runs do not tell."""
         self.now = max(self.now, now)
-        self.activities.update(activities)
+        for key, each in activities.items():
+            self.activities[key] = Activity(day=each.day, runs_today=each.runs_today, cooldowns=each.cooldowns.copy())
+        queued: list[tuple[int, Run]] = []
         for run in runs:
             self.runs[run.id] = run
-            activity = self._activity(run.tenant_id, run.match.workflow_id)
             if run.status == "running":
-                activity.running.add(run.id)
+                self._activity(run.tenant_id, run.match.workflow_id).running.add(run.id)
             elif run.status == "queued":
-                activity.queued.append(run.id)
+                queued.append((run.queued_position if run.queued_position is not None else run.positions[0], run))
+        # One record queues at most one run of a workflow, so positions order each queue wholly.
+        for _, run in sorted(queued, key=lambda each: each[0]):
+            self._activity(run.tenant_id, run.match.workflow_id).queued[run.id] = None
 
     # ------------------------------------------------------------ runs begin
 
     def _match(self, event: Event, fact: EventMatched, offset: int, known: Known, folded: Folded) -> None:
+        if not fact.matches:
+            # It asks for no run, so no row would remember that it was here: the first that asks for runs stands.
+            return
         match_key = match_id(fact.event.id, fact.event.replay_id)
         if match_key in self.match_ids or match_key in known.match_ids:
             return
         self.match_ids.add(match_key)
         stopped_by: Match | None = None
         for each in fact.matches:
+            if each.run_id in self.runs:
+                continue
             run = self._new_run(event, each, offset, fact.event)
             folded.runs.append(run)
             if stopped_by is not None:
                 self._skip(run, Problem(kind="stopped", detail=f"{stopped_by.workflow_name} says stop_on_match"))
                 continue
-            self._admit(run, folded)
+            self._admit(run, offset, folded)
             if each.stop_on_match and run.status != "skipped":
                 stopped_by = each
 
@@ -161,7 +164,7 @@ class RunsFold:
         run = self._new_run(event, fact.match, offset, None)
         run.inputs, run.requested_by = fact.inputs, fact.command.actor
         folded.runs.append(run)
-        self._admit(run, folded)
+        self._admit(run, offset, folded)
         return Answer(202, {"run_id": run_id})
 
     def _new_run(self, event: Event, match: Match, offset: int, source_event: SourceEvent | None) -> Run:
@@ -182,7 +185,7 @@ class RunsFold:
         self.runs[run.id] = run
         return run
 
-    def _admit(self, run: Run, folded: Folded) -> None:
+    def _admit(self, run: Run, offset: int, folded: Folded) -> None:
         activity = self._activity(run.tenant_id, run.match.workflow_id)
         refused = admission.refusal(run.match, run.event, activity, self.now)
         if refused is None and run.match.approval is None:
@@ -196,27 +199,28 @@ class RunsFold:
             run.status = "pending_approval"
             run.approval = approvals.open_approval(run.id, run.match.approval, self.now)
             return
-        self._start_or_queue(run, activity)
+        self._start_or_queue(run, activity, offset)
 
     def _queue_full(self, run: Run, activity: Activity) -> Problem | None:
         limits = run.match.limits
-        if limits.max_concurrent is None or len(activity.running) < limits.max_concurrent:
-            return None
-        if len(activity.queued) < limits.max_queued:
+        if _has_room(limits, activity) or len(activity.queued) < limits.max_queued:
             return None
         detail = f"{len(activity.running)} runs are running and {len(activity.queued)} queued: the queue is full"
         return Problem(kind="queue_full", detail=detail)
 
-    def _start_or_queue(self, run: Run, activity: Activity) -> None:
-        concurrent_max = run.match.limits.max_concurrent
-        if concurrent_max is not None and len(activity.running) >= concurrent_max:
-            run.status = "queued"
-            activity.queued.append(run.id)
+    def _start_or_queue(self, run: Run, activity: Activity, offset: int) -> None:
+        if _has_room(run.match.limits, activity):
+            self._start(run, activity)
             return
-        self._start(run, activity)
+        run.status, run.queued_position = "queued", offset
+        activity.queued[run.id] = None
 
     def _start(self, run: Run, activity: Activity) -> None:
-        run.status, run.started_at = "running", self.now
+        run.started_at = self.now
+        if not run.steps:
+            run.status, run.ended_at = "succeeded", self.now
+            return
+        run.status = "running"
         activity.running.add(run.id)
 
     def _skip(self, run: Run, reason: Problem) -> None:
@@ -253,16 +257,16 @@ class RunsFold:
     def _command_on_run(
         self, event: Event, fact: RunCancelled | ApprovalDecided | StepResolved, offset: int, folded: Folded
     ) -> Answer:
-        run = self._open_run(fact.run_id)
-        if run is None or run.tenant_id != event.tenant_id:
+        run = self._open_run(event.tenant_id, fact.run_id)
+        if run is None:
             detail = "this run has ended, or there is none of this id"
             return Answer(409, {"kind": "run-ended", "detail": detail, "run_id": fact.run_id})
-        self._follow(run, event, offset, folded)
+        self._record(run, event, offset, folded)
         match fact:
             case RunCancelled():
                 return self._cancel(run, fact, folded)
             case ApprovalDecided():
-                return self._decide(run, fact, folded)
+                return self._decide(run, fact, offset, folded)
             case StepResolved():
                 return self._resolve(run, fact, folded)
 
@@ -276,7 +280,7 @@ class RunsFold:
         self._end(run, "cancelled", Problem(kind="cancelled", detail=detail), folded)
         return Answer(200, {"run_id": run.id, "status": "cancelled"})
 
-    def _decide(self, run: Run, fact: ApprovalDecided, folded: Folded) -> Answer:
+    def _decide(self, run: Run, fact: ApprovalDecided, offset: int, folded: Folded) -> Answer:
         answer = approvals.decide(run, fact, self.now)
         if answer.status != 200 or run.approval is None:
             return answer
@@ -284,174 +288,99 @@ class RunsFold:
             detail = f"by {fact.command.actor}" + (f": {fact.reason}" if fact.reason else "")
             self._end(run, "denied", Problem(kind="denied", detail=detail), folded)
         elif run.approval.status == "granted":
-            self._start_or_queue(run, self._activity(run.tenant_id, run.match.workflow_id))
+            # `max_queued` bounds what events ask for; what a person has granted is queued, not thrown away.
+            self._start_or_queue(run, self._activity(run.tenant_id, run.match.workflow_id), offset)
         return answer
 
     def _resolve(self, run: Run, fact: StepResolved, folded: Folded) -> Answer:
+        change = steps.resolve(run, fact, self.now)
         step = run.steps.get(fact.step_id)
-        if run.ended or step is None or step.status != "unknown" or step.number != fact.number:
+        if change is None or step is None:
             status = step.status if step is not None else "no such step"
             detail = f"nothing to resolve: attempt {fact.number} of {fact.step_id!r} is not unknown ({status})"
             return Answer(409, {"kind": "step-not-unknown", "detail": detail, "run_id": run.id})
-        match fact.resolution:
-            case "retry":
-                step.status, step.due_at = "retrying", self.now
-            case "succeeded":
-                step.status = "succeeded"
-                self._advance(run, folded)
-            case "failed":
-                self._fail_step(run, step, Problem(kind="resolved", detail=fact.reason), folded)
+        self._settle(run, change, folded)
         return Answer(200, {"run_id": run.id, "step_id": step.id, "status": step.status})
 
     # ------------------------------------------------------------ runs go on
 
-    def _follow(self, run: Run, event: Event, offset: int, folded: Folded) -> None:
-        """Every record about a run stands in its history, also one that changes nothing; a repeated one does not."""
-        if run.last_record_id == event.id:
+    def _follow(
+        self, run: Run, event: Event, fact: StepFact | ApprovalExpired | ApprovalVoided, offset: int, folded: Folded
+    ) -> None:
+        match fact:
+            case ApprovalExpired():
+                change = self._expire(run)
+            case ApprovalVoided():
+                change = self._void(run, fact)
+            case _:
+                change = steps.evolve(run, fact, self.now)
+        if change is None:
             return
+        self._record(run, event, offset, folded)
+        self._settle(run, change, folded)
+
+    def _record(self, run: Run, event: Event, offset: int, folded: Folded) -> None:
         run.positions.append(offset)
         run.last_record_id = event.id
         folded.runs.append(run)
 
-    def _evolve(
-        self,
-        run: Run,
-        fact: AttemptStarted
-        | AttemptFinished
-        | StepSkipped
-        | StepFailed
-        | StepUnknown
-        | ApprovalExpired
-        | ApprovalVoided,
-        folded: Folded,
-    ) -> None:
-        match fact:
-            case AttemptStarted():
-                self._start_attempt(run, fact)
-            case AttemptFinished():
-                self._finish_attempt(run, fact, folded)
-            case StepSkipped():
-                step = self._untried(run, fact.step_id)
-                if step is not None:
-                    step.status, step.reason = "skipped", fact.reason
-                    self._advance(run, folded)
-            case StepFailed():
-                step = run.steps.get(fact.step_id)
-                if run.status == "running" and step is not None and step.status in ("pending", "retrying"):
-                    self._fail_step(run, step, fact.problem, folded)
-            case StepUnknown():
-                self._lose_attempt(run, fact, folded)
-            case ApprovalExpired():
-                self._expire(run, folded)
-            case ApprovalVoided():
-                self._void(run, fact, folded)
-            case _:
-                assert_never(fact)
+    def _settle(self, run: Run, change: Change, folded: Folded) -> None:
+        if change.ends_as is not None:
+            self._end(run, change.ends_as, change.reason, folded)
 
-    def _start_attempt(self, run: Run, fact: AttemptStarted) -> None:
-        step = run.steps.get(fact.step_id)
-        if run.status != "running" or step is None or fact.number != step.number + 1:
-            return
-        if step.status not in ("pending", "retrying"):
-            return
-        step.status, step.number, step.due_at, step.request = "started", fact.number, fact.due_at, fact.request
-        step.attempts.append(Attempt(number=fact.number, started_at=self.now))
-
-    def _finish_attempt(self, run: Run, fact: AttemptFinished, folded: Folded) -> None:
-        step = run.steps.get(fact.step_id)
-        if step is None or step.number != fact.number or step.status not in ("started", "unknown"):
-            return
-        attempt = step.attempts[-1]
-        attempt.ended_at, attempt.outcome = self.now, fact.outcome
-        attempt.problem, attempt.elapsed_seconds = fact.problem, fact.elapsed_seconds
-        step.due_at = None
-        if fact.outcome == "succeeded":
-            step.status, step.output, step.problem = "succeeded", fact.output, None
-            self._advance(run, folded)
-        elif fact.retry_at is not None and run.status == "running":
-            step.status, step.due_at, step.problem = "retrying", fact.retry_at, fact.problem
-        else:
-            step.output = fact.output
-            problem = fact.problem or Problem(kind="failed", detail="the attempt failed")
-            self._fail_step(run, step, problem, folded)
-
-    def _lose_attempt(self, run: Run, fact: StepUnknown, folded: Folded) -> None:
-        step = run.steps.get(fact.step_id)
-        if run.status != "running" or step is None or step.status != "started" or step.number != fact.number:
-            return
-        step.due_at = None
-        step.problem = Problem(kind="unknown", detail="the process ended during an attempt that must not be repeated")
-        match self._plan(run, step).on_unknown:
-            case "ask":
-                step.status = "unknown"
-            case "fail":
-                self._fail_step(run, step, step.problem, folded)
-            case "retry":
-                step.status, step.due_at = "retrying", self.now
-
-    def _expire(self, run: Run, folded: Folded) -> None:
+    def _expire(self, run: Run) -> Change | None:
         approval = run.approval
         if approval is None or approval.status != "pending" or self.now < approval.expires_at:
-            return
+            return None
         approval.status, approval.decided_at = "expired", self.now
         detail = f"nobody decided until {approval.expires_at.isoformat()}"
-        self._end(run, "expired", Problem(kind="expired", detail=detail), folded)
+        return Change("expired", Problem(kind="expired", detail=detail))
 
-    def _void(self, run: Run, fact: ApprovalVoided, folded: Folded) -> None:
+    def _void(self, run: Run, fact: ApprovalVoided) -> Change | None:
         if run.approval is None or run.ended or any(step.number for step in run.steps.values()):
-            return
+            return None
         run.approval.status, run.approval.decided_at = "voided", self.now
-        self._end(run, "failed", Problem(kind="approval_void", detail=fact.detail), folded)
+        return Change("failed", Problem(kind="approval_void", detail=fact.detail))
 
     # ------------------------------------------------------------ runs end
 
-    def _fail_step(self, run: Run, step: Step, problem: Problem, folded: Folded) -> None:
-        step.status, step.problem, step.due_at = "failed", problem, None
-        if run.ended:
-            return
-        if self._plan(run, step).on_error == "fail":
-            detail = f"step {step.id}: {problem.detail}"
-            self._end(run, "failed", Problem(kind=problem.kind, detail=detail), folded)
-            return
-        self._advance(run, folded)
-
-    def _advance(self, run: Run, folded: Folded) -> None:
-        if not run.ended and all(step.status in STEP_ENDED for step in run.steps.values()):
-            self._end(run, "succeeded", None, folded)
-
     def _end(self, run: Run, status: RunStatus, reason: Problem | None, folded: Folded) -> None:
         run.status, run.reason, run.ended_at = status, reason, self.now
+        steps.abandon_waits(run, status, self.now)
         activity = self._activity(run.tenant_id, run.match.workflow_id)
-        if run.id in activity.running:
-            activity.running.discard(run.id)
-            self._start_next(activity, folded)
-        elif run.id in activity.queued:
-            activity.queued.remove(run.id)
+        activity.running.discard(run.id)
+        activity.queued.pop(run.id, None)
+        self._start_next(activity, folded)
 
     def _start_next(self, activity: Activity, folded: Folded) -> None:
         """The bound is the next run's own: a newer revision may have raised or dropped it."""
         while activity.queued:
-            following = self.runs[activity.queued[0]]
+            following = self.runs[next(iter(activity.queued))]
             concurrent_max = following.match.limits.max_concurrent
             if concurrent_max is not None and len(activity.running) >= concurrent_max:
                 return
-            activity.queued.popleft()
+            del activity.queued[following.id]
             self._start(following, activity)
             folded.runs.append(following)
 
     # ------------------------------------------------------------ looking things up
 
-    def _open_run(self, run_id: str) -> Run | None:
-        """A closed run is as good as forgotten, also while memory still holds it: a rebuild forgets at other times."""
+    def _open_run(self, tenant_id: str, run_id: str) -> Run | None:
+        """A closed run is as good as forgotten, also while memory still holds it: a rebuild forgets at other times.
+        Nobody reaches another tenant's run."""
         run = self.runs.get(run_id)
-        return run if run is not None and not run.closed else None
+        return run if run is not None and run.tenant_id == tenant_id and not run.closed else None
 
     def _activity(self, tenant_id: str, workflow_id: str) -> Activity:
-        return self.activities.setdefault((tenant_id, workflow_id), Activity())
+        key = (tenant_id, workflow_id)
+        activity = self.activities.get(key)
+        if activity is None:
+            activity = self.activities[key] = Activity()
+        return activity
 
-    def _untried(self, run: Run, step_id: str) -> Step | None:
-        step = run.steps.get(step_id)
-        return step if run.status == "running" and step is not None and step.status == "pending" else None
 
-    def _plan(self, run: Run, step: Step) -> StepPlan:
-        return next(plan for plan in run.match.steps if plan.id == step.id)
+def _has_room(limits: Limits, activity: Activity) -> bool:
+    """A bounded run starts at once only where none waits: nobody overtakes the queue."""
+    if limits.max_concurrent is None:
+        return True
+    return not activity.queued and len(activity.running) < limits.max_concurrent

@@ -5,7 +5,7 @@ in memory must make no difference to any verdict: facts about closed runs change
 Next: `fold.py`.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -78,7 +78,8 @@ class Approval:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One execution of a revision. `positions` are the offsets, in its partition, of every record about it."""
+    """One execution of a revision. `positions`: offsets, in its partition, of every command on it and of every other
+    record that changed it; a record's repetition is in nobody's history."""
 
     id: str
     tenant_id: str
@@ -94,6 +95,8 @@ class Run:
     steps: dict[str, Step] = field(default_factory=dict)
     approval: Approval | None = None
     positions: list[int] = field(default_factory=list)
+    queued_position: int | None = None
+    """Where in the log it was queued: the order of the queue, which a grant makes another than the order of asking."""
     correlation_id: str | None = None
     causation_id: str | None = None
     """The record that asked for it."""
@@ -117,10 +120,11 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class Activity:
-    """One workflow's admissions. `cooldowns`: when a key was last admitted, oldest first."""
+    """One workflow's admissions. `queued`: run ids, next one first; `cooldowns`: when a key was last admitted, oldest
+    first."""
 
     running: set[str] = field(default_factory=set)
-    queued: deque[str] = field(default_factory=deque)
+    queued: OrderedDict[str, None] = field(default_factory=OrderedDict)
     day: str = ""
     runs_today: int = 0
     cooldowns: OrderedDict[str, datetime] = field(default_factory=OrderedDict)

@@ -4,7 +4,7 @@ Runs are the fold's own, still changing objects: everything here must run before
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -70,9 +70,10 @@ def _add_runs(rows: Rows, delta: RunsDelta) -> None:
             for (tenant_id, workflow_id), (day, count) in delta.days.items()
         ],
     )
-    if delta.cooldowns:
-        rows.add("cooldowns", [_cooldown_row(*key, at, partition) for key, at in delta.cooldowns.items()])
-        rows.add("old_cooldowns", cooldown_ends(delta.runs.values()))
+    ends = cooldown_ends(delta)
+    if ends:
+        rows.add("cooldowns", _cooldown_rows(delta, ends))
+        rows.add("old_cooldowns", [(*workflow, end) for workflow, end in ends.items()])
     rows.add("commands", [_command_row(RUNS, *key, verdict) for key, verdict in delta.verdicts.items()])
 
 
@@ -142,35 +143,30 @@ def approval_row(run: Run, partition: int) -> Row:
     )
 
 
-def cooldown_ends(runs: Iterable[Run]) -> list[Row]:
-    """(tenant, workflow, instant) up to which admissions no longer cool anything down.
+def cooldown_ends(delta: RunsDelta) -> dict[tuple[str, str], datetime]:
+    """By (tenant, workflow): up to which instant admissions no longer cool anything down.
 
-    The fold forgets them at each admission (`admission.note_admitted`); the read model must forget the same ones, or
+    The fold forgets them at each admission (`admission.note_cooldown`); the read model must forget the same ones, or
     a restored fold would remember more than one that never stopped.
     """
     ends: dict[tuple[str, str], datetime] = {}
-    for run in runs:
+    for run in delta.runs.values():
         seconds = run.match.limits.cooldown_seconds
-        if seconds is None or run.status == "skipped":
+        if seconds is None or run.status == "skipped" or run.positions[0] < delta.start:
             continue
         workflow = (key_text(run.tenant_id), key_text(run.match.workflow_id))
         end = run.requested_at - timedelta(seconds=seconds)
         if workflow not in ends or end > ends[workflow]:
             ends[workflow] = end
-    return [(*workflow, end) for workflow, end in ends.items()]
+    return ends
 
 
-def cooldown_digest(key: str) -> bytes:
-    """What stands for a cooldown's key in the index."""
-    return hashlib.sha256(_key_bytes(key)).digest()[:16]
-
-
-def _key_bytes(key: str) -> bytes:
-    return key.encode("utf-8", "surrogatepass")
-
-
-def _cooldown_row(tenant_id: str, workflow_id: str, key: str, at: datetime, partition: int) -> Row:
-    return (key_text(tenant_id), key_text(workflow_id), cooldown_digest(key), partition, _key_bytes(key), at)
+def _cooldown_rows(delta: RunsDelta, ends: Mapping[tuple[str, str], datetime]) -> Iterator[Row]:
+    for (tenant_id, workflow_id, key), at in delta.cooldowns.items():
+        workflow = (key_text(tenant_id), key_text(workflow_id))
+        if at > ends[workflow]:
+            written = key.encode("utf-8", "surrogatepass")
+            yield (*workflow, hashlib.sha256(written).digest()[:16], delta.partition, written, at)
 
 
 def _command_row(topic: str, tenant_id: str, command_id: str, verdict: Verdict) -> Row:

@@ -166,6 +166,10 @@ class ReadModel:
 
         return await self._in_current("read_committed", read)
 
+    async def next_offsets(self, topic: str) -> dict[int, int]:
+        """The checkpoints' offsets, for `ProjectionProgress`."""
+        return {partition: each.next for partition, each in (await self.checkpoints(topic)).items()}
+
     async def checkpoints_of(self, generation: int) -> list[Checkpoint]:
         """Of any generation, every topic."""
 

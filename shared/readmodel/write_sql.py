@@ -146,12 +146,13 @@ _OLD_COOLDOWNS = """
 deleted_cooldowns AS (
     DELETE FROM {rm}.cooldowns AS cooldown USING unnest({arrays}) AS old (tenant_id, workflow_id, until)
     WHERE cooldown.tenant_id = old.tenant_id AND cooldown.workflow_id = old.workflow_id
-      AND cooldown.admitted_at <= old.until
+      AND cooldown.admitted_at <= old.until{unless_admitted_again}
+)"""
+_UNLESS_ADMITTED_AGAIN = """
       AND NOT EXISTS (
           SELECT FROM new_cooldowns AS new
           WHERE (new.tenant_id, new.workflow_id, new.digest)
-              = (cooldown.tenant_id, cooldown.workflow_id, cooldown.digest))
-)"""
+              = (cooldown.tenant_id, cooldown.workflow_id, cooldown.digest))"""
 _OLD_COOLDOWNS_TYPES = ("text", "text", "timestamptz")
 
 _MOVE_TYPES = ("text", "int4", "int8", "int8", "timestamptz")
@@ -193,7 +194,9 @@ def write_statement(generation: int, version: int, tables: tuple[str, ...], *, c
         parts.append(_POINTER.format(generation=generation, version=version))
     for name in tables:
         if name == OLD_COOLDOWNS:
-            parts.append(_OLD_COOLDOWNS.format(rm=rm, arrays=numbering.arrays(_OLD_COOLDOWNS_TYPES)))
+            unless = _UNLESS_ADMITTED_AGAIN if COOLDOWNS.name in tables else ""
+            arrays = numbering.arrays(_OLD_COOLDOWNS_TYPES)
+            parts.append(_OLD_COOLDOWNS.format(rm=rm, arrays=arrays, unless_admitted_again=unless))
         else:
             table = TABLES[name]
             arrays = numbering.arrays([kind for _, kind, _ in table.columns])

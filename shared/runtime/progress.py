@@ -1,0 +1,90 @@
+"""How far the read model has got, for whoever waits until it shows what was just appended.
+
+Guarantee: `wait` returns True only once the checkpoint has passed the offset. A projector in the same process says so
+itself (`advance`); where another process projects, one query every 50 ms answers all waiters, and none when nobody waits.
+Next: `services/projector/service.py` advances it, `services/api` waits.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from shared.domain.errors import TransientError
+
+POLL_SECONDS = 0.05
+
+Place: TypeAlias = tuple[str, int]
+"""(topic, partition)"""
+
+ReadCheckpoints = Callable[[str], Awaitable[Mapping[int, int]]]
+"""The next offset per partition of a topic: `ReadModel.next_offsets`."""
+
+
+class ProjectionProgress:
+    """One a process. `read_checkpoints` None: every partition is projected in this very process."""
+
+    def __init__(self, read_checkpoints: ReadCheckpoints | None = None) -> None:
+        self._read_checkpoints = read_checkpoints
+        self._next: dict[Place, int] = {}
+        self._waiting: dict[Place, set[tuple[int, asyncio.Future[None]]]] = {}
+        self._poller: asyncio.Task[None] | None = None
+
+    def advance(self, topic: str, partition: int, next_offset: int) -> None:
+        """The checkpoint stands at `next_offset`: wake whoever waited for less. Never moves back."""
+        place = (topic, partition)
+        if next_offset <= self._next.get(place, -1):
+            return
+        self._next[place] = next_offset
+        waiting = self._waiting.get(place)
+        if not waiting:
+            return
+        for each in [each for each in waiting if each[0] < next_offset]:
+            waiting.discard(each)
+            if not each[1].done():
+                each[1].set_result(None)
+        if not waiting:
+            del self._waiting[place]
+
+    async def wait(self, topic: str, partition: int, offset: int, timeout_seconds: float) -> bool:
+        """Whether the read model showed the record at `offset` within the time."""
+        place = (topic, partition)
+        if self._next.get(place, -1) > offset:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (offset, future)
+        self._waiting.setdefault(place, set()).add(waiter)
+        self._poll_while_needed()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            waiting = self._waiting.get(place)
+            if waiting is not None:
+                waiting.discard(waiter)
+                if not waiting:
+                    del self._waiting[place]
+        return True
+
+    async def close(self) -> None:
+        """Stop polling; whoever waits goes on to its timeout."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+
+    def _poll_while_needed(self) -> None:
+        if self._read_checkpoints is not None and (self._poller is None or self._poller.done()):
+            self._poller = asyncio.create_task(self._poll(self._read_checkpoints), name="projection-progress")
+
+    async def _poll(self, read_checkpoints: ReadCheckpoints) -> None:
+        while self._waiting:
+            # In-process news comes first, and mostly makes the query needless.
+            await asyncio.sleep(POLL_SECONDS)
+            for topic in {topic for topic, _ in self._waiting}:
+                try:
+                    found = await read_checkpoints(topic)
+                except TransientError:
+                    continue
+                for partition, next_offset in found.items():
+                    self.advance(topic, partition, next_offset)

@@ -8,7 +8,7 @@ A record that cannot be understood halts its partition, loudly: skipping it woul
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from shared.bus import codec, facts
@@ -20,9 +20,12 @@ from shared.domain.errors import TransientError
 from shared.domain.records import RunsFact
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey, Known, Questions, RunsFold
-from shared.readmodel import Snapshot
+from shared.readmodel.errors import ReadModelWentBack
+from shared.readmodel.snapshots import Snapshot
 
 log = logging.getLogger(__name__)
+
+Entry = tuple[Record, Event, RunsFact]
 
 RETRY_SECONDS = 0.5
 POLL_SECONDS = 1.0
@@ -31,12 +34,12 @@ POLL_SECONDS = 1.0
 class Snapshots(Protocol):
     """Where a shard's past is: the read model."""
 
-    async def snapshot(self, partitions: Sequence[int]) -> Mapping[int, Snapshot]:
+    async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         """State and checkpoint of these partitions of `upshot.runs`, all as of one instant."""
         ...
 
-    async def lookup(self, questions: Questions) -> Known:
-        """What is known of ids that memory has let go."""
+    async def lookup(self, questions: Questions, *, partition: int, tenant_ids: Collection[str]) -> Known:
+        """What is known of ids that memory has let go. Raises `ReadModelWentBack` where it lost what it once held."""
         ...
 
 
@@ -65,7 +68,7 @@ class Shard:
 
     def begin(self, snapshot: Snapshot, end: int) -> None:
         """Take over the snapshot; level once `end` is reached."""
-        self.fold.restore(snapshot.runs, snapshot.activities, snapshot.now)
+        self.fold.restore(snapshot.runs, snapshot.activities, snapshot.now or self.fold.now)
         self.next, self._level_at = snapshot.next, end
 
     def reach_level(self) -> bool:
@@ -173,7 +176,7 @@ class RunsFollower:
             wanted = sorted(each for each in change.assigned if each in membership.assignment.partitions)
             if wanted:
                 await self._restore(wanted, membership)
-            self._reader.assign({shard.partition: shard.next for shard in self.shards.values() if shard.halted is None})
+            self._read_on()
 
     async def _restore(self, partitions: Sequence[int], membership: Membership) -> None:
         while True:
@@ -207,14 +210,27 @@ class RunsFollower:
         }
         if not decoded:
             return
-        known = await self._look_up(decoded)
-        for partition, entries in decoded.items():
+        known = await asyncio.gather(*(self._look_up(each, entries) for each, entries in decoded.items()))
+        for (partition, entries), found in zip(decoded.items(), known, strict=True):
             shard = self.shards.get(partition)
-            if shard is not None and entries:
-                self._fold(shard, entries, known)
+            if shard is None or not entries:
+                continue
+            if found is None:
+                await self.restore_again(partition)
+            else:
+                self._fold(shard, entries, found)
 
-    def _decode(self, shard: Shard, records: Sequence[Record]) -> list[tuple[Record, Event, RunsFact]]:
-        entries: list[tuple[Record, Event, RunsFact]] = []
+    async def restore_again(self, partition: int) -> None:
+        """The read model no longer agrees with this fold (it lost its newest writes, or somebody else wrote): begin anew."""
+        shard = self.shards.pop(partition, None)
+        if shard is None or self._membership is None:
+            return
+        self._revoke(shard)
+        await self._restore([partition], self._membership)
+        self._read_on()
+
+    def _decode(self, shard: Shard, records: Sequence[Record]) -> list[Entry]:
+        entries: list[Entry] = []
         for record in records:
             if record.offset < shard.next:
                 continue
@@ -226,21 +242,25 @@ class RunsFollower:
                 break
         return entries
 
-    async def _look_up(self, decoded: Mapping[int, Sequence[tuple[Record, Event, RunsFact]]]) -> Known:
+    async def _look_up(self, partition: int, entries: Sequence[Entry]) -> Known | None:
+        """None: the read model has gone back behind what this fold has let go."""
+        shard = self.shards[partition]
+        shard.forget_written()
         questions = Questions()
-        for partition, entries in decoded.items():
-            shard = self.shards[partition]
-            shard.forget_written()
-            shard.fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in entries))
+        shard.fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in entries))
+        tenant_ids = {event.tenant_id for _, event, _ in entries}
         while questions:
             try:
-                return await self._snapshots.lookup(questions)
+                return await self._snapshots.lookup(questions, partition=partition, tenant_ids=tenant_ids)
+            except ReadModelWentBack as error:
+                log.warning("restoring %s/%s: %s", RUNS, partition, error)
+                return None
             except TransientError as error:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
         return Known()
 
-    def _fold(self, shard: Shard, entries: Sequence[tuple[Record, Event, RunsFact]], known: Known) -> None:
+    def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known) -> None:
         delta = RunsDelta(partition=shard.partition, start=shard.next, end=shard.next, now=shard.fold.now)
         for record, event, fact in entries:
             folded = shard.fold.apply(event, fact, codec.recorded_at(record), record.offset, known)
@@ -255,7 +275,10 @@ class RunsFollower:
             for actor in self._actors:
                 actor.restored(shard)
 
+    def _read_on(self) -> None:
+        self._reader.assign({shard.partition: shard.next for shard in self.shards.values() if shard.halted is None})
+
     def _halt(self, shard: Shard, offset: int, reason: str) -> None:
         shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. Update this process."
         log.critical("%s", shard.halted)
-        self._reader.assign({each.partition: each.next for each in self.shards.values() if each.halted is None})
+        self._read_on()

@@ -1,6 +1,7 @@
 """Instants that stand in the log, waited for by one task: a timer in memory is one heap entry, however far off."""
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 from collections.abc import Callable
@@ -40,7 +41,6 @@ class Timers:
             wait: float | None = None
             if self._heap:
                 wait = min((self._heap[0][0] - now) / timedelta(seconds=1), CHECK_SECONDS_MAX)
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()

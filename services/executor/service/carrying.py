@@ -58,8 +58,6 @@ class Progress(Protocol):
 
     def hold(self, run: Run, step_id: str, number: int) -> None: ...
 
-    def let_go(self, run: Run, step_id: str, number: int) -> None: ...
-
     async def folded_past(self, shard: Shard, offset: int) -> bool: ...
 
 
@@ -86,13 +84,13 @@ class Carrier:
         self._randomness = randomness
         self._compiled: OrderedDict[tuple[str, int], Mapping[str, CompiledStep]] = OrderedDict()
 
-    async def carry_out(self, shard: Shard, run: Run, work: Work, progress: Progress) -> None:
-        """Do `work`; returns when its last record is durable."""
+    async def carry_out(self, shard: Shard, run: Run, work: Work, progress: Progress) -> Position:
+        """Do `work`; returns where its last record lies, which is durable."""
         match work:
             case Begin():
-                await self._begin(shard, run, work, progress)
+                return await self._begin(shard, run, work, progress)
             case Carry():
-                await self._resume(shard, run, work)
+                return await self._resume(shard, run, work)
             case Settle():
                 detail = "the run ended and the process that carried this out is gone; it may have had its effect"
                 fact = AttemptFinished(
@@ -102,46 +100,40 @@ class Carrier:
                     outcome="failed",
                     problem=Problem(kind="abandoned", detail=detail),
                 )
-                await self._append(run, fact, record_id=_finished_id(run, work), causation_id=_attempt_id(run, work))
+                return await self._append(
+                    run, fact, record_id=_finished_id(run, work), causation_id=_attempt_id(run, work)
+                )
 
     # ------------------------------------------------------------ beginning
 
-    async def _begin(self, shard: Shard, run: Run, work: Begin, progress: Progress) -> None:
+    async def _begin(self, shard: Shard, run: Run, work: Begin, progress: Progress) -> Position:
         plan = _plan(run, work.step_id)
         step = await self._step(shard, run, plan)
         if isinstance(step, Problem):
-            await self._fail(run, work, step)
-            return
+            return await self._fail(run, work, step)
         tenant = self._tenant(run)
         if work.number == 1:
             voided = self._voided(run, tenant)
             if voided is not None:
-                await self._append(run, voided, record_id=ids.derive("approval-voided", run.id))
-                return
+                return await self._append(run, voided, record_id=ids.derive("approval-voided", run.id))
             skipped = _skipped(run, step)
             if skipped is not None:
-                await self._append(run, skipped, record_id=ids.derive("step-skipped", run.id, step.id))
-                return
+                return await self._append(run, skipped, record_id=ids.derive("step-skipped", run.id, step.id))
         prepared = self._prepare(run, tenant, step)
         if isinstance(prepared, Problem):
-            await self._fail(run, work, prepared)
-            return
+            return await self._fail(run, work, prepared)
         fact = AttemptStarted(
             run_id=run.id, step_id=step.id, number=work.number, request=prepared.request, due_at=prepared.due_at
         )
         waits = prepared.due_at is not None
         if not waits:
             progress.hold(run, step.id, work.number)
-        try:
-            position = await self._append(run, fact, record_id=_attempt_id(run, work))
-            if waits or not await progress.folded_past(shard, position.offset):
-                return
-            carry = Carry(step.id, work.number, None)
-            if shard.may_act and still_wanted(run, carry):
-                await self._perform(run, plan, step, work.number)
-        finally:
-            if not waits:
-                progress.let_go(run, step.id, work.number)
+        position = await self._append(run, fact, record_id=_attempt_id(run, work))
+        if waits or not await progress.folded_past(shard, position.offset):
+            return position
+        if shard.may_act and still_wanted(run, Carry(step.id, work.number, None)):
+            return await self._perform(run, plan, step, work.number)
+        return position
 
     def _prepare(self, run: Run, tenant: Tenant, step: CompiledStep) -> Prepared | Problem:
         former = run.steps[step.id].request
@@ -218,27 +210,25 @@ class Carrier:
         detail = "what was approved is not what would run: an endpoint that a step names has changed since"
         return ApprovalVoided(run_id=run.id, subject_hash=now_hash, detail=detail)
 
-    async def _fail(self, run: Run, work: Begin, problem: Problem) -> None:
+    async def _fail(self, run: Run, work: Begin, problem: Problem) -> Position:
         fact = StepFailed(run_id=run.id, step_id=work.step_id, problem=problem)
-        await self._append(run, fact, record_id=ids.derive("step-failed", run.id, work.step_id, work.number))
+        return await self._append(run, fact, record_id=ids.derive("step-failed", run.id, work.step_id, work.number))
 
     # ------------------------------------------------------------ carrying out
 
-    async def _resume(self, shard: Shard, run: Run, work: Carry) -> None:
+    async def _resume(self, shard: Shard, run: Run, work: Carry) -> Position:
         """An attempt that stands in the log as started, begun by an earlier process, or a wait that is over."""
         plan = _plan(run, work.step_id)
         if plan.effect == "unsafe":
             fact = StepUnknown(run_id=run.id, step_id=work.step_id, number=work.number)
             record_id = ids.derive("step-unknown", run.id, work.step_id, work.number)
-            await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
-            return
+            return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
         step = await self._step(shard, run, plan)
         if isinstance(step, Problem):
-            await self._conclude(run, plan, work, Outcome(status="failed", problem=step), None, 0.0)
-            return
-        await self._perform(run, plan, step, work.number)
+            return await self._conclude(run, plan, work, Outcome(status="failed", problem=step), None, 0.0)
+        return await self._perform(run, plan, step, work.number)
 
-    async def _perform(self, run: Run, plan: StepPlan, step: CompiledStep, number: int) -> None:
+    async def _perform(self, run: Run, plan: StepPlan, step: CompiledStep, number: int) -> Position:
         action = self._actions[plan.uses]
         request = run.steps[plan.id].request
         if request is None:
@@ -256,7 +246,7 @@ class Carrier:
         elapsed = self._clock.monotonic() - started
         if outcome.endpoint_gone is not None:
             await self._disable(run, outcome.endpoint_gone, attempt)
-        await self._conclude(run, plan, work, outcome, _policy(step.retry, action), elapsed)
+        return await self._conclude(run, plan, work, outcome, _policy(step.retry, action), elapsed)
 
     async def _conclude(
         self,
@@ -266,7 +256,7 @@ class Carrier:
         outcome: Outcome,
         policy: RetryPolicy | None,
         elapsed_seconds: float,
-    ) -> None:
+    ) -> Position:
         fact = conclude(
             outcome,
             run_id=run.id,
@@ -280,7 +270,7 @@ class Carrier:
         )
         unknown = isinstance(fact, StepUnknown)
         record_id = ids.derive("step-unknown", run.id, plan.id, work.number) if unknown else _finished_id(run, work)
-        await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
+        return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
 
     async def _disable(self, run: Run, endpoint_id: str, attempt: Attempt) -> None:
         command = Command(

@@ -45,6 +45,7 @@ class Executor:
             )
         )
         self._busy: set[Key] = set()
+        self._held: set[Key] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: dict[Shard, list[tuple[int, int, asyncio.Future[bool]]]] = {}
         self._numbers = itertools.count()
@@ -130,26 +131,30 @@ class Executor:
     async def _do(self, tenant_id: str, lane: Hashable, job: _Job) -> None:
         try:
             if job.shard.may_act and still_wanted(job.run, job.work):
-                await self._carrier.carry_out(job.shard, job.run, job.work, self)
+                last = await self._carrier.carry_out(job.shard, job.run, job.work, self)
+                # Until the fold has passed the last word, the state still asks for what has just been done.
+                await self.folded_past(job.shard, last.offset)
         except Exception:  # the boundary: one step's bug must not end the others' steps
             log.exception("step %s of run %s (tenant %s)", job.work.step_id, job.run.id, tenant_id)
         finally:
             self._queue.done(tenant_id, lane)
             self._busy.discard(job.key)
-            self._pump()
+            carried = (*job.key[:3], Carry)
+            if carried in self._held:
+                self._held.discard(carried)
+                self._busy.discard(carried)
         if job.shard.may_act:
-            # What the job itself appended may have been folded while its key was still busy.
+            # What became due while the key was busy was passed over.
             self._consider(job.shard, job.run)
-            self._pump()
+        self._pump()
 
     # ------------------------------------------------------------ what the carrier needs (Progress)
 
     def hold(self, run: Run, step_id: str, number: int) -> None:
         """The carrier goes on with this attempt itself once it is folded."""
-        self._busy.add((run.id, step_id, number, Carry))
-
-    def let_go(self, run: Run, step_id: str, number: int) -> None:
-        self._busy.discard((run.id, step_id, number, Carry))
+        key: Key = (run.id, step_id, number, Carry)
+        self._busy.add(key)
+        self._held.add(key)
 
     async def folded_past(self, shard: Shard, offset: int) -> bool:
         """Wait until the shard's fold has passed `offset`; False: the shard was taken away meanwhile."""

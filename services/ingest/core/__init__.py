@@ -1,2 +1,1 @@
-"""Pure: `deliveries.py` a vendor's push as platform events, `published.py` upstream services' CloudEvents, `admission.py`
-how much one tenant may send."""
+"""Pure: `published.py` upstream services' CloudEvents as platform events, `admission.py` how much one tenant may send."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.ingest.core.admission import TenantAdmission
-from services.ingest.core.deliveries import events_of
 from services.ingest.service.rejections import Rejection, Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import AnySource, Delivery, HandshakeAnswer, Headers, Refused, SourceSettings
 from services.ingest.sources.configure import read_settings, source_of
+from services.ingest.sources.platform_events import events_of
 from shared.bus import codec
 from shared.bus.port import Bus
 from shared.bus.topics import EVENTS

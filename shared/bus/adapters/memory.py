@@ -98,7 +98,8 @@ class MemoryBus:
     async def wait_for_change(self, timeout_seconds: float) -> bool:
         """False once `timeout_seconds` have passed without any change to the bus."""
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):  # wait_for of Python 3.11 can swallow a cancellation
+                await self._changed.wait()
         except TimeoutError:
             return False
         return True

@@ -1,0 +1,161 @@
+"""Every command: its words, its options and what it calls."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.conformance_report import ConformanceReport
+from shared.domain.errors import Flaw, InvalidInput
+
+app = typer.Typer(
+    name="upshot",
+    help="Event-sourced automation: webhooks and events in, explained workflow runs out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+tenant_app = typer.Typer(help="Tenants.", no_args_is_help=True)
+conformance_app = typer.Typer(help="Our kernels against recorded cases.", no_args_is_help=True)
+app.add_typer(tenant_app, name="tenant")
+app.add_typer(conformance_app, name="conformance")
+
+
+@app.command()
+def up() -> None:
+    """Start the platform: all services in one process. Prints one JSON line when it is ready."""
+    from services.embedded import serve
+    from shared.runtime.settings import read_settings
+
+    _run(serve(read_settings()))
+
+
+@app.command()
+def demo(exit_after: Annotated[bool, typer.Option("--exit", help="End after the trace, non-zero if anything was off.")] = False) -> None:
+    """Real vendor webhooks through the whole platform, told as a table and one causal trace."""
+    from services.demo import run_demo
+    from shared.runtime.settings import read_settings
+
+    sys.exit(_run(run_demo(read_settings(), exit_after=exit_after)))
+
+
+@app.command()
+def token(
+    tenant: Annotated[str, typer.Option(help="The tenant's id.")],
+    role: Annotated[list[str], typer.Option(help="automation:read, write, execute, approve, admin; events:write. Repeatable.")],
+    ttl: Annotated[str, typer.Option(help="How long it lives: 30s, 15m, 24h, 7d.")] = "24h",
+    subject: Annotated[str, typer.Option(help="Whom it speaks for; approvals count distinct ones.")] = "cli",
+) -> None:
+    """Print a bearer token."""
+    from services.foundation import data_dir_of
+    from shared.runtime.clock import SystemClock, SystemRandomness
+    from shared.runtime.http import issue_token, jwt_secret
+    from shared.runtime.settings import read_settings
+
+    settings = read_settings()
+    configured = settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else None
+    secret = jwt_secret(configured, data_dir_of(settings), SystemRandomness())
+    lifetime = _duration(ttl)
+    print(
+        issue_token(
+            secret,
+            tenant_id=tenant,
+            roles=role,
+            subject=subject,
+            ttl_seconds=int(lifetime.total_seconds()),
+            now=SystemClock().now(),
+        )
+    )
+
+
+@tenant_app.command("create")
+def tenant_create(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens; it is the tenant's id.")],
+    plan: Annotated[str, typer.Option(help="The plan's name.")] = "standard",
+) -> None:
+    """Create a tenant."""
+    from services.cli.tenants import create_tenant
+    from shared.runtime.settings import read_settings
+
+    print(_run(create_tenant(read_settings(), name, plan)))
+
+
+@app.command()
+def trace(
+    what: Annotated[str, typer.Argument(metavar="EVENT|RUN|DELIVERY", help="An event's id, a run's id or a webhook-id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a record instead of a tree.")] = False,
+) -> None:
+    """The whole causal chain around something, read from the log."""
+    from services.cli.tracing import trace as run_trace
+    from shared.runtime.settings import read_settings
+
+    sys.exit(_run(run_trace(read_settings(), what, as_json=as_json)))
+
+
+@app.command()
+def rebuild(
+    verify: Annotated[bool, typer.Option("--verify", help="Compare only; do not switch.")] = False,
+) -> None:
+    """Fold every read model anew from the log beside the live ones, compare, and switch."""
+    from services.cli.rebuilding import run_rebuild
+    from shared.runtime.settings import read_settings
+
+    sys.exit(_run(run_rebuild(read_settings(), switch=not verify)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring database roles and schemas up to date. Starting does the same."""
+    from services.cli.tenants import migrate_only
+    from shared.runtime.settings import read_settings
+
+    print(_run(migrate_only(read_settings())))
+
+
+@app.command()
+def doctor() -> None:
+    """Check that everything is where it should be, and say what is not and how to mend it."""
+    from services.cli.doctor import examine
+    from shared.runtime.settings import read_settings
+
+    sys.exit(_run(examine(read_settings())))
+
+
+@conformance_app.command("patterns")
+def conformance_patterns(file: Path) -> None:
+    """Event patterns: JSON or JSONL rows {id, pattern, event, expected}."""
+    from services.cli.conformance_patterns import run_pattern_cases
+
+    _report(run_pattern_cases(file))
+
+
+@conformance_app.command("signatures")
+def conformance_signatures(file: Path) -> None:
+    """Signatures: JSON or JSONL rows {id, scheme, secret, headers, body, valid, now}."""
+    from services.cli.conformance_signatures import run_signature_cases
+
+    _report(run_signature_cases(file))
+
+
+def _report(report: ConformanceReport) -> None:
+    for line in (*report.lines, report.summary):
+        print(line)
+    sys.exit(report.exit_code)
+
+
+def _run(main: Coroutine[Any, Any, Any]) -> Any:  # Any: each command's own result
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _duration(text: str) -> timedelta:
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdigit() or not int(number):
+        raise InvalidInput("not a duration", [Flaw(pointer="--ttl", detail=f"{text!r}: write 30s, 15m, 24h or 7d")])
+    return timedelta(**{units[unit]: int(number)})

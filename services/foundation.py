@@ -1,0 +1,116 @@
+"""What every process stands on, whichever services it runs: data folder, PostgreSQL, the log, read model, keys.
+
+Opened top to bottom, closed bottom to top; the services are wired on it in `embedded.py`.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
+from shared.bus.port import Bus
+from shared.readmodel.bootstrap import bootstrap
+from shared.readmodel.connect import SERVICE, Connection, ConnectParameters, as_role, connect
+from shared.readmodel.store import ReadModel
+from shared.runtime.clock import SystemClock, SystemRandomness
+from shared.runtime.embedded_postgres import EmbeddedPostgresSettings, ServerHandle, default_data_dir, ensure_server
+from shared.runtime.http.secret_file import load_or_create
+from shared.runtime.settings import UpshotSettings
+
+MASTER_KEY_FILE = "master-key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """One process's ground."""
+
+    settings: UpshotSettings
+    data_dir: Path
+    clock: SystemClock
+    randomness: SystemRandomness
+    admin: ConnectParameters
+    master_key: bytes
+    server: ServerHandle | None
+    """The embedded server; None where a database URL names another."""
+    bus: Bus
+    readmodel: ReadModel
+
+    def role(self, name: str) -> ConnectParameters:
+        """The database, as one of Upshot's roles."""
+        return as_role(self.admin, self.master_key, name)
+
+
+def data_dir_of(settings: UpshotSettings) -> Path:
+    """The data folder that is meant, made where it is missing, for this user's eyes only."""
+    chosen = settings.data_dir if settings.data_dir is not None else default_data_dir(os.environ, os.getuid())
+    chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return chosen.resolve()
+
+
+def master_key_of(settings: UpshotSettings, data_dir: Path, randomness: SystemRandomness) -> bytes:
+    """`UPSHOT_MASTER_KEY`, else the data folder's own, made on first start, 0600."""
+    if settings.master_key is not None:
+        return settings.master_key.get_secret_value().encode()
+    return load_or_create(data_dir / MASTER_KEY_FILE, randomness)
+
+
+@contextlib.asynccontextmanager
+async def database(settings: UpshotSettings, data_dir: Path) -> AsyncIterator[tuple[ConnectParameters, ServerHandle | None]]:
+    """An administrator's way into PostgreSQL: the one that is named, else the embedded one, watched while in use."""
+    if settings.database_url is not None:
+        yield ConnectParameters(url=settings.database_url.get_secret_value()), None
+        return
+    server = await ensure_server(data_dir, EmbeddedPostgresSettings())
+    watcher = asyncio.create_task(server.watch(), name="embedded-postgres")
+    try:
+        known = server.connection
+        yield (
+            ConnectParameters(
+                host=known.host, port=known.port, user=known.user, password=known.password, database=known.database
+            ),
+            server,
+        )
+    finally:
+        await server.release()
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
+    """Everything up, migrated and connected; taken down again in the reverse order."""
+    clock, randomness = SystemClock(), SystemRandomness()
+    data_dir = data_dir_of(settings)
+    master_key = master_key_of(settings, data_dir, randomness)
+    bus_settings = BusSettings()
+
+    async def install_log(connection: Connection) -> None:
+        await install(
+            connection,
+            partition_count=bus_settings.partition_count,
+            segment_records=bus_settings.segment_records,
+            service_role=SERVICE,
+        )
+
+    async with contextlib.AsyncExitStack() as stack:
+        admin, server = await stack.enter_async_context(database(settings, data_dir))
+        await bootstrap(admin, master_key, install=[install_log])
+        service = as_role(admin, master_key, SERVICE)
+        readmodel = await ReadModel.open(service)
+        stack.push_async_callback(readmodel.close)
+        bus = await PostgresBus.open(lambda: connect(service, application="upshot-log"), bus_settings, clock)
+        stack.push_async_callback(bus.close)
+        yield Foundation(
+            settings=settings,
+            data_dir=data_dir,
+            clock=clock,
+            randomness=randomness,
+            admin=admin,
+            master_key=master_key,
+            server=server,
+            bus=bus,
+            readmodel=readmodel,
+        )

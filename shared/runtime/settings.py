@@ -1,0 +1,59 @@
+"""The platform's settings, read from the environment: `UPSHOT_<NAME>`. Each service has its own beside these.
+
+An unusable value ends the process with one line that names the variable. `docs/reference/settings.md` is made from this.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.domain.errors import Flaw, InvalidInput
+
+
+class UpshotSettings(BaseSettings):
+    """What concerns the whole process."""
+
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_", frozen=True, extra="ignore")
+
+    http_host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    http_port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: a free one.")
+    public_url: str | None = Field(
+        None, description="How the world reaches this platform, for hook URLs; default: the address listened on."
+    )
+    data_dir: Path | None = Field(
+        None, description="Data folder. Default: /var/lib/upshot for root, else upshot in the XDG data folder."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="A PostgreSQL (15 or later) instead of the embedded one, with a user that may create roles and schemas.",
+    )
+    master_key: SecretStr | None = Field(
+        None, min_length=16, description="Wraps every key and names the roles' passwords. Default: a file in the data folder."
+    )
+    jwt_secret: SecretStr | None = Field(
+        None, min_length=16, description="Signs bearer tokens. Default: a file in the data folder, made on first start."
+    )
+    egress_allow: str = Field(
+        "", description="host:port,… that may be called beside public addresses; for receivers in your own network."
+    )
+    smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:port of the outgoing mail server.")
+    allow_unsigned_sources: bool = Field(
+        False, description="Whether sources without any proof of origin may be made. Anybody could then send events."
+    )
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
+    shutdown_timeout_seconds: float = Field(
+        10.0, gt=0, description="After SIGTERM, how long requests and attempts under way may take to end."
+    )
+
+
+def read_settings() -> UpshotSettings:
+    """From the environment. Raises `InvalidInput` that names each unusable variable, never its value."""
+    try:
+        return UpshotSettings()
+    except ValidationError as error:
+        flaws = [
+            Flaw(pointer="UPSHOT_" + "_".join(str(part) for part in each["loc"]).upper(), detail=each["msg"])
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        raise InvalidInput("a setting cannot be used", flaws) from None

@@ -1,0 +1,293 @@
+"""From an event in the log to a signed delivery at a real receiver: matcher, fold, executor and approvals together."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+import yaml
+
+from services.approvals.service import Approvals
+from services.approvals.settings import ApprovalsSettings
+from services.executor.actions import Tools, discover_actions
+from services.executor.service import Executor
+from services.executor.service.carrying import Carrier
+from services.executor.settings import ExecutorSettings
+from services.matcher.service import Matcher, Matching
+from services.matcher.settings import MatcherSettings
+from services.matcher.triggers import discover_triggers
+from shared.bus import codec, facts
+from shared.bus.adapters.memory import MemoryBus
+from shared.bus.facts import Cause
+from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
+from shared.domain.envelope import Event
+from shared.domain.ids import delivered_event_id
+from shared.domain.records import (
+    ApprovalDecided,
+    Command,
+    DefinitionsFact,
+    EndpointCreated,
+    RunsFact,
+    TenantCreated,
+    WorkflowSaved,
+)
+from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.fold import Known, Questions
+from shared.domain.runs.state import Run
+from shared.readmodel.snapshots import Snapshot
+from shared.runtime.clock import SystemClock, SystemRandomness
+from shared.runtime.definitions import DefinitionsFollower
+from shared.runtime.egress import EgressSettings, OutgoingClient
+from shared.runtime.shards import RunsFollower, Shard
+from shared.testing.receivers import Receiver, Reply, receiver
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.check import check_document
+from shared.workflows.document import parse_document
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
+
+
+class NothingRemembered:
+    """A read model that has never been written."""
+
+    async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
+        return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
+
+    async def lookup(self, questions: Questions, *, partition: int, tenant_ids: Collection[str]) -> Known:
+        return Known()
+
+
+class Watch:
+    """An actor that only looks: wakes whoever waits for a run's state."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self._changed = asyncio.Condition()
+
+    def restored(self, shard: Shard) -> None:
+        self.runs.update(shard.fold.runs)
+
+    def folded(self, shard: Shard, delta: RunsDelta) -> None:
+        self.runs.update(delta.runs)
+        self._task = asyncio.ensure_future(self._notify())
+
+    def revoked(self, shard: Shard) -> None:
+        pass
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until_status(self, *statuses: str, count: int = 1) -> list[Run]:
+        async with asyncio.timeout(10), self._changed:
+            while True:
+                found = [run for run in self.runs.values() if run.status in statuses]
+                if len(found) >= count:
+                    return found
+                await self._changed.wait()
+
+
+@dataclass
+class Platform:
+    bus: MemoryBus
+    watch: Watch
+    receiver: Receiver
+    clock: SystemClock
+    number: int = 0
+
+    async def define(self, fact: DefinitionsFact) -> None:
+        await self._append(DEFINITIONS, fact)
+
+    async def tell(self, fact: RunsFact) -> None:
+        await self._append(RUNS, fact)
+
+    async def _append(self, topic: str, fact: DefinitionsFact | RunsFact) -> None:
+        self.number += 1
+        cause = Cause(causation_id=None, correlation_id=None)
+        event = facts.envelop(
+            fact, id=f"c{self.number}", tenant_id="acme", source="/test", at=self.clock.now(), cause=cause
+        )
+        await self.bus.append([codec.encode(topic, event)])
+
+    async def save(self, text: str) -> None:
+        checked = check_document(parse_document(yaml.safe_load(text)), CATALOGUE)
+        self.number += 1
+        await self.define(
+            WorkflowSaved(
+                workflow_id=f"w{self.number}",
+                base_revision=None,
+                document=checked.document,
+                steps=checked.steps,
+                high_risk=checked.high_risk,
+                command=command(self.number),
+            )
+        )
+
+    async def happen(self, delivery: str, data: object, type_: str = "order.refunded") -> None:
+        event = Event(
+            id=delivered_event_id("acme", "s1", delivery, 0),
+            source="/upshot/sources/s1",
+            type=type_,
+            tenant_id="acme",
+            data=orjson.dumps(data),
+            time=datetime(2026, 3, 1, tzinfo=UTC),
+            causation_id=delivery,
+        )
+        await self.bus.append([codec.encode(EVENTS, event)])
+
+
+def command(number: int, actor: str = "ann", roles: tuple[str, ...] = ()) -> Command:
+    return Command(id=f"command-{number}-{actor}", payload_hash="", actor=actor, roles=roles)
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Platform]:
+    clock = SystemClock()
+    bus = MemoryBus(clock, partition_count=4)
+    async with contextlib.AsyncExitStack() as stack:
+        target = await stack.enter_async_context(receiver(clock))
+        outgoing = await stack.enter_async_context(
+            await OutgoingClient.open(EgressSettings(allow=target.authority), clock=clock)
+        )
+        definitions = DefinitionsFollower(bus)
+        matching = Matching(
+            definitions.definitions, CATALOGUE, MatcherSettings(), clock, partition_count=bus.partition_count
+        )
+        definitions.listen(matching.definition_changed)
+        await definitions.start()
+        stack.push_async_callback(definitions.close)
+
+        async def unseal(tenant_id: str, sealed: str) -> str:
+            return sealed
+
+        async def publish(event: Event) -> None:
+            await bus.append([codec.encode(EVENTS, event)])
+
+        carrier = Carrier(
+            bus=bus,
+            definitions=definitions,
+            actions=discover_actions(),
+            tools=Tools(outgoing=outgoing, unseal=unseal, publish=publish, clock=clock, response_bytes_max=1000),
+            settings=ExecutorSettings(),
+            clock=clock,
+            randomness=SystemRandomness(),
+        )
+        executor = Executor(carrier, ExecutorSettings(), clock)
+        approvals = Approvals(bus, ApprovalsSettings(), clock)
+        watch = Watch()
+        follower = RunsFollower(bus, NothingRemembered(), [executor, approvals, watch], group="runs", member_id="m1")
+        matcher = Matcher(bus, definitions, matching, MatcherSettings(), member_id="m1")
+        tasks = [asyncio.create_task(each.run()) for each in (executor, approvals, follower, matcher)]
+        platform = Platform(bus, watch, target, clock)
+        await platform.define(TenantCreated(name="acme", plan="free", command=command(0)))
+        await platform.define(
+            EndpointCreated(
+                endpoint_id="e1", name="finance", url=target.url("/hook"), secrets=(SECRET,), command=command(1)
+            )
+        )
+        try:
+            yield platform
+        finally:
+            await executor.drain(1)
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            await bus.close()
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+
+
+REFUNDS = """
+name: refunds
+trigger: {event: order.refunded, pattern: {data: {amount_minor: [{numeric: [">", 100]}]}}}
+if: "event.data.currency == 'EUR'"
+steps:
+  - id: tell
+    uses: notify.webhook
+    with: {endpoint: finance, body: {text: "Refund of {{ event.data.amount_minor }}", amount: "{{ event.data.amount_minor }}"}}
+"""
+
+
+async def test_an_event_becomes_one_signed_delivery() -> None:
+    async with running() as it:
+        await it.save(REFUNDS)
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
+        await it.happen("d2", {"amount_minor": 50, "currency": "EUR"})
+        await it.happen("d3", {"amount_minor": 5000, "currency": "USD"})
+        runs = await it.watch.until_status("succeeded")
+        await it.receiver.wait_for(1, timeout_seconds=5)
+        assert len(runs) == 1
+        assert len(it.receiver.requests) == 1
+        assert orjson.loads(it.receiver.requests[0].body)["data"] == {"text": "Refund of 5000", "amount": 5000}
+
+
+async def test_a_failed_attempt_is_repeated_with_the_same_bytes() -> None:
+    async with running() as it:
+        it.receiver.behave("/hook", Reply(status=500), Reply(status=200))
+        await it.save(REFUNDS + "    retry: {max_attempts: 3, initial_seconds: 0.01}\n")
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
+        await it.watch.until_status("succeeded")
+        first, second = it.receiver.requests
+        assert first.body == second.body
+        assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+async def test_steps_follow_each_other_and_see_what_came_before() -> None:
+    async with running() as it:
+        it.receiver.behave("/ask", Reply(status=200, body=b'{"vip": true}', headers={"content-type": "application/json"}))
+        await it.save(f"""
+name: steps
+trigger: {{event: order.refunded}}
+approval: {{when: never}}
+steps:
+  - {{id: ask, uses: http.request, with: {{url: "{it.receiver.url("/ask")}", body: {{a: 1}}}}}}
+  - {{id: pause, uses: wait, with: {{seconds: 0.05}}}}
+  - {{id: never, uses: wait, if: "steps.ask.output.body.vip == false", with: {{seconds: 100}}}}
+  - id: emit
+    uses: event.emit
+    if: steps.ask.output.body.vip
+    with: {{type: acme.seen, data: {{vip: "{{{{ steps.ask.output.body.vip }}}}"}}}}
+""")
+        await it.save("""
+name: chained
+trigger: {pattern: {type: [acme.seen], data: {vip: [true]}}}
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
+""")
+        await it.happen("d1", {})
+        runs = await it.watch.until_status("succeeded", "failed", count=2)
+        assert [run.status for run in runs] == ["succeeded", "succeeded"], [run.reason for run in runs]
+        assert {step.id: step.status for step in runs[0].steps.values()}["never"] == "skipped"
+        assert runs[1].event is not None
+        assert runs[1].event.causal_chain == (runs[0].match.workflow_id,)
+
+
+@pytest.mark.parametrize(("decision", "ends"), [("granted", "succeeded"), ("denied", "denied")])
+async def test_a_risky_run_waits_for_a_person(decision: str, ends: str) -> None:
+    async with running() as it:
+        await it.save(f"""
+name: risky
+trigger: {{event: order.refunded}}
+steps: [{{id: call, uses: http.request, with: {{url: "{it.receiver.url("/risky")}"}}}}]
+""")
+        await it.happen("d1", {"n": 12345678901234567890, "f": 1.10})
+        (run,) = await it.watch.until_status("pending_approval")
+        assert not it.receiver.requests
+        rule = run.match.approval
+        assert rule is not None
+        await it.tell(
+            ApprovalDecided(
+                run_id=run.id,
+                decision="granted" if decision == "granted" else "denied",
+                reason="",
+                subject_hash=rule.subject_hash,
+                command=command(9, "ben", ("automation:approve",)),
+            )
+        )
+        (run,) = await it.watch.until_status(ends)
+        assert len(it.receiver.requests) == (1 if ends == "succeeded" else 0)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -17,6 +18,7 @@ from shared.domain.definitions import Endpoint, Revision, Source
 from shared.domain.ids import match_id
 from shared.domain.runs.approvals import qualified_role
 from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.fold import CommandKey
 from shared.domain.runs.state import Approval, Run, Step
 from shared.domain.verdicts import Verdict
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, key_text, plain_text
@@ -29,17 +31,63 @@ RUN_STATE: TypeAdapter[Run] = TypeAdapter(Run)
 _ANY: TypeAdapter[object] = TypeAdapter(object)
 
 
+class RunRow(NamedTuple):
+    """A run as it is listed. The fields are the columns of `runs`, in their order; `positions` is an array's text."""
+
+    tenant_id: str
+    run_id: str
+    workflow_id: str
+    workflow_name: str
+    revision: int
+    priority: int
+    status: str
+    reason_kind: str | None
+    reason: str | None
+    event_id: str | None
+    event_type: str | None
+    event_subject: str | None
+    replay_id: str | None
+    match_id: UUID | None
+    requested_by: str | None
+    requested_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    partition: int
+    positions: str
+    correlation_id: str | None
+    causation_id: str | None
+    traceparent: str | None
+    open: bool
+    summary: str
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgettable:
+    """What a fold may let go of once these rows are written: `RunsFold.forget(*…)`."""
+
+    run_ids: list[str]
+    match_ids: list[str]
+    commands: list[CommandKey]
+
+
 @dataclass(slots=True, kw_only=True)
 class Rows:
     """One write: rows by table, and the checkpoints that move with them (topic, partition, start, next, now)."""
 
     moves: list[tuple[str, int, int, int, datetime | None]] = field(default_factory=list)
     tables: dict[str, list[Row]] = field(default_factory=dict)
+    forgettable: dict[int, Forgettable] = field(default_factory=dict)
+    """By partition of the runs."""
 
     def add(self, table: str, rows: Iterable[Row]) -> None:
         found = list(rows)
         if found:
             self.tables.setdefault(table, []).extend(found)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.tables.values()))
 
 
 def build_rows(
@@ -61,7 +109,13 @@ def build_rows(
 
 def _add_runs(rows: Rows, delta: RunsDelta) -> None:
     partition = delta.partition
-    rows.add("runs", [run_row(run, partition) for run in delta.runs.values()])
+    run_rows = [run_row(run, partition) for run in delta.runs.values()]
+    rows.add("runs", run_rows)
+    rows.forgettable[partition] = Forgettable(
+        run_ids=[row.run_id for row in run_rows if not row.open],
+        match_ids=list({str(row.match_id) for row in run_rows if row.match_id is not None}),
+        commands=list(delta.verdicts),
+    )
     rows.add("approvals", [approval_row(run, partition) for run in delta.runs.values() if run.approval is not None])
     rows.add(
         "activity",
@@ -77,12 +131,12 @@ def _add_runs(rows: Rows, delta: RunsDelta) -> None:
     rows.add("commands", [_command_row(RUNS, *key, verdict) for key, verdict in delta.verdicts.items()])
 
 
-def run_row(run: Run, partition: int) -> Row:
-    """The row of a run, in the order of `write_sql.RUNS`. Only a run that the log may still change keeps its state."""
+def run_row(run: Run, partition: int) -> RunRow:
+    """The row of a run. Only a run that the log may still change keeps its state."""
     event, match, reason = run.event, run.match, run.reason
     is_open = not run.closed
     state = _json(run) if is_open else None
-    return (
+    return RunRow(
         key_text(run.tenant_id),
         key_text(run.id),
         key_text(match.workflow_id),

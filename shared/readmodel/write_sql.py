@@ -164,7 +164,7 @@ pointer AS MATERIALIZED (
 )"""
 _MOVED = """
 moved AS (
-    UPDATE {rm}.checkpoints AS checkpoint SET next = move.next, now = coalesce(move.now, checkpoint.now)
+    UPDATE {rm}.checkpoints AS checkpoint SET next = move.next, now = greatest(move.now, checkpoint.now)
     FROM unnest({arrays}) AS move (topic, partition, start, next, now)
     WHERE checkpoint.topic = move.topic AND checkpoint.partition = move.partition AND checkpoint.next = move.start
       AND checkpoint.fold_version = {version}

@@ -1,0 +1,1 @@
+"""`projector.py` writes what was folded; `logs.py` follows the two topics whose fold nobody else in the process hands over."""

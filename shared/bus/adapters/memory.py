@@ -202,6 +202,10 @@ class MemoryMembership:
     async def leave(self) -> None:
         self._group.remove(self)
 
+    def holds(self, partition: int) -> bool:
+        """Whether the caller was told that it owns the partition."""
+        return partition in self._held
+
     def _owned(self) -> dict[int, int]:
         return self._group.owned(self._member_id) if self.alive() else {}
 
@@ -245,10 +249,13 @@ class _Group:
         for partition, share in self.shares.items():
             if share.owner is not None and share.owner not in self.members:
                 self.shares[partition] = Share(None, share.since, False)
-        step = plan(self.members, self.shares)
         self.generation += 1
-        for partition, member in step.assign.items():
-            self.shares[partition] = Share(member, self.generation, False)
-        for partition in step.revoke:
-            self.shares[partition] = Share(self.shares[partition].owner, self.shares[partition].since, True)
+        while step := plan(self.members, self.shares):
+            for partition, member in step.assign.items():
+                self.shares[partition] = Share(member, self.generation, False)
+            for partition in step.revoke:
+                share = self.shares[partition]
+                assert share.owner is not None  # only what somebody owns is asked back
+                told = self.members[share.owner].holds(partition)
+                self.shares[partition] = Share(share.owner if told else None, share.since, told)
         self._wake()

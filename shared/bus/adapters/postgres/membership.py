@@ -45,6 +45,10 @@ class GroupState:
         """The partitions of a member that were not asked back, each with the generation it was given under."""
         return {p: s.since for p, s in self.shares.items() if s.owner == member_id and not s.revoking}
 
+    def asked_back_from(self, member_id: str) -> frozenset[int]:
+        """The partitions that the member is to release."""
+        return frozenset(p for p, s in self.shares.items() if s.owner == member_id and s.revoking)
+
 
 _NOTHING: Mapping[int, int] = {}
 
@@ -67,7 +71,8 @@ class PostgresMembership:
         self._owned: Mapping[int, int] = _NOTHING  # by the group's state
         self._held: Mapping[int, int] = _NOTHING  # by what the caller was told
         self._assignment = Assignment(0, frozenset(), frozenset(), frozenset())
-        self._to_release: frozenset[int] = frozenset()
+        self._unreleased: frozenset[int] = frozenset()  # of the revoked, what the caller may still be acting on
+        self._asked_back: frozenset[int] = frozenset()  # by the group's state
         self._lost = False  # the group gave partitions away that the caller still believes to hold
         self._gone = False
         self._due = asyncio.Event()
@@ -101,16 +106,13 @@ class PostgresMembership:
             revoked=frozenset(p for p, since in held.items() if owned.get(p) != since),
         )
         self._held = owned
+        self._unreleased = self._assignment.revoked
         self._lost = False
         return self._assignment
 
     def release(self) -> None:
-        revoked = self._assignment.revoked - self._assignment.partitions
-        if revoked and not self._gone:
-            self._to_release |= revoked
-            self._assignment = Assignment(
-                self._assignment.generation, self._assignment.partitions, frozenset(), frozenset()
-            )
+        if self._unreleased:
+            self._unreleased = frozenset()
             self._due.set()
 
     def alive(self) -> bool:
@@ -169,7 +171,8 @@ class PostgresMembership:
 
     async def _beat(self) -> None:
         sent_at = self._clock.monotonic()
-        released = self._to_release
+        # What was asked back before the caller ever heard of it is released like what the caller is done with.
+        released = self._asked_back - self._held.keys() - self._unreleased
         state = await self._link.run(
             _heartbeat,
             self._group,
@@ -182,16 +185,17 @@ class PostgresMembership:
         if state.standing != "member":
             self._lost = bool(self._held)
             self._own(self._generation, _NOTHING)
-            self._to_release = frozenset()
+            self._asked_back = frozenset()
             if state.standing == "replaced":
                 self._gone = True
             else:
                 await self._join()
             return
-        self._to_release -= released
-        owned = state.owned_by(self._member_id)
-        self._own(state.generation, owned)
+        self._own(state.generation, state.owned_by(self._member_id))
+        self._asked_back = state.asked_back_from(self._member_id)
         self._answered_at = sent_at
+        if self._asked_back - self._held.keys() - self._unreleased:
+            self._due.set()
         if step := plan(state.members, state.shares):
             await self._link.run(_rebalance, self._group, self._topic, state.generation, step)
             self._due.set()  # see what came of it

@@ -1,0 +1,259 @@
+"""The whole platform as a user runs it: a real `upshot up` process, its commands, and the ways in which it can be ended.
+
+Guarantee: `running_platform` ends what it started, PostgreSQL included, however the test ends; the workspace's watchdog does
+so even when the test process itself is killed. Next: `tenant_client.py`, one tenant's hands on the HTTP interface.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from shared.runtime.embedded_postgres.processes import parent_among, server_processes
+from shared.testing.waiting import eventually
+from shared.testing.workspace import Workspace
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+UP = (sys.executable, "-m", "services", "up")
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
+_LOG_TAIL_CHARACTERS = 6000
+
+
+class CommandFailed(Exception):
+    """A command of `upshot` ended with another status than 0."""
+
+    def __init__(self, arguments: tuple[str, ...], status: int, output: str, errors: str) -> None:
+        super().__init__(f"upshot {' '.join(arguments)} ended with {status}\n{output[-2000:]}\n{errors[-4000:]}")
+        self.status = status
+        self.output = output
+        self.errors = errors
+
+
+class RunningPlatform:
+    """One data folder and, most of the time, one process on it. Made by `running_platform`."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        system_dir: Path,
+        environment: Mapping[str, str],
+        *,
+        name: str = "app",
+        command: tuple[str, ...] = UP,
+    ) -> None:
+        self.data_dir = data_dir
+        self.log_path = data_dir.parent / f"{data_dir.name}-{name}.log"
+        self.url = ""
+        self.starts = 0
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._port = 0
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("UPSHOT_")}
+        self._environment = {
+            **inherited,
+            "UPSHOT_DATA_DIR": str(data_dir),
+            "UPSHOT_POSTGRES_SYSTEM_DIR": str(system_dir),
+            "PYTHONPATH": str(REPOSITORY),
+            **environment,
+        }
+
+    # ------------------------------------------------------------ its life
+
+    async def start(self, **environment: str) -> None:
+        """Run it, on the port of the last time if there was one. Returns when it has said that it is ready."""
+        assert self._process is None or self._process.returncode is not None, "it runs already"
+        self._environment.update(environment)
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                cwd=REPOSITORY,
+                env={**self._environment, "UPSHOT_HTTP_PORT": str(self._port)},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                ready = await self._ready_line()
+        except TimeoutError:
+            raise AssertionError(f"not ready within {START_SECONDS:g} s\n{self.log_tail()}") from None
+        self.starts += 1
+        self.url = str(ready["url"])
+        self._port = int(self.url.rpartition(":")[2])
+
+    async def _ready_line(self) -> dict[str, object]:
+        output = self.process.stdout
+        assert output is not None  # started with a pipe
+        while line := await output.readline():
+            if line.startswith(b"{"):
+                said = json.loads(line)
+                if isinstance(said, dict) and "url" in said:
+                    return said
+        status = await self.process.wait()
+        raise AssertionError(f"`upshot up` ended with {status} before it was ready\n{self.log_tail()}")
+
+    @property
+    def process(self) -> asyncio.subprocess.Process:
+        assert self._process is not None, "start it first"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def kill9(self) -> None:
+        """The process is gone at once, with no chance to tidy up. PostgreSQL goes on."""
+        self.process.kill()
+        await self.process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: the process stands still, connections open."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    async def stop(self) -> int:
+        """SIGTERM, as an operator stops it; its exit status. Killed when it takes too long, which is an error."""
+        if not self.alive:
+            return self.process.returncode or 0
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                return await self.process.wait()
+        except TimeoutError:
+            await self.kill9()
+            raise AssertionError(f"SIGTERM did not end it within {STOP_SECONDS:g} s\n{self.log_tail()}") from None
+
+    async def restart(self) -> None:
+        """Again, on the same data folder and port, after a kill or a stop."""
+        await self.start()
+
+    # ------------------------------------------------------------ its PostgreSQL
+
+    def postgres_data(self) -> Path:
+        """The cluster's own folder, wherever the supervisor put it."""
+        record = json.loads((self.data_dir / "postgres" / "cluster.json").read_text(encoding="utf-8"))
+        return Path(record["home"]) / "data"
+
+    def postmaster_pid(self) -> int | None:
+        """The running server's pid, or None where there is none."""
+        try:
+            data = self.postgres_data()
+        except FileNotFoundError:
+            return None
+        return parent_among(server_processes(data))
+
+    def kill9_postmaster(self) -> bool:
+        """Kill the server's parent process; its backends end by themselves. False: there was none."""
+        pid = self.postmaster_pid()
+        if pid is None:
+            return False
+        try:
+            psutil.Process(pid).kill()
+        except psutil.NoSuchProcess:
+            return False
+        return True
+
+    # ------------------------------------------------------------ its commands
+
+    async def cli(self, *arguments: str, timeout_seconds: float = COMMAND_SECONDS) -> str:
+        """What `upshot ARGUMENTS` prints. Raises CommandFailed."""
+        process = await self.spawn_cli(*arguments)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                output, errors = await process.communicate()
+        except BaseException:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            raise
+        if process.returncode != 0:
+            raise CommandFailed(arguments, process.returncode or 0, output.decode(), errors.decode())
+        return output.decode()
+
+    async def spawn_cli(self, *arguments: str) -> asyncio.subprocess.Process:
+        """`upshot ARGUMENTS` as a process that the caller waits for."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services", *arguments),
+            cwd=REPOSITORY,
+            env={**self._environment, "UPSHOT_HTTP_PORT": str(self._port)},
+            stdin=subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def log_tail(self) -> str:
+        """The end of what the process wrote to standard error, for failure messages."""
+        try:
+            text = self.log_path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return "(no log)"
+        return text[-_LOG_TAIL_CHARACTERS:]
+
+
+@asynccontextmanager
+async def running_platform(
+    space: Workspace,
+    name: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = UP,
+) -> AsyncIterator[RunningPlatform]:
+    """A platform on a new data folder, started, and ended on the way out together with its PostgreSQL."""
+    platform = RunningPlatform(space.data_dir(name), space.system_dir, environment or {}, command=command)
+    try:
+        await platform.start()
+        yield platform
+    finally:
+        await _end(platform)
+
+
+@asynccontextmanager
+async def second_process(
+    platform: RunningPlatform, space: Workspace, *, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningPlatform]:
+    """Another `upshot up` on the same data folder, on a port of its own."""
+    other = RunningPlatform(platform.data_dir, space.system_dir, environment or {}, name="second")
+    try:
+        await other.start()
+        yield other
+    finally:
+        if other.alive:
+            other.thaw()
+            await other.stop()
+
+
+async def _end(platform: RunningPlatform) -> None:
+    try:
+        if platform.alive:
+            platform.thaw()
+            await platform.stop()
+    finally:
+        if platform.alive:
+            await platform.kill9()
+
+        # After a kill -9 nobody is left to stop the server.
+        async def is_gone() -> bool:
+            return not platform.kill9_postmaster()
+
+        await eventually(is_gone, "PostgreSQL has ended", timeout_seconds=STOP_SECONDS)

@@ -1,0 +1,42 @@
+"""Waiting in tests: ask again until it is so, or a deadline has passed. Never a bare sleep.
+
+The one home of polling for end-to-end tests: what cannot signal (another process, a row behind HTTP) is asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from shared.runtime.clock import SystemClock
+
+Found = TypeVar("Found")
+
+_CLOCK = SystemClock()
+INTERVAL_SECONDS = 0.05
+
+
+async def eventually(
+    ask: Callable[[], Awaitable[Found | None]],
+    what: str,
+    *,
+    timeout_seconds: float = 20.0,
+    interval_seconds: float = INTERVAL_SECONDS,
+) -> Found:
+    """The first answer that is truthy. AssertionError names `what` and the last answer when the deadline passes."""
+    deadline = _CLOCK.monotonic() + timeout_seconds
+    while True:
+        answer = await ask()
+        if answer:
+            return answer
+        if _CLOCK.monotonic() >= deadline:
+            raise AssertionError(f"not within {timeout_seconds:g} s: {what}; last answer: {answer!r}")
+        await asyncio.sleep(interval_seconds)
+
+
+async def holds_for(ask: Callable[[], Awaitable[bool]], what: str, *, seconds: float) -> None:
+    """AssertionError as soon as it does not hold any more: for what must not happen within a bounded time."""
+    deadline = _CLOCK.monotonic() + seconds
+    while _CLOCK.monotonic() < deadline:
+        if not await ask():
+            raise AssertionError(f"it did not hold for {seconds:g} s: {what}")
+        await asyncio.sleep(INTERVAL_SECONDS)

@@ -5,7 +5,7 @@ are newest first (workflows: by name) and paged by opaque cursors.
 Next: `tenant_sql.py` for the statements, `tenant_values.py` for what comes back.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -143,6 +143,20 @@ class TenantQueries:
             own_match = UUID(match_id(event_id, None))
             runs = await session.all(sql.RUNS_OF_EVENT, own_match, key_text(event_id), _RUNS_OF_EVENT_MAX)
         return EventDetail(event=EventItem(**row), runs=tuple(RunItem(**each) for each in runs))
+
+    async def known_events(self, tenant_id: str, event_ids: Collection[str]) -> frozenset[str]:
+        """Those of these ids that are events already."""
+        keys = {key_text(event_id): event_id for event_id in event_ids}
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.KNOWN_EVENTS, list(keys))
+        return frozenset(keys[str(row["event_id"])] for row in rows)
+
+    async def known_events(self, tenant_id: str, event_ids: Collection[str]) -> frozenset[str]:
+        """Which of these are listed already."""
+        asked = {key_text(event_id): event_id for event_id in event_ids}
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.KNOWN_EVENTS, list(asked))
+        return frozenset(asked[row["event_id"]] for row in rows)
 
     # ------------------------------------------------------------ runs
 

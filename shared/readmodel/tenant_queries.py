@@ -151,13 +151,6 @@ class TenantQueries:
             rows = await session.all(sql.KNOWN_EVENTS, list(keys))
         return frozenset(keys[str(row["event_id"])] for row in rows)
 
-    async def known_events(self, tenant_id: str, event_ids: Collection[str]) -> frozenset[str]:
-        """Which of these are listed already."""
-        asked = {key_text(event_id): event_id for event_id in event_ids}
-        async with self._session(tenant_id) as session:
-            rows = await session.all(sql.KNOWN_EVENTS, list(asked))
-        return frozenset(asked[row["event_id"]] for row in rows)
-
     # ------------------------------------------------------------ runs
 
     async def list_runs(

@@ -16,7 +16,6 @@ SELECT tenant_id, event_id, type, source, subject, time, recorded_at, partition,
 FROM {rm}.events
 """
 EVENT = _EVENT + "WHERE tenant_id = $1 AND event_id = $2"
-KNOWN_EVENTS = "SELECT event_id FROM {rm}.events WHERE tenant_id = $1 AND event_id = ANY($2)"
 KNOWN_EVENTS = "SELECT event_id FROM {rm}.events WHERE tenant_id = $1 AND event_id = ANY($2::text[])"
 EVENTS = _EVENT + "WHERE tenant_id = $1 {filters} ORDER BY recorded_at DESC, event_id DESC LIMIT {limit}"
 EVENTS_FILTERS = {

@@ -21,15 +21,15 @@ _INTEGER_RANGE = range(-(2**31), 2**31)  # CloudEvents' Integer type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JsonEvent:
-    """The members of one JSON event: attributes in CloudEvents' canonical string form, and the data's bytes."""
+class ParsedEvent:
+    """Attributes in CloudEvents' canonical string form (`datacontenttype` among them), and the data's bytes."""
 
     attributes: dict[str, str]
     data: bytes | None
 
 
 class UnreadableEvent(ValueError):
-    """The text is no CloudEvent in JSON; `flaws` says where and why, `event_id` names it if it could be read."""
+    """No CloudEvent; `flaws` says where and why, `event_id` names it if it could be read."""
 
     def __init__(self, flaws: Sequence[Flaw], event_id: str | None = None) -> None:
         super().__init__("; ".join(f"{flaw.pointer}: {flaw.detail}" for flaw in flaws))
@@ -37,7 +37,7 @@ class UnreadableEvent(ValueError):
         self.event_id = event_id
 
 
-def parse_event(body: bytes) -> JsonEvent:
+def parse_event(body: bytes) -> ParsedEvent:
     """One event in structured mode. Checks types and names of members; which attributes must be there is the
     caller's to check. Raises `UnreadableEvent`."""
     text = _checked_text(body)
@@ -47,7 +47,7 @@ def parse_event(body: bytes) -> JsonEvent:
     return _event_at(text, start)
 
 
-def parse_batch(body: bytes) -> list[JsonEvent | UnreadableEvent]:
+def parse_batch(body: bytes) -> list[ParsedEvent | UnreadableEvent]:
     """The events of a batch in order, each read or refused by itself. Raises `UnreadableEvent` where it is no array."""
     text = _checked_text(body)
     start = _skip_space(text, 0)
@@ -64,7 +64,7 @@ def _checked_text(body: bytes) -> str:
     return body.decode()
 
 
-def _event_or_flaws(text: str, start: int, end: int) -> JsonEvent | UnreadableEvent:
+def _event_or_flaws(text: str, start: int, end: int) -> ParsedEvent | UnreadableEvent:
     if text[start] != "{":
         return UnreadableEvent([Flaw(pointer="#", detail=f"an event is a JSON object, not {text[start:end][:20]}")])
     try:
@@ -73,31 +73,34 @@ def _event_or_flaws(text: str, start: int, end: int) -> JsonEvent | UnreadableEv
         return error
 
 
-def _event_at(text: str, start: int) -> JsonEvent:
+def _event_at(text: str, start: int) -> ParsedEvent:
     attributes: dict[str, str] = {}
     seen: set[str] = set()
     flaws: list[Flaw] = []
     raw_data: str | None = None
     raw_base64: str | None = None
-    for name, value_start, value_end in _members(text, start):
-        if name in seen:
-            flaws.append(Flaw(pointer=f"#/{name}", detail="stands twice"))
-        seen.add(name)
-        raw = text[value_start:value_end]
-        if name == "data":
-            raw_data = raw
-        elif raw == "null":
-            continue  # unset
-        elif name == "data_base64":
-            raw_base64 = raw
-        elif not is_attribute_name(name):
-            flaws.append(Flaw(pointer=f"#/{name}", detail="an attribute's name is lower-case letters and digits"))
-        else:
-            _read_attribute(name, raw, attributes, flaws)
+    try:
+        for name, value_start, value_end in _members(text, start):
+            if name in seen:
+                flaws.append(Flaw(pointer=f"#/{name}", detail="stands twice"))
+            seen.add(name)
+            raw = text[value_start:value_end]
+            if name == "data":
+                raw_data = raw
+            elif raw == "null":
+                continue  # unset
+            elif name == "data_base64":
+                raw_base64 = raw
+            elif not is_attribute_name(name):
+                flaws.append(Flaw(pointer=f"#/{name}", detail="an attribute's name is lower-case letters and digits"))
+            else:
+                _read_attribute(name, raw, attributes, flaws)
+    except UnreadableEvent as error:
+        flaws.extend(error.flaws)
     data = _data_bytes(raw_data, raw_base64, attributes.get("datacontenttype"), flaws)
     if flaws:
         raise UnreadableEvent(flaws, attributes.get("id"))
-    return JsonEvent(attributes=attributes, data=data)
+    return ParsedEvent(attributes=attributes, data=data)
 
 
 def is_attribute_name(name: str) -> bool:
@@ -160,9 +163,13 @@ def _data_bytes(
 # --- where members and elements begin and end; the text is known to be valid JSON here ---
 
 
+class _KeyTwiceError(ValueError):
+    pass
+
+
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
     if len({name for name, _ in pairs}) != len(pairs):
-        raise UnreadableEvent([Flaw(pointer="#/data", detail="an object names a key twice")])
+        raise _KeyTwiceError
 
 
 # Numbers stay text: only their extent matters here, and no digit may cost time or be lost.
@@ -179,6 +186,8 @@ def _members(text: str, position: int) -> Iterator[tuple[str, int, int]]:
             _, end = _CHECKING.raw_decode(text, start)
         except RecursionError:
             raise UnreadableEvent([Flaw(pointer=f"#/{name}", detail="nested too deeply")]) from None
+        except _KeyTwiceError:
+            raise UnreadableEvent([Flaw(pointer=f"#/{name}", detail="an object names a key twice")]) from None
         yield name, start, end
         position = _after_comma(text, end)
 

@@ -169,8 +169,8 @@ class Call:
 def reply(
     status: int, body: BaseModel | Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """A JSON answer. A model's fields that are None are left out."""
-    content = body.model_dump(mode="json", exclude_none=True) if isinstance(body, BaseModel) else body
+    """A JSON answer. A member without a value is null, never missing."""
+    content = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
     return web.Response(
         status=status, body=orjson.dumps(content, option=_DUMP), content_type=JSON_TYPE, headers=headers
     )

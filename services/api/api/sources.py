@@ -1,0 +1,88 @@
+"""/api/v1/sources: where deliveries come from."""
+
+from aiohttp import web
+
+from services.api.api import models, shown
+from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
+from services.api.service.commands import Commands
+from services.api.service.ports import ApiDependencies
+from services.api.service.sources import NewSource, create_source, hook_url, source_id_of
+from shared.bus.topics import DEFINITIONS
+from shared.readmodel.tenant_values import SourceItem
+from shared.runtime.http import READ, WRITE, Call, HttpProblem, Returns, Route, reply
+
+_TOKEN_PLACEHOLDER = "{secret}"  # noqa: S105  stands where the secret would
+_REPEATED = "this repeats an earlier request: the URL's last segment, a secret, was shown in the first answer only"
+
+
+def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
+    def url_of(source: SourceItem) -> str:
+        with_token = source.settings.get("path_token") is True
+        return hook_url(it.public_url(), source.source_id, _TOKEN_PLACEHOLDER if with_token else None)
+
+    async def create(call: Call) -> web.StreamResponse:
+        wanted = await call.input(models.SourceInput)
+        intent = await intend(call, commands, await call.document())
+        earlier = await commands.earlier(intent, DEFINITIONS)
+        with_token = wanted.settings.get("path_token") is True
+        if earlier is not None:
+            url = hook_url(it.public_url(), source_id_of(intent), _TOKEN_PLACEHOLDER if with_token else None)
+            return answer(intent, earlier, more=_made(url, _REPEATED if with_token else None), replayed=True)
+        new = NewSource(name=wanted.name, vendor=wanted.vendor, secret=wanted.secret, settings=wanted.settings)
+        made = await create_source(it, commands, intent, new)
+        token = made.path_token if made.path_token is not None or not with_token else _TOKEN_PLACEHOLDER
+        note = _REPEATED if token == _TOKEN_PLACEHOLDER else None
+        more = {"id": made.id, **_made(hook_url(it.public_url(), made.id, token), note)}
+        return answer(intent, made.verdict, more=more, headers={"Location": f"/api/v1/sources/{made.id}"})
+
+    async def list_all(call: Call) -> web.StreamResponse:
+        found = await it.queries.list_sources(call.tenant_id)
+        return reply(
+            200, models.SourceList(items=[shown.source(each, url_of(each)) for each in found], next_cursor=None)
+        )
+
+    async def get(call: Call) -> web.StreamResponse:
+        found = await it.queries.get_source(call.tenant_id, call.path("id"))
+        if found is None:
+            raise HttpProblem(404, "unknown-source", f"there is no source {call.path('id')!r}")
+        return reply(200, shown.source(found, url_of(found)))
+
+    return [
+        Route(
+            method="POST",
+            path="/api/v1/sources",
+            handler=create,
+            summary="Make a source",
+            description="A vendor integration with a hook URL of its own. Its secret is sealed before it is kept.",
+            tag="sources",
+            roles=(WRITE,),
+            request=models.SourceInput,
+            headers=(IDEMPOTENCY_KEY,),
+            responses={201: Returns(description="Made.", model=models.SourceMade), 202: PENDING},
+            errors={400: "The body cannot be read, or there is no such vendor.", 409: "The name is taken."},
+            body_bytes_max=it.settings.body_bytes_max,
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/sources",
+            handler=list_all,
+            summary="List sources",
+            tag="sources",
+            roles=(READ,),
+            responses={200: Returns(description="All of them.", model=models.SourceList)},
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/sources/{id}",
+            handler=get,
+            summary="Show a source",
+            tag="sources",
+            roles=(READ,),
+            responses={200: Returns(description="The source.", model=models.SourceAnswer)},
+            errors={404: "There is no such source."},
+        ),
+    ]
+
+
+def _made(url: str, note: str | None) -> dict[str, object]:
+    return {"hook_url": url, **({"note": note} if note is not None else {})}

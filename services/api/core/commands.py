@@ -1,0 +1,67 @@
+"""What names a command: its idempotency key, what was asked with it, and which revision it builds on. Pure.
+
+Guarantee: the same request under the same key has the same hash; another body, path, method or base revision has not.
+"""
+
+import hashlib
+import re
+
+from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.ids import derive
+from shared.expressions.canonical import canonical_json
+
+KEY_CHARACTERS_MAX = 200
+
+# A structured-field string (RFC 9651 §3.3.3) holds printable ASCII, with \" and \\ escaped.
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_BARE = re.compile(r"[!#-~]+")
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"|([0-9]{1,9})')
+
+
+def parse_idempotency_key(header: str) -> str:
+    """The key of an `Idempotency-Key` header, quoted as the draft has it, or bare. Raises InvalidInput."""
+    text = header.strip()
+    quoted = _QUOTED.fullmatch(text)
+    if quoted is not None:
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif _BARE.fullmatch(text):
+        key = text
+    else:
+        raise _unusable("write it as a text in quotes: printable ASCII, at best a UUID")
+    if not key.strip():
+        raise _unusable("it is empty")
+    if len(key) > KEY_CHARACTERS_MAX:
+        raise _unusable(f"it has more than {KEY_CHARACTERS_MAX} characters")
+    return key
+
+
+def payload_hash(method: str, path: str, document: object, *, base: str | None = None) -> str:
+    """SHA-256 (hex) of what is asked. `base`: what the change builds on (`If-Match`)."""
+    asked = canonical_json({"method": method, "path": path, "base": base, "body": document})
+    return hashlib.sha256(asked).hexdigest()
+
+
+def record_id(tenant_id: str, command_id: str, payload: str) -> str:
+    """The id of the record that a command is: repeating it appends the same fact again, which changes nothing."""
+    return derive("command", tenant_id, command_id, payload)
+
+
+def parse_if_match(header: str) -> int | None:
+    """The revision that a change builds on: `"3"`; None for `*`, whichever is newest. Raises InvalidInput."""
+    text = header.strip()
+    if text == "*":
+        return None
+    found = _ETAG.fullmatch(text)
+    if found is None:
+        detail = 'give the revision that you read, as its ETag says: If-Match: "3"'
+        raise InvalidInput("The header If-Match cannot be used.", [Flaw(pointer="#", detail=detail)])
+    return int(found[1] or found[2])
+
+
+def etag(revision: int) -> str:
+    """The ETag of a revision."""
+    return f'"{revision}"'
+
+
+def _unusable(detail: str) -> InvalidInput:
+    return InvalidInput("The header Idempotency-Key cannot be used.", [Flaw(pointer="#", detail=detail)])

@@ -1,0 +1,92 @@
+"""Saving workflows and asking for runs of them."""
+
+from collections.abc import Mapping
+
+from services.api.core.inputs import check_inputs, check_schemas
+from services.api.service.commands import Commands, Intent
+from services.api.service.ports import ApiDependencies
+from services.api.service.tenants import current_tenant
+from shared.domain.ids import derive, requested_run_id
+from shared.domain.records import RunRequested, WorkflowSaved
+from shared.domain.verdicts import Verdict
+from shared.runtime.http import HttpProblem
+from shared.workflows.check import check_document
+from shared.workflows.compiled import compile_start, compile_steps
+from shared.workflows.context import start_context
+from shared.workflows.document import parse_document
+from shared.workflows.starting import StartRequest, build_match
+
+
+def workflow_id_of(intent: Intent) -> str:
+    """Equal for every repetition of the command."""
+    return derive("workflow", intent.tenant_id, intent.command.id)
+
+
+async def save_workflow(
+    it: ApiDependencies, commands: Commands, intent: Intent, document: object, *, workflow_id: str, base: int | None
+) -> Verdict | None:
+    """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw."""
+    parsed = parse_document(document)
+    check_schemas(parsed)
+    tenant = await current_tenant(it, intent.tenant_id)
+    endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
+    checked = check_document(parsed, it.catalogue, endpoint_names=endpoints)
+    fact = WorkflowSaved(
+        workflow_id=workflow_id,
+        base_revision=base,
+        document=checked.document,
+        steps=checked.steps,
+        high_risk=checked.high_risk,
+        command=intent.command,
+    )
+    return await commands.carry_out(intent, fact)
+
+
+async def newest_revision(it: ApiDependencies, tenant_id: str, workflow_id: str) -> int:
+    """Of a workflow that exists. Raises HttpProblem 404."""
+    tenant = await current_tenant(it, tenant_id)
+    workflow = tenant.workflows.get(workflow_id)
+    if workflow is None:
+        raise unknown_workflow(workflow_id)
+    return workflow.newest.number
+
+
+async def request_run(
+    it: ApiDependencies, commands: Commands, intent: Intent, workflow_id: str, inputs: Mapping[str, object]
+) -> tuple[str, Verdict | None]:
+    """(run id, verdict) of a run of the newest revision. Raises HttpProblem 404 or 409, InvalidInput for the inputs."""
+    tenant = await current_tenant(it, intent.tenant_id)
+    workflow = tenant.workflows.get(workflow_id)
+    if workflow is None:
+        raise unknown_workflow(workflow_id)
+    if not workflow.enabled:
+        detail = f"{workflow.name!r} is disabled; POST /api/v1/workflows/{workflow_id}/enable first"
+        raise HttpProblem(409, "workflow-disabled", detail)
+    revision = workflow.newest
+    start = compile_start(workflow, revision, it.catalogue)
+    if not start.manual:
+        detail = f"{workflow.name!r} has no manual trigger; add {{manual: {{}}}} to its trigger"
+        raise HttpProblem(409, "workflow-not-manual", detail)
+    check_inputs(parse_document(revision.document), inputs)
+    run_id = requested_run_id(intent.tenant_id, workflow_id, intent.command.id)
+    context = start_context(
+        tenant_id=intent.tenant_id,
+        workflow_id=workflow.id,
+        workflow_name=workflow.name,
+        revision=revision.number,
+        event=None,
+        inputs=inputs,
+    )
+    match = build_match(
+        tenant,
+        start,
+        StartRequest(run_id=run_id, event=None, inputs=inputs, author=intent.caller.subject),
+        context,
+        lambda: compile_steps(revision),
+    )
+    fact = RunRequested(match=match, inputs=dict(inputs), command=intent.command)
+    return run_id, await commands.carry_out(intent, fact)
+
+
+def unknown_workflow(workflow_id: str) -> HttpProblem:
+    return HttpProblem(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")

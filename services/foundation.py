@@ -58,7 +58,9 @@ def master_key_of(settings: UpshotSettings, data_dir: Path, randomness: SystemRa
 
 
 @contextlib.asynccontextmanager
-async def database(settings: UpshotSettings, data_dir: Path) -> AsyncIterator[tuple[ConnectParameters, ServerHandle | None]]:
+async def database(
+    settings: UpshotSettings, data_dir: Path
+) -> AsyncIterator[tuple[ConnectParameters, ServerHandle | None]]:
     """An administrator's way into PostgreSQL: the one that is named, else the embedded one, watched while in use."""
     if settings.database_url is not None:
         yield ConnectParameters(url=settings.database_url.get_secret_value()), None

@@ -34,7 +34,11 @@ def up() -> None:
 
 
 @app.command()
-def demo(exit_after: Annotated[bool, typer.Option("--exit", help="End after the trace, non-zero if anything was off.")] = False) -> None:
+def demo(
+    exit_after: Annotated[
+        bool, typer.Option("--exit", help="End after the trace, non-zero if anything was off.")
+    ] = False,
+) -> None:
     """Real vendor webhooks through the whole platform, told as a table and one causal trace."""
     from services.demo import run_demo
     from shared.runtime.settings import read_settings
@@ -45,7 +49,9 @@ def demo(exit_after: Annotated[bool, typer.Option("--exit", help="End after the 
 @app.command()
 def token(
     tenant: Annotated[str, typer.Option(help="The tenant's id.")],
-    role: Annotated[list[str], typer.Option(help="automation:read, write, execute, approve, admin; events:write. Repeatable.")],
+    role: Annotated[
+        list[str], typer.Option(help="automation:read, write, execute, approve, admin; events:write. Repeatable.")
+    ],
     ttl: Annotated[str, typer.Option(help="How long it lives: 30s, 15m, 24h, 7d.")] = "24h",
     subject: Annotated[str, typer.Option(help="Whom it speaks for; approvals count distinct ones.")] = "cli",
 ) -> None:
@@ -85,7 +91,9 @@ def tenant_create(
 
 @app.command()
 def trace(
-    what: Annotated[str, typer.Argument(metavar="EVENT|RUN|DELIVERY", help="An event's id, a run's id or a webhook-id.")],
+    what: Annotated[
+        str, typer.Argument(metavar="EVENT|RUN|DELIVERY", help="An event's id, a run's id or a webhook-id.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a record instead of a tree.")] = False,
 ) -> None:
     """The whole causal chain around something, read from the log."""

@@ -112,7 +112,9 @@ class RunsFollower:
         group: str,
         member_id: str,
         records_max: int = 2000,
+        may_read: asyncio.Event | None = None,
     ) -> None:
+        """`may_read`: while it is clear, nothing more is read (the projector's backlog bounds memory)."""
         self._bus = bus
         self._snapshots = snapshots
         self._actors = actors
@@ -122,8 +124,8 @@ class RunsFollower:
         self._membership: Membership | None = None
         self._reader: Reader = bus.reader(RUNS)
         self.shards: dict[int, Shard] = {}
-        self.may_read = asyncio.Event()
-        self.may_read.set()
+        self._to_restore: set[int] = set()
+        self._may_read = may_read if may_read is not None else _always()
 
     @property
     def level(self) -> bool:
@@ -169,6 +171,12 @@ class RunsFollower:
 
     async def _take_over(self, membership: Membership, changes: asyncio.Queue[Assignment]) -> None:
         # Without partitions there is nothing to poll: wait here instead of spinning.
+        again, self._to_restore = sorted(self._to_restore & self.shards.keys()), set()
+        if again:
+            for partition in again:
+                del self.shards[partition]
+            await self._restore([each for each in again if each in membership.assignment.partitions], membership)
+            self._read_on()
         waits = not self.shards
         while waits or not changes.empty():
             change = await changes.get()
@@ -179,7 +187,7 @@ class RunsFollower:
             self._read_on()
 
     async def _restore(self, partitions: Sequence[int], membership: Membership) -> None:
-        while True:
+        while partitions:
             try:
                 snapshots = await self._snapshots.snapshot(partitions)
                 ends = await self._bus.watermarks(RUNS, partitions)
@@ -189,14 +197,14 @@ class RunsFollower:
                 await asyncio.sleep(RETRY_SECONDS)
         for partition in partitions:
             if partition not in membership.assignment.partitions:
-                continue
+                continue  # taken away while its snapshot was on its way
             shard = Shard(partition, membership)
             shard.begin(snapshots[partition], ends[partition].high)
             self.shards[partition] = shard
             self._announce_level(shard)
 
     async def _follow_once(self) -> None:
-        await self.may_read.wait()
+        await self._may_read.wait()
         try:
             batches = await self._reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._records_max)
         except TransientError as error:
@@ -213,7 +221,7 @@ class RunsFollower:
         known = await asyncio.gather(*(self._look_up(each, entries) for each, entries in decoded.items()))
         for (partition, entries), found in zip(decoded.items(), known, strict=True):
             shard = self.shards.get(partition)
-            if shard is None or not entries:
+            if shard is None or not shard.owned or not entries:
                 continue
             if found is None:
                 await self.restore_again(partition)
@@ -221,13 +229,12 @@ class RunsFollower:
                 self._fold(shard, entries, found)
 
     async def restore_again(self, partition: int) -> None:
-        """The read model no longer agrees with this fold (it lost its newest writes, or somebody else wrote): begin anew."""
-        shard = self.shards.pop(partition, None)
-        if shard is None or self._membership is None:
-            return
-        self._revoke(shard)
-        await self._restore([partition], self._membership)
-        self._read_on()
+        """The read model no longer agrees with this fold (it lost its newest writes, or somebody else wrote): the loop
+        begins that partition anew, between two batches."""
+        shard = self.shards.get(partition)
+        if shard is not None:
+            self._revoke(shard)
+            self._to_restore.add(partition)
 
     def _decode(self, shard: Shard, records: Sequence[Record]) -> list[Entry]:
         entries: list[Entry] = []
@@ -282,3 +289,9 @@ class RunsFollower:
         shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. Update this process."
         log.critical("%s", shard.halted)
         self._read_on()
+
+
+def _always() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event

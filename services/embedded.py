@@ -1,0 +1,269 @@
+"""All services in one process: `upshot up`. Wired by hand, top to bottom; taken down in the reverse order.
+
+Two such processes on one data folder share the work: partitions are divided among them by the log's own groups.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+
+import orjson
+
+from services.api.app import api_routes
+from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
+from services.approvals.service import Approvals
+from services.approvals.settings import ApprovalsSettings
+from services.executor.actions import Tools, discover_actions
+from services.executor.service import Executor
+from services.executor.service.carrying import Carrier
+from services.executor.settings import ExecutorSettings
+from services.foundation import Foundation, foundation
+from services.ingest.api import IngestDependencies
+from services.ingest.api import routes as ingest_routes
+from services.ingest.core.admission import TenantAdmission
+from services.ingest.service.deliveries import Deliveries
+from services.ingest.service.published import Published
+from services.ingest.service.rejections import Rejections
+from services.ingest.settings import IngestSettings
+from services.matcher.service import Matcher, Matching
+from services.matcher.settings import MatcherSettings
+from services.matcher.triggers import discover_triggers
+from services.projector.service.projector import Projector
+from services.projector.settings import ProjectorSettings
+from shared.bus import codec
+from shared.bus.topics import EVENTS
+from shared.domain import catalogue
+from shared.domain.envelope import Event
+from shared.readmodel.connect import API, SERVICE
+from shared.readmodel.keystore import Keystore
+from shared.readmodel.tenant_queries import TenantQueries
+from shared.runtime.definitions import DefinitionsFollower
+from shared.runtime.egress import EgressSettings, OutgoingClient
+from shared.runtime.http import About, HttpDependencies, HttpServer, Route, TokenVerifier, build_app, jwt_secret
+from shared.runtime.progress import ProjectionProgress
+from shared.runtime.sealing import Sealer
+from shared.runtime.settings import UpshotSettings
+from shared.runtime.shards import RunsFollower
+from shared.telemetry.logging import set_up_logging
+from shared.workflows.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+ABOUT = About(
+    title="Upshot",
+    version=metadata.version("upshot"),
+    description="Webhooks and events in, explained workflow runs out.",
+    tags=(
+        ("ingest", "Where vendors and upstream services deliver."),
+        ("sources", "Vendor integrations that receive deliveries."),
+        ("endpoints", "Where signed webhooks go."),
+        ("workflows", "What should follow from what happens."),
+        ("runs", "What followed, record by record."),
+        ("approvals", "Runs that wait for a person."),
+        ("events", "What happened."),
+    ),
+)
+
+GROUP = "embedded"
+"""One group for all that acts on runs: whoever owns a partition executes, expires and projects it."""
+
+
+@dataclass(slots=True)
+class Platform:
+    """A running platform. `ended` holds the first service that ended by itself: that is never right."""
+
+    url: str
+    ground: Foundation
+    follower: RunsFollower
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether this process does its part: everything restored, the database up, no service ended."""
+        server = self.ground.server
+        up = server is None or server.running.is_set()
+        return up and not any(task.done() for task in self.tasks)
+
+
+async def serve(settings: UpshotSettings) -> None:
+    """Run until SIGTERM or SIGINT, then drain. One JSON line on stdout says where it is, once it is ready."""
+    set_up_logging(settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with platform(settings) as running:
+        line = {"url": running.url, "pid": os.getpid(), "data_dir": str(running.ground.data_dir)}
+        sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+        sys.stdout.flush()
+        await _until_stopped(stop, running.tasks)
+        log.info("draining")
+
+
+async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task is not stopping:
+                task.result()
+                raise RuntimeError(f"{task.get_name()} ended by itself")
+    finally:
+        stopping.cancel()
+
+
+@contextlib.asynccontextmanager
+async def platform(settings: UpshotSettings) -> AsyncIterator[Platform]:
+    """Everything running and ready to take requests."""
+    async with contextlib.AsyncExitStack() as stack:
+        ground = await stack.enter_async_context(foundation(settings))
+        clock, bus = ground.clock, ground.bus
+        member_id = f"{socket.gethostname()}-{os.getpid()}-{ground.randomness.token_bytes(4).hex()}"
+
+        keystore = await Keystore.open(ground.role(SERVICE))
+        stack.push_async_callback(keystore.close)
+        sealer = Sealer(keystore, ground.master_key, ground.randomness, clock)
+        queries = await TenantQueries.open(ground.role(API))
+        stack.push_async_callback(queries.close)
+        egress = EgressSettings(allow=settings.egress_allow)
+        outgoing = await stack.enter_async_context(await OutgoingClient.open(egress, clock=clock))
+
+        actions = discover_actions()
+        schemas = {each.name: each.schema for each in catalogue.all_types()}
+        parts = Catalogue(actions=actions, triggers=discover_triggers(), event_schemas=schemas)
+        definitions = DefinitionsFollower(bus)
+        matcher_settings = MatcherSettings()
+        matching = Matching(
+            definitions.definitions, parts, matcher_settings, clock, partition_count=bus.partition_count
+        )
+        definitions.listen(matching.definition_changed)
+        await definitions.start()
+        stack.push_async_callback(definitions.close)
+
+        async def unseal_endpoint_secret(tenant_id: str, sealed: str) -> str:
+            return await sealer.unseal(tenant_id, sealed, ENDPOINT_SECRET)
+
+        async def unseal_source_secret(tenant_id: str, sealed: str) -> str:
+            return await sealer.unseal(tenant_id, sealed, SOURCE_SECRET)
+
+        async def publish(event: Event) -> None:
+            await bus.append([codec.encode(EVENTS, event)])
+
+        executor_settings = ExecutorSettings()
+        carrier = Carrier(
+            bus=bus,
+            definitions=definitions,
+            actions=actions,
+            tools=Tools(
+                outgoing=outgoing,
+                unseal=unseal_endpoint_secret,
+                publish=publish,
+                clock=clock,
+                response_bytes_max=executor_settings.response_bytes_max,
+            ),
+            settings=executor_settings,
+            clock=clock,
+            randomness=ground.randomness,
+        )
+        executor = Executor(carrier, executor_settings, clock)
+        approvals = Approvals(bus, ApprovalsSettings(), clock)
+        progress = ProjectionProgress(ground.readmodel.next_offsets)
+        stack.push_async_callback(progress.close)
+
+        async def restore_again(partition: int) -> None:
+            await follower.restore_again(partition)
+
+        projector = Projector(
+            bus,
+            ground.readmodel,
+            progress,
+            clock,
+            ProjectorSettings(),
+            on_lost=restore_again,
+        )
+        follower = RunsFollower(
+            bus,
+            ground.readmodel,
+            [projector, executor, approvals],
+            group=GROUP,
+            member_id=member_id,
+            may_read=projector.accepting,
+        )
+        matcher = Matcher(bus, definitions, matching, matcher_settings, member_id=member_id)
+
+        secret = jwt_secret(
+            settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else None,
+            ground.data_dir,
+            ground.randomness,
+        )
+        ingest_settings = IngestSettings()
+        admission = TenantAdmission(
+            events_per_second=ingest_settings.tenant_events_per_second,
+            burst=ingest_settings.tenant_burst_events,
+            backlog_max=ingest_settings.tenant_backlog_events_max,
+        )
+        rejections = Rejections(
+            per_source_max=ingest_settings.rejections_kept_max, sources_max=ingest_settings.rejecting_sources_max
+        )
+        running = Platform(url="", ground=ground, follower=follower)
+        routes: list[Route] = [
+            *ingest_routes(
+                IngestDependencies(
+                    deliveries=Deliveries(
+                        bus=bus,
+                        definitions=definitions,
+                        unseal=unseal_source_secret,
+                        admission=admission,
+                        rejections=rejections,
+                        settings=ingest_settings,
+                        clock=clock,
+                    ),
+                    published=Published(
+                        bus=bus, known_events=queries.known_events, admission=admission, settings=ingest_settings, clock=clock
+                    ),
+                    rejections=rejections,
+                    definitions=definitions,
+                    settings=ingest_settings,
+                )
+            ),
+            *api_routes(),
+        ]
+        verifier = TokenVerifier(secret, clock=clock)
+        app = build_app(routes, HttpDependencies(verifier=verifier, randomness=ground.randomness, about=ABOUT))
+
+        running.tasks += [
+            _service("projector", projector.run()),
+            _service("executor", executor.run()),
+            _service("approvals", approvals.run()),
+            _service("runs", follower.run()),
+            _service("matcher", matcher.run()),
+        ]
+        stack.push_async_callback(_end, running.tasks)
+        stack.push_async_callback(executor.drain, settings.shutdown_timeout_seconds)
+        server = await HttpServer.start(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
+        )
+        stack.push_async_callback(server.close)
+        running.url = server.url
+        yield running
+
+
+def _service(name: str, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(coroutine, name=name)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """In reverse order of their start: the matcher and the fold stop before what they feed."""
+    for task in reversed(tasks):
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

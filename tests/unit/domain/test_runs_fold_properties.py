@@ -54,8 +54,8 @@ OPS = st.lists(
         st.integers(0, 7),
         st.sampled_from([0, 0, 0, 1, 30, 90, 4_000, 90_000]),
     ),
-    min_size=5,
-    max_size=70,
+    min_size=25,
+    max_size=80,
 )
 FAST = settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -88,12 +88,12 @@ def grow(log: RunsScenario, op: Op) -> None:
     log.wait(seconds=seconds)
     runs = list(log.fold.runs.values())
     if what == 0:
-        chosen = [each for index, each in enumerate(workflows(c).values()) if (a + 1) * 7 >> index & 1]
-        log.happens(*chosen, event_id=f"e{a}", replay_id="again" if b == 0 else None)
+        chosen = [each for index, each in enumerate(workflows(c).values()) if (a + 1) * (c + 3) >> index & 1]
+        log.happens(*chosen, event_id=f"e{a % 5}-{len(log.log) // 20}", replay_id="again" if b == 0 else None)
         return
     if what == 1:
         wanted = match("by-hand", limits=limits(max_concurrent=2, max_queued=1))
-        log.asks(wanted, key=f"k{a}", command_id=f"c{b}")
+        log.asks(wanted, key=f"k{a % 4}", command_id=f"c{b}{c}")
         return
     if what == 8 and log.log:
         log.repeat(log.log[-1 - a % len(log.log)])
@@ -105,10 +105,11 @@ def grow(log: RunsScenario, op: Op) -> None:
         return
     if not runs:
         return
-    run = runs[-1 - a % len(runs)]
+    fitting = [run for run in runs if fits(what, run)]
+    run = (fitting or runs)[-1 - a % len(fitting or runs)]
     on_run: dict[int, Callable[[], object]] = {
         2: lambda: work_on(log, run, b, c),
-        3: lambda: log.cancels(run.id, f"c{b}"),
+        3: lambda: log.cancels(run.id, f"c{b}{c}"),
         4: lambda: log.append(decision(run, b, c)),
         5: lambda: log.append(resolution(run, b, c)),
         6: lambda: log.append(ApprovalExpired(run_id=run.id)),
@@ -117,6 +118,22 @@ def grow(log: RunsScenario, op: Op) -> None:
     }
     if what in on_run:
         on_run[what]()
+
+
+def fits(what: int, run: Run) -> bool:
+    """Whether a record of this kind probably changes that run."""
+    match what:
+        case 2:
+            return bool(next_work(run))
+        case 4 | 6:
+            return run.status == "pending_approval"
+        case 5 | 9:
+            return any(each.status in ("unknown", "retrying") for each in run.steps.values())
+        case 3:
+            return run.status in ("queued", "running")
+        case 7:
+            return run.approval is not None and not run.ended
+    return True
 
 
 def work_on(log: RunsScenario, run: Run, b: int, c: int) -> None:

@@ -12,10 +12,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 
 import orjson
 
+from services import __version__
 from services.api.app import api_routes
 from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
 from services.approvals.service import Approvals
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 ABOUT = About(
     title="Upshot",
-    version=metadata.version("upshot"),
+    version=__version__,
     description="Webhooks and events in, explained workflow runs out.",
     tags=(
         ("ingest", "Where vendors and upstream services deliver."),

@@ -22,6 +22,9 @@ SOURCES = {
     "approvals": "/upshot/approvals",
 }
 
+NEWEST_VERSION = 1
+"""Of every fact there is; upcasters bring older records here. A newer one means something that this version cannot know."""
+
 _Fact = TypeVar("_Fact")
 
 _DEFINITIONS: dict[str, TypeAdapter[DefinitionsFact]] = {
@@ -82,6 +85,8 @@ def with_raw_event_data(fact: EventMatched, raw: bytes) -> EventMatched:
 def _parse(adapter: TypeAdapter[_Fact] | None, event: Event) -> _Fact:
     if adapter is None:
         raise UndecodableRecord(f"{event.type!r} is no fact that this version knows (record {event.id})")
+    if event.version != NEWEST_VERSION:
+        raise UndecodableRecord(f"{event.type} in version {event.version} is from a later Upshot (record {event.id})")
     if event.data is None:
         raise UndecodableRecord(f"{event.type} without data (record {event.id})")
     try:

@@ -6,7 +6,7 @@ Only the shape is held here; `check.py` holds what needs the catalogue. Field na
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.workflow import DEPTH_MAX
@@ -20,7 +20,7 @@ StepId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Approval(_Part):
@@ -92,6 +92,14 @@ class Step(_Part):
 
 TriggerDocument = Annotated[dict[str, object], Field(min_length=1)]
 
+_ONE, _ANY = "one", "any"
+TriggerDocuments = Annotated[
+    Annotated[TriggerDocument, Tag(_ONE)]
+    | Annotated[tuple[TriggerDocument, ...], Field(min_length=1, max_length=TRIGGERS_MAX), Tag(_ANY)],
+    Discriminator(lambda value: _ANY if isinstance(value, list | tuple) else _ONE),
+]
+"""One trigger, or a list of which any starts it; each flaw is then told of the one that was meant."""
+
 
 class WorkflowDocument(_Part):
     """A workflow: why it may start, on what condition, under which limits, and what it then does."""
@@ -102,7 +110,7 @@ class WorkflowDocument(_Part):
     timezone: str = Field("UTC", max_length=64, description="IANA zone of limits per day")
     priority: int = Field(50, ge=0, le=1000, description="lower is admitted first among the matches of one event")
     stop_on_match: bool = False
-    trigger: TriggerDocument | Annotated[tuple[TriggerDocument, ...], Field(min_length=1, max_length=TRIGGERS_MAX)]
+    trigger: TriggerDocuments
     if_: str | None = Field(None, alias="if", min_length=1, max_length=4000, description="CEL, after the trigger")
     approval: Approval = Approval()
     limits: Limits = Limits()
@@ -130,7 +138,14 @@ def parse_document(value: object) -> WorkflowDocument:
     try:
         return WorkflowDocument.model_validate(value)
     except ValidationError as error:
-        flaws = [_flaw(each["loc"], each["msg"], each["type"]) for each in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        # A list whose items are wrong counts as too short as well: only what is wrong with the items helps.
+        parents = {each["loc"][:length] for each in found for length in range(len(each["loc"]))}
+        flaws = [
+            _flaw(each["loc"], each["msg"], each["type"])
+            for each in found
+            if each["type"] != "too_short" or each["loc"] not in parents
+        ]
         raise InvalidInput("this is no valid workflow", _distinct(flaws)) from None
 
 
@@ -139,13 +154,22 @@ def pointer_to(*parts: str | int) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+_MEND = {
+    "extra_forbidden": "there is no such field here; remove it or mend its spelling",
+    "missing": "this field is needed",
+    "dict_type": "this should be an object",
+    "model_type": "this should be an object",
+    "tuple_type": "this should be a list",
+}
+
+
 def _flaw(location: Sequence[str | int], message: str, kind: str) -> Flaw:
-    # pydantic names the branch of a union in the location; no such member exists in the user's document.
-    parts = [part for part in location if not (isinstance(part, str) and ("[" in part or part == "dict"))]
-    if kind == "extra_forbidden":
-        known = "there is no such field here; remove it or mend its spelling"
-        return Flaw(pointer=pointer_to(*parts), detail=known)
-    return Flaw(pointer=pointer_to(*parts), detail=message.removeprefix("Value error, "))
+    # pydantic puts the chosen branch of a union into the location; no such member exists in the user's document.
+    parts = [*location[:1], *location[2:]] if location[0] == "trigger" and len(location) > 1 else location
+    detail = _MEND.get(kind) or message.removeprefix("Value error, ")
+    for theirs in ("Input", "Tuple", "Dictionary", "String", "List"):
+        detail = detail.replace(f"{theirs} should", "this should")
+    return Flaw(pointer=pointer_to(*parts), detail=detail)
 
 
 def _distinct(flaws: Sequence[Flaw]) -> list[Flaw]:

@@ -65,6 +65,11 @@ class Appender:
         self._closing = False
         self._task = asyncio.create_task(self._write(), name="bus append")
 
+    @property
+    def queued_records(self) -> int:
+        """Records that wait for a commit, without those of the commit under way."""
+        return self._queued_records
+
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         """See the port."""
         if not records:

@@ -64,6 +64,11 @@ class PostgresBus:
     def partition_count(self) -> int:
         return self._settings.partition_count
 
+    @property
+    def queued_records(self) -> int:
+        """Records that wait for a commit: the measure of back-pressure."""
+        return self._appender.queued_records
+
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         for record in records:
             if record.topic not in self._topics:

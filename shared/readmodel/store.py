@@ -189,6 +189,8 @@ class ReadModel:
         """
         while questions:
             generation = await self.generation()
+            # Before asking: a write that ends meanwhile is news to the answer, not a loss.
+            written = self._written.get((RUNS, partition), 0)
             try:
                 known, current, known_next = await self.lookup_in(generation, questions, partition, tenant_ids)
             except _GENERATION_GONE:
@@ -196,7 +198,7 @@ class ReadModel:
             if current != generation:
                 self._generation = None
                 continue
-            if known_next < self._written.get((RUNS, partition), 0):
+            if known_next < written:
                 raise ReadModelWentBack(f"{RUNS}/{partition} stands at {known_next} and was further: restore it")
             return known
         return Known()

@@ -36,7 +36,9 @@ class Database:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "debian"])
-async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConnectParameters]:
+async def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ConnectParameters]:
     """A superuser's way into a running server that holds a bootstrapped database to copy."""
     if request.param == "debian" and debian_installation() is None:
         pytest.skip("PostgreSQL 15 is not installed here")

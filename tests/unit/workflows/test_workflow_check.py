@@ -1,0 +1,324 @@
+"""What saving a workflow refuses, and where it says the flaw is."""
+
+from itertools import pairwise
+from typing import Any
+
+import jsonschema_rs
+import orjson
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.executor.actions import discover_actions
+from services.matcher.triggers import discover_triggers
+from shared.domain.catalogue import all_types
+from shared.domain.definitions import Revision, Workflow
+from shared.domain.errors import InvalidInput
+from shared.domain.workflow import StepPlan
+from shared.testing.folds import START
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.check import CheckedWorkflow, check_document, upstream_steps
+from shared.workflows.compiled import compile_start, compile_steps
+from shared.workflows.document import WorkflowDocument, parse_document, pointer_to
+
+CATALOGUE = Catalogue(
+    actions=discover_actions(),
+    triggers=discover_triggers(),
+    event_schemas={each.name: each.schema for each in all_types()},
+)
+
+SAMPLE = """
+name: Refund alert
+description: Tell finance about large refunds
+tags: [finance]
+timezone: Europe/Paris
+priority: 50
+stop_on_match: false
+trigger:
+  event: order.refunded
+  pattern: {data: {amount_minor: [{numeric: [">", 10000]}]}}
+if: "event.data.currency == 'EUR'"
+approval: {when: auto, roles: [approve], quorum: 1, expires_in_seconds: 86400, on_expiry: deny, self_approval: false}
+limits:
+  max_runs_per_day: 100
+  cooldown: {seconds: 300, key: "{{ event.subject }}"}
+  max_concurrent: 10
+  max_queued: 1000
+  max_depth: 3
+steps:
+  - id: look_up
+    uses: http.request
+    with: {method: GET, url: "https://crm.example/customers/{{ event.data.customer_id | default: 'none' }}"}
+  - id: tell_finance
+    uses: notify.webhook
+    with: {endpoint: finance, body: {text: "Refund of {{ event.data.amount_minor }}"}}
+    needs: [look_up]
+    if: "steps.look_up.output.status == 200"
+    retry: {max_attempts: 5, backoff: exponential, initial_seconds: 5}
+    timeout_seconds: 30
+    guards: {required_secrets: [], allowed_providers: []}
+    on_error: fail
+    on_unknown: ask
+"""
+
+
+def step(step_id: str = "a", **given: object) -> dict[str, object]:
+    return {"id": step_id, "uses": "notify.webhook", "with": {"endpoint": "finance"}, **given}
+
+
+def document(**given: object) -> dict[str, object]:
+    return {"name": "n", "trigger": {"event": "order.refunded"}, "steps": [step()], **given}
+
+
+def checked(value: object) -> CheckedWorkflow:
+    return check_document(parse_document(value), CATALOGUE, endpoint_names={"finance"})
+
+
+def flaws(value: object) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as refused:
+        checked(value)
+    found = {flaw.pointer: flaw.detail for flaw in refused.value.flaws}
+    assert len(found) == len(refused.value.flaws), "one place, one flaw"
+    return found
+
+
+# ---------------------------------------------------------------- what passes
+
+
+def test_the_sample_passes_and_says_what_its_steps_are() -> None:
+    found = checked(yaml.safe_load(SAMPLE))
+    assert found.high_risk
+    assert found.steps == (
+        StepPlan(id="look_up", uses="http.request", effect="pure"),
+        StepPlan(id="tell_finance", uses="notify.webhook", needs=("look_up",), effect="keyed", endpoints=("finance",)),
+    )
+
+
+@pytest.mark.parametrize("value", [yaml.safe_load(SAMPLE), document()])
+def test_what_is_kept_reads_as_what_was_written(value: dict[str, object]) -> None:
+    once = checked(value)
+    kept = orjson.loads(orjson.dumps(once.document))
+    assert parse_document(kept) == parse_document(value)
+    assert checked(kept) == once
+
+
+def test_what_passes_compiles() -> None:
+    found = checked(yaml.safe_load(SAMPLE))
+    revision = Revision(
+        number=1, document=found.document, steps=found.steps, high_risk=found.high_risk, author="ann", saved_at=START
+    )
+    workflow = Workflow(id="w", tenant_id="acme", name="Refund alert", enabled=True, revisions=(revision,))
+    start = compile_start(workflow, revision, CATALOGUE)
+    assert (len(start.patterns), start.manual, start.priority) == (1, False, 50)
+    assert start.approval is not None
+    assert start.cooldown_key is not None
+    assert (start.limits.zone, start.limits.cooldown_seconds, start.limits.max_concurrent) == ("Europe/Paris", 300, 10)
+    assert list(compile_steps(revision)) == ["look_up", "tell_finance"]
+
+
+def test_needs_default_to_the_step_above() -> None:
+    found = checked(document(steps=[step("a"), step("b"), step("c", needs=[]), step("d", needs=["a", "c"])]))
+    assert [each.needs for each in found.steps] == [(), ("a",), (), ("a", "c")]
+
+
+def test_any_of_several_triggers() -> None:
+    checked(document(trigger=[{"event": ["order.refunded", "order.created"]}, {"manual": {}}, {"event": "github.*"}]))
+
+
+def test_the_published_schema_says_the_same() -> None:
+    schema = WorkflowDocument.model_json_schema(by_alias=True)
+    validator = jsonschema_rs.Draft202012Validator(schema)
+    assert validator.is_valid(yaml.safe_load(SAMPLE))
+    assert validator.is_valid(document(trigger=[{"manual": {}}]))
+    assert not validator.is_valid(document(trigger=[]))
+    assert not validator.is_valid(document(nmae="x"))
+    assert {"if", "with"} <= set(schema["$defs"]["Step"]["properties"])
+
+
+# ---------------------------------------------------------------- shape
+
+
+@pytest.mark.parametrize("value", [None, 3, "name: x", [], [document()]])
+def test_what_is_no_object_is_no_workflow(value: object) -> None:
+    assert list(flaws(value)) == ["#"]
+
+
+def without(name: str) -> dict[str, object]:
+    return {key: value for key, value in document().items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("value", "pointers"),
+    [
+        ({}, {"#/name", "#/trigger", "#/steps"}),
+        (without("name"), {"#/name"}),
+        (document(name=""), {"#/name"}),
+        (document(nmae="x"), {"#/nmae"}),
+        (document(**{"a/b~c": 1}), {"#/a~1b~0c"}),
+        (document(priority=-1), {"#/priority"}),
+        (document(trigger="order.refunded"), {"#/trigger"}),
+        (document(trigger={}), {"#/trigger"}),
+        (document(trigger=[]), {"#/trigger"}),
+        (document(trigger=[{"event": "x.y"}, "x"]), {"#/trigger/1"}),
+        (document(trigger=[{"event": "x.y"}, {}]), {"#/trigger/1"}),
+        (document(steps=[]), {"#/steps"}),
+        (document(steps="a"), {"#/steps"}),
+        (document(steps=[step(), 3]), {"#/steps/1"}),
+        (document(steps=[step("Big")]), {"#/steps/0/id"}),
+        (document(steps=[step(), step("9")]), {"#/steps/1/id"}),
+        (document(steps=[step(**{"with": "x"})]), {"#/steps/0/with"}),
+        (document(steps=[step(needs="a")]), {"#/steps/0/needs"}),
+        (document(steps=[step(on_error="ignore")]), {"#/steps/0/on_error"}),
+        (document(steps=[step(dict=1)]), {"#/steps/0/dict"}),
+        (document(steps=[step(with_={})]), {"#/steps/0/with_"}),
+        (document(steps=[step(**{"a[0]": 1})]), {"#/steps/0/a[0]"}),
+        (document(steps=[step(retry={"max_attempts": 0})]), {"#/steps/0/retry/max_attempts"}),
+        (document(steps=[step(timeout_seconds=0)]), {"#/steps/0/timeout_seconds"}),
+        (document(steps=[step(guards={"required_secrets": ["k"]})]), {"#/steps/0/guards/required_secrets"}),
+        (document(limits={"cooldown": {}}), {"#/limits/cooldown/seconds"}),
+        (
+            document(limits={"max_depth": 11, "max_runs_per_day": 0}),
+            {"#/limits/max_depth", "#/limits/max_runs_per_day"},
+        ),
+        (document(approval={"on_expiry": "approve"}), {"#/approval/on_expiry"}),
+        (document(approval={"when": "sometimes", "roles": []}), {"#/approval/when", "#/approval/roles"}),
+    ],
+)
+def test_each_flaw_of_the_shape_has_its_place(value: object, pointers: set[str]) -> None:
+    found = flaws(value)
+    assert set(found) == pointers
+    # In the user's words: nobody writes tuples and dictionaries in YAML.
+    assert not any(word in detail for detail in found.values() for word in ("Tuple", "tuple", "Dictionary", "Input"))
+
+
+# ---------------------------------------------------------------- names and expressions
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "says"),
+    [
+        (document(timezone="Mars/Base"), "#/timezone", "no IANA time zone"),
+        (document(timezone="../../etc/passwd"), "#/timezone", "no IANA time zone"),
+        (document(trigger={"webhok": {}}), "#/trigger/webhok", "no trigger 'webhok'"),
+        (document(trigger=[{"manual": {}}, {"evnt": "x"}]), "#/trigger/1/evnt", "did you mean 'event'?"),
+        (document(trigger={"event": "no type"}), "#/trigger/event", "no event type"),
+        (document(trigger=[{"event": ["a.b", "no type"]}]), "#/trigger/0/event/1", "no event type"),
+        (document(trigger={"event": "a.b", "manual": {}}), "#/trigger/manual", "stands alone"),
+        (document(trigger={"event": "a.b", "pattern": {"type": ["c.d"]}}), "#/trigger/pattern", "named twice"),
+        (
+            document(trigger={"pattern": {"data": {"n": [{"numric": [">", 1]}]}}}),
+            "#/trigger/pattern/data/n/0",
+            "'numric' is no operator",
+        ),
+        (document(trigger={"pattern": {"data": {"n": 1}}}), "#/trigger/pattern/data/n", ""),
+        (document(**{"if": "event.data.curency == 'EUR'"}), "#/if", "did you mean currency?"),
+        (document(**{"if": "nobody.x == 1"}), "#/if", "unknown root nobody"),
+        (document(**{"if": "steps.a.output == 1"}), "#/if", "unknown root steps"),
+        (document(**{"if": "1 +"}), "#/if", "syntax"),
+        (document(limits={"cooldown": {"seconds": 1, "key": "{{ evnt.id }}"}}), "#/limits/cooldown/key", "evnt"),
+        (document(steps=[step(uses="notify.webhok")]), "#/steps/0/uses", "did you mean 'notify.webhook'?"),
+        (document(steps=[step(needs=["b"])]), "#/steps/0/needs/0", "there is no step 'b'"),
+        (document(steps=[step(), step()]), "#/steps/1/id", "names two steps"),
+        (document(steps=[step(**{"with": {}})]), "#/steps/0/with/endpoint", "needed"),
+        (
+            document(steps=[step(**{"with": {"endpoint": "finance", "bdy": 1}})]),
+            "#/steps/0/with/bdy",
+            "no such setting",
+        ),
+        (
+            document(steps=[step(**{"with": {"endpoint": "financ"}})]),
+            "#/steps/0/with/endpoint",
+            "did you mean 'finance'?",
+        ),
+        (document(steps=[step(**{"if": "event.data.nothing"})]), "#/steps/0/if", "not in the schema"),
+        (document(steps=[step("a"), step("b", **{"if": "steps.c.output"})]), "#/steps/1/if", "no step upstream"),
+    ],
+)
+def test_each_unknown_name_and_unsound_expression_has_its_place(value: object, pointer: str, says: str) -> None:
+    found = flaws(value)
+    assert list(found) == [pointer]
+    assert says in found[pointer]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ nothing.x }}", "unknown root nothing"),
+        ("{{ steps.b.output }}", "steps.b is no step upstream"),
+        ("{{ steps.a.output }}", "steps.a is no step upstream"),
+        ("{{ event.id | nofilter }}", "unknown filter nofilter"),
+        ("{{ event.id", "never closed"),
+        ("{% include 'x' %}", "include"),
+    ],
+)
+def test_a_templates_flaw_is_told_at_its_leaf(text: str, says: str) -> None:
+    body = {"lines": ["fine", {"a/b": text}]}
+    found = flaws(document(steps=[step("a", **{"with": {"endpoint": "finance", "body": body}}), step("b")]))
+    assert list(found) == ["#/steps/0/with/body/lines/1/a~1b"]
+    assert says in found["#/steps/0/with/body/lines/1/a~1b"]
+
+
+def test_all_flaws_are_told_at_once() -> None:
+    wrong = document(
+        timezone="Mars/Base",
+        **{"if": "1 +"},
+        steps=[step(uses="nothing"), step("b", needs=["c"]), step("d", **{"if": "x.y"})],
+    )
+    assert set(flaws(wrong)) == {"#/timezone", "#/if", "#/steps/0/uses", "#/steps/1/needs/0", "#/steps/2/if"}
+
+
+def test_endpoints_go_unchecked_where_nobody_says_which_there_are() -> None:
+    check_document(parse_document(document(steps=[step(**{"with": {"endpoint": "any"}})])), CATALOGUE)
+
+
+# ---------------------------------------------------------------- the graph
+
+
+@pytest.mark.parametrize(
+    ("needs", "pointer", "cycle"),
+    [
+        ({"a": ["a"]}, "#/steps/0/needs", "a -> a"),
+        ({"a": ["b"], "b": ["a"]}, "#/steps/0/needs", "a -> b -> a"),
+        ({"a": [], "b": ["c"], "c": ["d"], "d": ["b", "a"]}, "#/steps/1/needs", "b -> c -> d -> b"),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, "#/steps/1/needs", "b -> c -> b"),
+    ],
+)
+def test_a_cycle_is_named(needs: dict[str, list[str]], pointer: str, cycle: str) -> None:
+    found = flaws(document(steps=[step(name, needs=wanted) for name, wanted in needs.items()]))
+    assert list(found) == [pointer]
+    assert f"wait for each other: {cycle};" in found[pointer]
+
+
+IDS = [f"s{number}" for number in range(8)]
+NEEDS = st.lists(st.lists(st.sampled_from(IDS), max_size=3, unique=True), min_size=8, max_size=8)
+
+
+@given(NEEDS)
+def test_upstream_is_what_can_be_reached_and_cycles_are_refused(needs: list[list[str]]) -> None:
+    value: dict[str, Any] = document(steps=[step(name, needs=wanted) for name, wanted in zip(IDS, needs, strict=True)])
+    wanted_by = dict(zip(IDS, needs, strict=True))
+
+    def reached(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+        for each in wanted_by[name]:
+            if each not in seen:
+                seen = reached(each, seen | {each})
+        return seen
+
+    sound = {name: reached(name) for name in IDS}
+    found = upstream_steps(parse_document(value))
+    for name, upstream in found.items():
+        assert upstream == sound[name]
+        assert name not in upstream
+    if len(found) == len(IDS):
+        assert [each.id for each in checked(value).steps] == IDS
+    else:
+        (detail,) = flaws(value).values()
+        path = detail.removeprefix("these steps wait for each other: ").split(";")[0].split(" -> ")
+        assert path[0] == path[-1]
+        assert all(after in wanted_by[before] for before, after in pairwise(path))
+
+
+def test_pointers_are_rfc_6901() -> None:
+    assert pointer_to("steps", 0, "with", "a/b~c") == "#/steps/0/with/a~1b~0c"
+    assert pointer_to() == "#"

@@ -5,14 +5,23 @@ All ids are UUIDv5 in Upshot's own namespace over an unambiguous join of their p
 """
 
 import hashlib
-from uuid import UUID, uuid5
+from uuid import UUID
 
-_NAMESPACE = UUID("6f8d2a54-94f6-5d0b-9a0e-6b1f6b7d1c11")
+_NAMESPACE = UUID("6f8d2a54-94f6-5d0b-9a0e-6b1f6b7d1c11").bytes
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def derive(kind: str, *parts: str | int) -> str:
-    """A UUIDv5 named by `kind` and `parts`; each part is length-prefixed, so ("a", "bc") never meets ("ab", "c")."""
-    return str(uuid5(_NAMESPACE, "".join(f"{len(text)}:{text}" for text in (kind, *map(str, parts)))))
+    """A UUIDv5 named by `kind` and `parts`; each part is length-prefixed, so ("a", "bc") never meets ("ab", "c").
+
+    The same text as `str(uuid5(…))` at a quarter of its cost: a dozen ids are derived for every event.
+    """
+    name = f"{len(kind)}:{kind}"
+    for part in parts:
+        text = part if type(part) is str else str(part)
+        name += f"{len(text)}:{text}"
+    digest = hashlib.sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 
 def delivered_event_id(tenant_id: str, source_id: str, delivery_id: str, ordinal: int) -> str:

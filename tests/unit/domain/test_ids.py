@@ -19,7 +19,7 @@ def test_an_id_is_the_uuid5_of_its_length_prefixed_parts(kind: str, parts: list[
 
 
 def test_ids_that_are_in_logs_never_change() -> None:
-    assert derive("run", "m", "w") == "d1ef7f54-ee2e-5fb4-8a0b-8d2a1b6d6c29" or len(derive("run", "m", "w")) == 36
+    assert derive("run", "m", "w") == "575a3234-a52d-5bb7-96ff-118a4a6c66da"
 
 
 @given(st.uuids(), st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True))
@@ -32,4 +32,4 @@ def test_a_delivery_names_its_run_and_step(run_id: UUID, step_id: str) -> None:
 @given(st.text())
 def test_what_is_no_delivery_id_of_ours_is_none(text: str) -> None:
     parsed = parse_delivery_id(text)
-    assert parsed is None or delivery_id(*parsed) == text.replace("-", "") or parsed[1]
+    assert parsed is None or parsed[1]

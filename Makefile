@@ -1,0 +1,46 @@
+# Every command works on a fresh clone: each sets up what it needs first. Start with `make help`.
+
+BIN := .venv/bin
+ARGS ?=
+export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
+export PYTHON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo up test check bench clean
+
+help:
+	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
+	@echo "            (make demo ARGS=--exit ends after the explanation)"
+	@echo "make up     the platform, empty, on http://127.0.0.1:8080"
+	@echo "make test   everything that proves it: lint, types, architecture, unit, contract and end-to-end tests"
+	@echo "make check  lint, formatting, types and architecture only"
+	@echo "make bench  throughput, latency and cost, beside a forwarder that stores nothing"
+	@echo "make setup  .venv with the locked dependencies; every command above does it when needed"
+	@echo "make clean  removes .venv and caches; data folders stay"
+	@echo
+	@echo "Python 3.11 to 3.13 is all that is needed. The command itself: .venv/bin/upshot --help"
+
+setup:
+	@scripts/setup.sh runtime
+
+setup-test:
+	@scripts/setup.sh test
+
+demo: setup
+	@$(BIN)/upshot demo $(ARGS)
+
+up: setup
+	@$(BIN)/upshot up
+
+test: setup-test
+	@$(BIN)/python scripts/verify.py all
+
+check: setup-test
+	@$(BIN)/python scripts/verify.py static
+
+bench: setup-test
+	@$(BIN)/python tests/bench/bench_delivery.py $(ARGS)
+
+clean:
+	rm -rf .venv .venv.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find services shared tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,194 @@
+"""Makes .venv from a lock file, and lets it find this checkout: no build backend, no network beyond the locked packages.
+
+Run by setup.sh with whichever Python was found; needs the standard library only. Doing it again costs nothing while the
+lock, the checkout's place and the Python stay the same. The lock for tests holds all of the runtime's: it serves both.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOCKS = {"runtime": ROOT / "requirements.lock", "test": ROOT / "requirements-dev.lock"}
+
+# The shell line starts Python whatever the path's length or blanks; to Python it is a string.
+LAUNCHER = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+import sys
+
+from services.cli import main
+
+sys.exit(main())
+"""
+
+
+def main() -> int:
+    kind = sys.argv[1] if len(sys.argv) > 1 else "runtime"
+    with (ROOT / ".venv.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # two makes at once would spoil each other's
+        if not (is_current(kind) or (kind == "runtime" and is_current("test"))):
+            install(kind)
+    if kind == "test":
+        provide_postgresql_15()
+    return 0
+
+
+def stamp(kind: str) -> Path:
+    return VENV / f".installed-{kind}"
+
+
+def state_of(kind: str) -> str:
+    """What an installation depends on."""
+    lock = hashlib.sha256(LOCKS[kind].read_bytes()).hexdigest()
+    return f"{lock}\n{ROOT}\n"
+
+
+def is_current(kind: str) -> bool:
+    try:
+        if stamp(kind).read_text() != state_of(kind):
+            return False
+    except OSError:
+        return False
+    return works()
+
+
+def works() -> bool:
+    """Whether .venv has a Python that starts: the one it was made with may have been removed, or the folder moved."""
+    return PYTHON.exists() and subprocess.run([PYTHON, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
+def install(kind: str) -> None:
+    began = time.monotonic()
+    make_venv()
+    for each in LOCKS:
+        stamp(each).unlink(missing_ok=True)
+    install_lock(LOCKS[kind])
+    link_checkout()
+    stamp(kind).write_text(state_of(kind))
+    say(f"ready after {time.monotonic() - began:.0f} s")
+
+
+def make_venv() -> None:
+    if works():
+        return
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    say(f"making .venv with Python {version} ({sys.executable})")
+    shutil.rmtree(VENV, ignore_errors=True)
+    # Debian's python3 comes without ensurepip unless python3-venv is installed; an outer pip can serve instead.
+    with_pip = importlib.util.find_spec("ensurepip") is not None
+    if not with_pip and importlib.util.find_spec("pip") is None:
+        fail(f"{sys.executable} has neither ensurepip nor pip. Debian, Ubuntu: apt install python3-venv")
+    arguments = [sys.executable, "-m", "venv", *([] if with_pip else ["--without-pip"]), str(VENV)]
+    made = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    if made.returncode:
+        fail(f"cannot make .venv:\n{made.stdout}{made.stderr}")
+
+
+def pip() -> list[str]:
+    """The venv's own pip, else the outer one working on the venv."""
+    if subprocess.run([PYTHON, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0:
+        return [str(PYTHON), "-m", "pip"]
+    return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+
+
+def install_lock(lock: Path) -> None:
+    """Exactly what the lock names, each file checked by its hash; the lock is whole, so pip need not resolve."""
+    count = sum(1 for line in lock.read_text().splitlines() if line[:1].isalnum())
+    say(f"installing {count} locked packages from {lock.name}")
+    command = [*pip(), "install", "--require-hashes", "--no-deps", "--disable-pip-version-check", "--no-input"]
+    process = subprocess.Popen(
+        [*command, "--progress-bar", "off", "-r", str(lock)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None  # asked for
+    lines, seen = [], 0
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(("Collecting ", "Requirement already satisfied: ")):
+            seen += 1
+            name = line.removeprefix("Collecting ").removeprefix("Requirement already satisfied: ").split("==")[0]
+            show_progress(f"[{min(seen, count)}/{count}] {name.strip()}", last=False)
+        elif line.startswith("Installing collected packages"):
+            show_progress("unpacking", last=False)
+    status = process.wait()
+    show_progress("", last=True)
+    if status:
+        fail("".join(lines[-30:]) + f"\npip could not install {lock.name}")
+
+
+def link_checkout() -> None:
+    """`import services` and `.venv/bin/upshot` work from anywhere, and follow every change of the checkout."""
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run([PYTHON, "-c", asked], check=True, capture_output=True, text=True)
+    (Path(found.stdout.strip()) / "upshot-checkout.pth").write_text(f"{ROOT}\n")
+    launcher = VENV / "bin" / "upshot"
+    launcher.write_text(LAUNCHER.format(python=PYTHON))
+    launcher.chmod(0o755)
+
+
+def provide_postgresql_15() -> None:
+    """In CI, where nothing that could run may be skipped: the oldest server that Upshot supports, from the system."""
+    if os.environ.get("CI") != "true" or os.geteuid() != 0:
+        return
+    if Path("/usr/lib/postgresql/15/bin/pg_ctl").exists() or shutil.which("apt-get") is None:
+        return
+    say("installing the system's PostgreSQL 15 for the tests that use it")
+    # Only the binaries are wanted: no cluster, no service.
+    no_cluster = Path("/etc/postgresql-common/createcluster.d/upshot-tests.conf")
+    no_cluster.parent.mkdir(parents=True, exist_ok=True)
+    no_cluster.write_text("create_main_cluster = false\n")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "postgresql-15"]):
+        try:
+            done = subprocess.run(
+                ["apt-get", *arguments],
+                check=False,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=240,
+            )
+        except subprocess.TimeoutExpired:
+            say(
+                f"apt-get {arguments[0]} took too long; the tests that need PostgreSQL 15 will say that they were skipped"
+            )
+            return
+        if done.returncode:
+            say(
+                f"apt-get {arguments[0]} failed, so tests that need PostgreSQL 15 will be skipped:\n{done.stderr[-600:]}"
+            )
+            return
+
+
+def show_progress(text: str, *, last: bool) -> None:
+    """One line that is written over on a terminal; a line each elsewhere, but not for every package."""
+    if sys.stdout.isatty():
+        print("\r\033[K" + ("" if last else f"setup: {text}"), end="", flush=True)
+    elif text and (not text.startswith("[") or text.split("/", maxsplit=1)[0].endswith(("0", "5"))):
+        print(f"setup: {text}", flush=True)
+
+
+def say(text: str) -> None:
+    print(f"setup: {text}", flush=True)
+
+
+def fail(text: str) -> None:
+    print(f"setup: {text}", file=sys.stderr, flush=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""`make test` and `make check`: every stage, fast ones first, each told as it ends; what was skipped and why comes last.
+
+All stages run even when one fails, so that one pass shows everything. Exit status 1 iff a stage failed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+MINUTES_MAX = 20
+"""For all stages together; what is still running then is ended, and has failed."""
+
+
+@dataclass
+class Stage:
+    name: str
+    command: list[str]
+    tests: bool = False
+    status: int | None = None
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def static_stages() -> list[Stage]:
+    sources = ["services", "shared", "tests", "scripts"]
+    return [
+        Stage("lint", [str(BIN / "ruff"), "check", "--quiet", *sources]),
+        Stage("formatting", [str(BIN / "ruff"), "format", "--check", "--quiet", *sources]),
+        Stage("types", [str(BIN / "mypy"), "--no-error-summary"]),
+        Stage("architecture", [str(BIN / "lint-imports")]),
+    ]
+
+
+def test_stages() -> list[Stage]:
+    pytest = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+    return [Stage(name, [*pytest, f"tests/{name}"], tests=True) for name in ("unit", "contract", "e2e")]
+
+
+def main() -> int:
+    stages = static_stages() + (test_stages() if sys.argv[1:] == ["all"] else [])
+    began = time.monotonic()
+    for stage in stages:
+        run(stage, MINUTES_MAX * 60 - (time.monotonic() - began))
+    for line in summary(stages, time.monotonic() - began):
+        print(line)
+    return 1 if any(stage.status for stage in stages) else 0
+
+
+def run(stage: Stage, seconds_left: float) -> None:
+    print(f"==> {stage.name}", flush=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [*stage.command, f"--junitxml={report}"] if stage.tests else stage.command
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            stage.status = process.wait(max(seconds_left, 1.0))
+        except subprocess.TimeoutExpired:
+            print(f"{stage.name} was ended: all stages together may take {MINUTES_MAX} minutes", flush=True)
+            stage.status = 1
+        except KeyboardInterrupt:
+            print(f"{stage.name} was interrupted", flush=True)
+            raise SystemExit(130) from None
+        finally:
+            end_session(process)
+        if stage.tests:
+            read_report(stage, report)
+    stage.seconds = time.monotonic() - began
+    print(f"    {'ok' if stage.status == 0 else 'FAILED'} in {stage.seconds:.0f} s", flush=True)
+
+
+def end_session(process: "subprocess.Popen[bytes]") -> None:
+    """Whatever the stage started and left in its session ends with it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def read_report(stage: Stage, report: Path) -> None:
+    """Numbers, and why each test was skipped."""
+    if not report.exists():
+        stage.status = stage.status or 1
+        return
+    for case in ET.parse(report).getroot().iter("testcase"):
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            stage.counts["failed"] += 1
+        elif skip is None:
+            stage.counts["passed"] += 1
+        elif skip.get("type") == "pytest.xfail":
+            stage.counts["expected failures"] += 1
+        else:
+            stage.counts["skipped"] += 1
+            stage.skipped[f"{case.get('classname')}: {skip.get('message')}"] += 1
+
+
+def summary(stages: list[Stage], seconds: float) -> list[str]:
+    lines = ["", f"{'stage':<14}{'':<9}{'seconds':>8}"]
+    for stage in stages:
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(stage.counts.items()))
+        lines.append(f"{stage.name:<14}{'ok' if stage.status == 0 else 'FAILED':<9}{stage.seconds:>8.0f}  {counts}")
+    skipped: Counter[str] = Counter()
+    for stage in stages:
+        skipped += stage.skipped
+    if any(stage.tests for stage in stages):
+        lines.append("")
+        lines.append(f"Skipped: {skipped.total()}" + (", because:" if skipped else "; every test ran."))
+        lines += [f"  {count:>4} x {why}" for why, count in skipped.most_common()]
+    failed = [stage.name for stage in stages if stage.status]
+    verdict = f"FAILED: {', '.join(failed)}." if failed else "All passed."
+    passed = sum(stage.counts["passed"] for stage in stages)
+    tests = f" {passed} tests passed, {skipped.total()} skipped," if any(stage.tests for stage in stages) else ""
+    lines += ["", f"{verdict}{tests} {seconds:.0f} s."]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

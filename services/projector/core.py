@@ -91,11 +91,7 @@ def include_change(
 def merge_runs(first: RunsDelta, second: RunsDelta) -> None:
     """Add to `first` the delta that follows it: of each thing the newest state counts."""
     _check_adjacent(first, second)
-    first.end, first.now = second.end, second.now
-    first.runs.update(second.runs)
-    first.days.update(second.days)
-    first.cooldowns.update(second.cooldowns)
-    first.verdicts.update(second.verdicts)
+    first.merge(second)
 
 
 def merge_events(first: EventsDelta, second: EventsDelta) -> None:

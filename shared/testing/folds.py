@@ -233,6 +233,7 @@ class ProjectedRuns:
     days: dict[ActivityKey, tuple[str, int]] = field(default_factory=dict)
     cooldowns: dict[ActivityKey, dict[str, datetime]] = field(default_factory=dict)
     now: datetime = NEVER
+    next: int = 0
 
     def write(self, delta: RunsDelta) -> tuple[list[str], list[str], list[CommandKey]]:
         """Take over a delta; what a fold may forget from then on."""
@@ -246,7 +247,7 @@ class ProjectedRuns:
         self.verdicts.update(delta.verdicts)
         self.days.update(delta.days)
         self._write_cooldowns(delta)
-        self.now = delta.now
+        self.now, self.next = delta.now, delta.end
         return list(delta.runs), matches, list(delta.verdicts)
 
     def lookup(self, questions: Questions) -> Known:

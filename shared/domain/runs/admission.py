@@ -28,22 +28,27 @@ def note_admitted(match: Match, activity: Activity, now: datetime) -> None:
     if activity.day != today:
         activity.day, activity.runs_today = today, 0
     activity.runs_today += 1
-    note_cooldown(match, activity.cooldowns, now)
+    if limits.cooldown_seconds is not None:
+        key = match.cooldown_key or ""
+        activity.cooldowns[key] = now
+        activity.cooldowns.move_to_end(key)
+        forget_cooldowns(activity.cooldowns, now - timedelta(seconds=limits.cooldown_seconds))
 
 
-def note_cooldown(match: Match, cooldowns: OrderedDict[str, datetime], now: datetime) -> list[str]:
-    """Remember an admission under its key, and forget, and return, the keys whose time is over.
+def forget_cooldowns(cooldowns: OrderedDict[str, datetime], over: datetime) -> list[str]:
+    """Forget, and return, the keys whose last admission was at `over` or before.
 
     What is forgotten depends on the log alone (a later revision with a longer cooldown begins with what its predecessor
     left), so whoever keeps a copy must forget the same.
     """
-    seconds = match.limits.cooldown_seconds
-    if seconds is None:
-        return []
-    key = match.cooldown_key or ""
-    cooldowns[key] = now
-    cooldowns.move_to_end(key)
-    return _forget_old(cooldowns, now - timedelta(seconds=seconds))
+    forgotten = []
+    while cooldowns:
+        key, at = next(iter(cooldowns.items()))
+        if at > over:
+            break
+        del cooldowns[key]
+        forgotten.append(key)
+    return forgotten
 
 
 def local_day(now: datetime, zone: str) -> str:
@@ -87,14 +92,3 @@ def _runs_per_day(activity: Activity, limits: Limits, now: datetime) -> Problem 
         return None
     detail = f"{activity.runs_today} runs on {activity.day} ({limits.zone}); `max_runs_per_day` is reached"
     return Problem(kind="runs_per_day", detail=detail)
-
-
-def _forget_old(cooldowns: OrderedDict[str, datetime], before: datetime) -> list[str]:
-    forgotten = []
-    while cooldowns:
-        key, at = next(iter(cooldowns.items()))
-        if at > before:
-            break
-        del cooldowns[key]
-        forgotten.append(key)
-    return forgotten

@@ -6,7 +6,7 @@ in the transaction that writes the rest. Runs are the fold's own objects: make r
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.runs import admission
 from shared.domain.runs.fold import ActivityKey, CommandKey, Folded, RunsFold
@@ -29,7 +29,8 @@ class RunsDelta:
     """Last admission per (tenant id, workflow id, key), without those that the fold has forgotten since: however long the
     stretch, what is written is what the fold remembers."""
     verdicts: dict[CommandKey, Verdict] = field(default_factory=dict)
-    _recent: dict[ActivityKey, "OrderedDict[str, datetime]"] = field(default_factory=dict)
+    _recent: dict[ActivityKey, OrderedDict[str, datetime]] = field(default_factory=dict)
+    _over: dict[ActivityKey, datetime] = field(default_factory=dict)
 
     def include(self, folded: Folded, fold: RunsFold, end: int) -> None:
         """Add what one more fact touched; `end` is its offset + 1."""
@@ -45,10 +46,36 @@ class RunsDelta:
             key, verdict = folded.verdict
             self.verdicts[key] = verdict
 
+    def merge(self, later: "RunsDelta") -> None:
+        """Add the delta of the stretch that follows this one."""
+        if later.partition != self.partition or later.start != self.end:
+            raise ValueError(f"[{later.start}, {later.end}) does not follow [{self.start}, {self.end})")
+        self.end, self.now = later.end, later.now
+        self.runs.update(later.runs)
+        self.days.update(later.days)
+        self.verdicts.update(later.verdicts)
+        for workflow, over in later._over.items():
+            self._forget_cooldowns(workflow, over)
+        self.cooldowns.update(later.cooldowns)
+        for workflow, recent in later._recent.items():
+            ours = self._recent.setdefault(workflow, OrderedDict())
+            for key, at in recent.items():
+                ours[key] = at
+                ours.move_to_end(key)
+
     def _note_cooldown(self, run: Run, workflow: ActivityKey) -> None:
-        if run.match.limits.cooldown_seconds is None:
+        seconds = run.match.limits.cooldown_seconds
+        if seconds is None:
             return
-        self.cooldowns[(*workflow, run.match.cooldown_key or "")] = run.requested_at
+        key = run.match.cooldown_key or ""
+        self.cooldowns[(*workflow, key)] = run.requested_at
         recent = self._recent.setdefault(workflow, OrderedDict())
-        for key in admission.note_cooldown(run.match, recent, run.requested_at):
+        recent[key] = run.requested_at
+        recent.move_to_end(key)
+        self._forget_cooldowns(workflow, run.requested_at - timedelta(seconds=seconds))
+
+    def _forget_cooldowns(self, workflow: ActivityKey, over: datetime) -> None:
+        """What was admitted until `over` cools nothing down any more: `admission.note_admitted` forgets the same."""
+        self._over[workflow] = max(over, self._over.get(workflow, over))
+        for key in admission.forget_cooldowns(self._recent.get(workflow, OrderedDict()), over):
             del self.cooldowns[(*workflow, key)]

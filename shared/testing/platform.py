@@ -25,6 +25,7 @@ UP = (sys.executable, "-m", "services", "up")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
+JWT_SECRET = "for-tests-only-0123456789abcdef"  # noqa: S105  so that tests can sign tokens by themselves
 _LOG_TAIL_CHARACTERS = 6000
 
 
@@ -62,6 +63,7 @@ class RunningPlatform:
             **inherited,
             "UPSHOT_DATA_DIR": str(data_dir),
             "UPSHOT_POSTGRES_SYSTEM_DIR": str(system_dir),
+            "UPSHOT_JWT_SECRET": JWT_SECRET,
             "PYTHONPATH": str(REPOSITORY),
             **environment,
         }
@@ -113,6 +115,10 @@ class RunningPlatform:
     @property
     def port(self) -> int:
         return self._port
+
+    @property
+    def jwt_secret(self) -> bytes:
+        return self._environment["UPSHOT_JWT_SECRET"].encode()
 
     @property
     def alive(self) -> bool:

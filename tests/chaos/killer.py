@@ -1,0 +1,79 @@
+"""Kills at random moments: the app, the postmaster, both; and one of each kind of moment while a rebuild runs."""
+
+import asyncio
+from collections import Counter
+from random import Random
+from typing import Literal
+
+import aiohttp
+
+from shared.testing.platform import RunningPlatform
+from shared.testing.waiting import eventually
+
+Way = Literal["app", "postmaster", "both"]
+WAYS: tuple[Way, ...] = ("app", "postmaster", "both")
+
+READY_SECONDS = 60.0
+PAUSE_SECONDS_MAX = 2.5
+
+
+class Killer:
+    """`done` counts the kills that really hit a living process."""
+
+    def __init__(self, platform: RunningPlatform, random: Random) -> None:
+        self._platform = platform
+        self._random = random
+        self.done: Counter[str] = Counter()
+        self.slowest_seconds = 0.0
+
+    async def campaign(self, of_each: int) -> None:
+        """So many kills of each way, in random order, one of them in the middle of a rebuild."""
+        ways = [way for way in WAYS for _ in range(of_each)]
+        self._random.shuffle(ways)
+        during_rebuild = self._random.randrange(len(ways))
+        for number, way in enumerate(ways):
+            await asyncio.sleep(self._random.uniform(0.05, PAUSE_SECONDS_MAX))  # the random moment is the test
+            if number == during_rebuild:
+                await self._kill_during_rebuild(way)
+            else:
+                await self._kill(way)
+
+    async def _kill_during_rebuild(self, way: Way) -> None:
+        rebuild = await self._platform.spawn_cli("rebuild")
+        try:
+            await asyncio.sleep(self._random.uniform(0.8, 2.0))  # as above
+            self.done["during rebuild" if rebuild.returncode is None else "after rebuild"] += 1
+            await self._kill(way)
+            async with asyncio.timeout(READY_SECONDS):
+                await rebuild.communicate()  # it may fail: nobody has switched to what it left
+        finally:
+            if rebuild.returncode is None:
+                rebuild.kill()
+                await rebuild.wait()
+
+    async def _kill(self, way: Way) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        if way in ("postmaster", "both"):
+            assert self._platform.kill9_postmaster(), "there was no PostgreSQL to kill"
+        if way in ("app", "both"):
+            await self._platform.kill9()
+            await self._platform.restart()
+        await self._until_ready()
+        self.done[way] += 1
+        self.slowest_seconds = max(self.slowest_seconds, loop.time() - begin)
+
+    async def _until_ready(self) -> None:
+        async with aiohttp.ClientSession() as session:
+
+            async def is_ready() -> bool:
+                assert self._platform.alive, f"the app has ended by itself\n{self._platform.log_tail()}"
+                try:
+                    async with session.get(
+                        f"{self._platform.url}/readyz", timeout=aiohttp.ClientTimeout(total=2)
+                    ) as answer:
+                        return answer.status == 200
+                except (TimeoutError, aiohttp.ClientError, OSError):
+                    return False
+
+            await eventually(is_ready, "the platform is ready again", timeout_seconds=READY_SECONDS)

@@ -1,0 +1,117 @@
+"""After the last kill: wait until everything is level, then hold the platform to each of its promises.
+
+The log is read by itself, beside the API: what the API shows must be what the log holds.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from services.foundation import foundation
+from shared.bus import codec
+from shared.bus.topics import EVENTS
+from shared.runtime.settings import UpshotSettings
+from shared.testing.platform import RunningPlatform
+from shared.testing.receivers import Receiver
+from shared.testing.waiting import eventually
+from tests.chaos.shops import Shop, grant_all
+
+LEVEL_SECONDS = 120.0
+
+
+async def until_level(shop: Shop) -> int:
+    """Grant what waits, resolve what nobody knows, until every run has ended. Returns how many steps were unknown."""
+    person = shop.tenant.as_person("boss@example.com")
+    resolved: set[str] = set()
+
+    async def nothing_is_open() -> bool:
+        await grant_all(shop, person)
+        events = {each["id"] for each in await shop.tenant.every("/api/v1/events")}
+        runs = await shop.tenant.every("/api/v1/runs")
+        for run in runs:
+            if run["status"] == "running" and run["workflow_id"] == shop.workflows["charged"]:
+                await _resolve(shop, run["id"], resolved)
+        asked = Counter(run["workflow_id"] for run in runs)
+        expected = Counter(shop.workflows[kind] for kind in shop.accepted.values())
+        missing = any(asked[workflow_id] < count for workflow_id, count in expected.items())
+        open_runs = [run for run in runs if run["ended_at"] is None]
+        return shop.accepted.keys() <= events and not missing and not open_runs
+
+    await eventually(
+        nothing_is_open, f"{shop.tenant.tenant_id} is level", timeout_seconds=LEVEL_SECONDS, interval_seconds=0.5
+    )
+    return len(resolved)
+
+
+async def _resolve(shop: Shop, run_id: str, resolved: set[str]) -> None:
+    run = await shop.tenant.run(run_id)
+    for step in run["steps"]:
+        if step["status"] == "unknown":
+            answer = await shop.tenant.request(
+                "POST",
+                f"/api/v1/runs/{run_id}/steps/{step['id']}/resolve",
+                json={"resolution": "succeeded", "reason": "the receiver's books", "number": step["number"]},
+            )
+            answer.expect(200, 202)
+            resolved.add(run_id)
+
+
+async def check_events(shop: Shop, logged: Mapping[str, int]) -> None:
+    """Every accepted event is in the log at least once and in the read model exactly once."""
+    lost = [event_id for event_id in shop.accepted if logged.get(event_id, 0) < 1]
+    assert not lost, f"{len(lost)} accepted events are not in the log: {lost[:5]}"
+    shown = Counter(each["id"] for each in await shop.tenant.every("/api/v1/events"))
+    assert shop.accepted.keys() <= shown.keys()
+    assert not [event_id for event_id, times in shown.items() if times != 1]
+
+
+async def check_runs(shop: Shop) -> None:
+    """Every accepted event has exactly one run of its workflow, and each has ended, once and well."""
+    runs = await shop.tenant.every("/api/v1/runs")
+    assert max(Counter(run["id"] for run in runs).values(), default=1) == 1
+    by_workflow: dict[str, dict[str, Any]] = defaultdict(dict)
+    for run in runs:
+        key = run["event_id"] or run["id"]
+        assert key not in by_workflow[run["workflow_id"]], f"event {key} has two runs of one workflow"
+        by_workflow[run["workflow_id"]][key] = run
+    for event_id, kind in shop.accepted.items():
+        run = by_workflow[shop.workflows[kind]].get(event_id)
+        assert run is not None, f"event {event_id} ({kind}) has no run"
+        assert run["status"] == "succeeded", f"run {run['id']} ({kind}): {run['status']} {run['reason']}"
+    passed = by_workflow[shop.workflows["passed"]]
+    assert len(passed) == sum(kind == "started" for kind in shop.accepted.values()), "each chain went on once"
+    by_hand = by_workflow[shop.workflows["manual"]]
+    assert shop.runs <= by_hand.keys()
+    assert {run["status"] for run in runs} <= {"succeeded"}
+
+
+async def check_effects(shop: Shop, inbox: Receiver, unknown: int) -> tuple[int, int]:
+    """Deliveries repeat only with the same id and bytes; a charge never repeats. Returns (deliveries, repeated ones)."""
+    bodies: dict[str, set[bytes]] = defaultdict(set)
+    arrived = inbox.received(shop.path)
+    for each in arrived:
+        bodies[each.webhook_id].add(each.body)
+    assert not [webhook_id for webhook_id, found in bodies.items() if len(found) > 1]
+    told = sum(kind != "charged" for kind in shop.accepted.values())  # a chain tells once, of its second event
+    assert len(bodies) == told, f"{len(bodies)} deliveries for {told} events"
+    charges = Counter(each.headers["idempotency-key"] for each in inbox.received(shop.charge_path))
+    twice = [key for key, times in charges.items() if times > 1]
+    assert not twice, f"charged twice: {twice}"
+    charged = sum(kind == "charged" for kind in shop.accepted.values())
+    assert charged - unknown <= len(charges) <= charged
+    return len(bodies), len(arrived) - len(bodies)
+
+
+async def logged_events(platform: RunningPlatform) -> Counter[str]:
+    """How often each event id stands in the log, read from its first offset on."""
+    found: Counter[str] = Counter()
+    settings = UpshotSettings(data_dir=platform.data_dir)
+    async with foundation(settings) as ground:
+        ends = {number: marks.high for number, marks in (await ground.bus.watermarks(EVENTS)).items()}
+        reader = ground.bus.reader(EVENTS)
+        reader.assign(dict.fromkeys(ends, 0))
+        while any(reader.positions()[number] < end for number, end in ends.items()):
+            for records in (await reader.poll(timeout_seconds=1.0, records_max=5000)).values():
+                found.update(codec.decode(record).id for record in records)
+        await reader.close()
+    return found

@@ -1,0 +1,123 @@
+"""What a workflow bounds, and that one tenant's flood is not another's wait."""
+
+import asyncio
+
+import pytest
+
+from shared.runtime.clock import SystemClock
+from shared.testing.documents import cloud_event, emit, tell, wait, workflow
+from shared.testing.receivers import Hang, Receiver
+from shared.testing.tenant_client import TenantClient
+from shared.testing.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FLOOD = 2000
+NEIGHBOURS_BOUND_SECONDS = 2.0
+
+
+async def test_no_more_run_at_once_than_max_concurrent_and_the_rest_waits_in_order(
+    tenant: TenantClient, inbox: Receiver
+) -> None:
+    inbox.behave("/two", Hang())
+    await tenant.make_endpoint("sink", inbox.url("/two"))
+    document = workflow("Two at once", "shop.sold", tell("sink"), limits={"max_concurrent": 2, "max_queued": 3})
+    workflow_id = await tenant.make_workflow(document)
+    (await tenant.publish(*(cloud_event("shop.sold", {"n": n}) for n in range(6)))).expect(202)
+
+    async def settled() -> list[str] | None:
+        statuses = sorted(run["status"] for run in await tenant.every(f"/api/v1/runs?workflow={workflow_id}"))
+        return statuses if len(statuses) == 6 else None
+
+    assert await eventually(settled, "six runs") == ["queued"] * 3 + ["running"] * 2 + ["skipped"]
+    await inbox.wait_for(2, path="/two")
+    assert len(inbox.received("/two")) == 2
+    inbox.release("/two")
+    runs = await tenant.runs_of(workflow_id, 6)
+    assert sorted(run["status"] for run in runs) == ["skipped"] + ["succeeded"] * 5
+    (skipped,) = [run for run in runs if run["status"] == "skipped"]
+    assert skipped["reason"]["kind"] == "queue_full"
+    assert len(inbox.received("/two")) == 5
+
+
+async def test_a_cooldown_skips_by_its_key_and_says_until_when(tenant: TenantClient) -> None:
+    limits = {"cooldown": {"seconds": 300, "key": "{{ event.data.who }}"}}
+    workflow_id = await tenant.make_workflow(workflow("Rarely", "shop.sold", wait(0), limits=limits))
+    for who in ("ann", "ann", "bob"):
+        await tenant.emit("shop.sold", {"who": who})
+    runs = await tenant.runs_of(workflow_id, 3)
+    assert sorted(run["status"] for run in runs) == ["skipped", "succeeded", "succeeded"]
+    (skipped,) = [run for run in runs if run["status"] == "skipped"]
+    assert skipped["reason"]["kind"] == "cooldown"
+    assert "ann" in skipped["reason"]["detail"]
+
+
+async def test_runs_per_day_are_bounded(tenant: TenantClient) -> None:
+    workflow_id = await tenant.make_workflow(workflow("Twice", "shop.sold", wait(0), limits={"max_runs_per_day": 2}))
+    (await tenant.publish(*(cloud_event("shop.sold") for _ in range(4)))).expect(202)
+    runs = await tenant.runs_of(workflow_id, 4)
+    assert sorted(run["status"] for run in runs) == ["skipped"] * 2 + ["succeeded"] * 2
+    assert {run["reason"]["kind"] for run in runs if run["status"] == "skipped"} == {"runs_per_day"}
+
+
+async def test_a_loop_is_cut_where_it_closes(tenant: TenantClient) -> None:
+    ping = await tenant.make_workflow(workflow("Ping", "game.ping", emit("game.pong")))
+    pong = await tenant.make_workflow(workflow("Pong", "game.pong", emit("game.ping")))
+    await tenant.emit("game.ping")
+    pings = await tenant.runs_of(ping, 2)
+    assert sorted(run["status"] for run in pings) == ["skipped", "succeeded"]
+    assert {run["reason"]["kind"] for run in pings if run["reason"]} == {"loop"}
+    assert len(await tenant.runs_of(pong, 1)) == 1
+
+
+async def test_stop_on_match_lets_only_the_first_admitted_run(tenant: TenantClient) -> None:
+    first = await tenant.make_workflow(workflow("First", "shop.sold", wait(0), priority=1, stop_on_match=True))
+    second = await tenant.make_workflow(workflow("Second", "shop.sold", wait(0), priority=2))
+    await tenant.emit("shop.sold")
+    assert (await tenant.run_of(first))["status"] == "succeeded"
+    skipped = await tenant.run_of(second)
+    assert (skipped["status"], skipped["reason"]["kind"]) == ("skipped", "stopped")
+
+
+async def test_a_flood_to_hanging_receivers_does_not_delay_the_neighbour(
+    tenant: TenantClient, other_tenant: TenantClient, inbox: Receiver
+) -> None:
+    """First come, first served would make the neighbour wait for 2,000 deliveries that hang; round robin does not."""
+    steps = []
+    for number in range(8):
+        inbox.behave(f"/flood{number}", Hang())
+        await tenant.make_endpoint(f"slow{number}", inbox.url(f"/flood{number}"))
+        steps.append(tell(f"slow{number}", f"tell{number}", needs=[], timeout_seconds=60))
+    flooding = await tenant.make_workflow(workflow("Flood", "shop.sold", *steps))
+    await other_tenant.make_endpoint("fast", inbox.url("/neighbour"))
+    await other_tenant.make_workflow(workflow("Tell", "shop.sold", tell("fast")))
+    for begin in range(0, FLOOD, 500):
+        events = (cloud_event("shop.sold", event_id=str(n)) for n in range(begin, begin + 500))
+        (await tenant.publish(*events)).expect(202)
+
+    async def is_flooded() -> bool:
+        return sum(len(inbox.received(f"/flood{number}")) for number in range(8)) >= 64
+
+    await eventually(is_flooded, "the flood fills what one tenant may have")
+    clock = SystemClock()
+    waits = []
+    for number in range(1, 21):
+        begin_seconds = clock.monotonic()
+        await other_tenant.emit("shop.sold")
+        arrived = await inbox.wait_for(number, 20, path="/neighbour")
+        waits.append(arrived[-1].at_seconds - begin_seconds)
+    assert max(waits) < NEIGHBOURS_BOUND_SECONDS, f"the neighbour waited {max(waits):.2f} s"
+    open_runs = await tenant.get(f"/api/v1/runs?workflow={flooding}&status=succeeded")
+    assert open_runs["items"] == [], "the flood was still waiting all the while"
+    # Leave the shared platform as it was: nothing hangs on.
+    (await tenant.command("POST", f"/api/v1/workflows/{flooding}/disable")).expect(200)
+    for number in range(8):
+        inbox.release(f"/flood{number}")
+    await asyncio.wait_for(_drained(tenant, flooding), 60)
+
+
+async def _drained(tenant: TenantClient, workflow_id: str) -> None:
+    async def nothing_runs() -> bool:
+        return not (await tenant.get(f"/api/v1/runs?workflow={workflow_id}&status=running"))["items"]
+
+    await eventually(nothing_runs, "the flood has drained", timeout_seconds=60, interval_seconds=0.25)

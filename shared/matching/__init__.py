@@ -10,6 +10,7 @@ Start at `parse.py` for the language, `evaluate.py` for its meaning.
 from shared.matching.evaluate import matches
 from shared.matching.event import EventFields, event_from_value, event_of, has_duplicate_keys, read_event
 from shared.matching.explain import AlternativeExplanation, ClauseExplanation, Explanation, explain
+from shared.matching.index import PatternIndex
 from shared.matching.parse import parse_pattern
 from shared.matching.pattern import Pattern
 
@@ -19,6 +20,7 @@ __all__ = [
     "EventFields",
     "Explanation",
     "Pattern",
+    "PatternIndex",
     "event_from_value",
     "event_of",
     "explain",

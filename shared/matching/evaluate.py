@@ -5,8 +5,6 @@ different elements of one array (`elements.py`). The cost is linear in the value
 Next: `explain.py` says why; `index.py` asks 100,000 patterns at once.
 """
 
-from typing import Any
-
 from shared.matching.elements import choose_elements, column_of
 from shared.matching.event import EventFields
 from shared.matching.fields import Leaf, leaves_at
@@ -15,16 +13,15 @@ from shared.matching.pattern import Alternative, FieldPattern, Pattern
 
 def matches(pattern: Pattern, event: EventFields) -> bool:
     """Whether the event matches."""
-    root = event.root
-    return any(alternative_matches(alternative, root) for alternative in pattern.alternatives)
+    return any(alternative_matches(alternative, event) for alternative in pattern.alternatives)
 
 
-def alternative_matches(alternative: Alternative, root: dict[str, Any]) -> bool:
+def alternative_matches(alternative: Alternative, event: EventFields) -> bool:
     """Whether one alternative matches the event's tree."""
     found: list[tuple[FieldPattern, list[Leaf]]] = []
     in_arrays = False
     for field in alternative.fields:
-        leaves = leaves_at(root, field.path)
+        leaves = leaves_at(event, field.path)
         if not field_holds(field, leaves):
             return False
         found.append((field, leaves))

@@ -6,7 +6,6 @@ Next: nothing; this is what the tester and the console show.
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from shared.matching.evaluate import field_holds, stuck_at
 from shared.matching.event import EventFields
@@ -62,7 +61,7 @@ class Explanation:
 
 def explain(pattern: Pattern, event: EventFields) -> Explanation:
     """The verdict on an event with its reasons."""
-    alternatives = tuple(_explain_alternative(alternative, event.root) for alternative in pattern.alternatives)
+    alternatives = tuple(_explain_alternative(alternative, event) for alternative in pattern.alternatives)
     if any(alternative.holds for alternative in alternatives):
         return Explanation(matches=True, alternatives=alternatives, first_failed=None)
     nearest = min(alternatives, key=lambda alternative: sum(not clause.holds for clause in alternative.clauses))
@@ -70,9 +69,9 @@ def explain(pattern: Pattern, event: EventFields) -> Explanation:
     return Explanation(matches=False, alternatives=alternatives, first_failed=failed)
 
 
-def _explain_alternative(alternative: Alternative, root: dict[str, Any]) -> AlternativeExplanation:
+def _explain_alternative(alternative: Alternative, event: EventFields) -> AlternativeExplanation:
     array_names: dict[int, str] = {}
-    found = [(field, leaves_at(root, field.path, array_names)) for field in alternative.fields]
+    found = [(field, leaves_at(event, field.path, array_names)) for field in alternative.fields]
     verdicts = [field_holds(field, leaves) for field, leaves in found]
     reasons = ["" if holds else _why_not(field, leaves) for (field, leaves), holds in zip(found, verdicts, strict=True)]
     inconsistent: str | None = None

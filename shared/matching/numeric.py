@@ -23,8 +23,10 @@ class NumericRange:
     def holds(self, value: object) -> bool:
         """Whether an event's value is held."""
         number = comparable(value)
-        if number is None:
-            return False
+        return number is not None and self.spans(number)
+
+    def spans(self, number: int | float) -> bool:
+        """Whether a comparable number lies between the bounds."""
         if number <= self.low:
             return number == self.low and self.low_included
         if number >= self.high:

@@ -8,11 +8,12 @@ import pytest
 
 from services.cli.conformance_patterns import run_pattern_cases
 
-_PASSING: dict[str, Any] = {"id": "ok", "pattern": {"a": [1]}, "event": {"a": 1.0}, "expected": True}
-_FAILING: dict[str, Any] = {"id": "off", "pattern": {"a": [1]}, "event": {"a": 2}, "expected": True}
-_INVALID: dict[str, Any] = {"id": "bad", "pattern": {"a": 1}, "event": {}, "expected": "invalid"}
-_BY_TEXT = {"id": "text", "pattern": None, "pattern_text": '{"a":[1],"a":[2]}', "event": {"a": 2}, "expected": True}
-_NO_EVENT: dict[str, Any] = {"id": "list", "pattern": {"a": [1]}, "event": [1], "expected": "event_error:IllegalArgumentException"}
+_Row = dict[str, Any]
+_PASSING: _Row = {"id": "ok", "pattern": {"a": [1]}, "event": {"a": 1.0}, "expected": True}
+_FAILING: _Row = {"id": "off", "pattern": {"a": [1]}, "event": {"a": 2}, "expected": True}
+_INVALID: _Row = {"id": "bad", "pattern": {"a": 1}, "event": {}, "expected": "invalid"}
+_BY_TEXT: _Row = {"id": "text", "pattern_text": '{"a":[1],"a":[2]}', "event": {"a": 2}, "expected": True}
+_NO_EVENT: _Row = {"id": "list", "pattern": {"a": [1]}, "event": [1], "expected": "event_error:IllegalArgument"}
 
 
 def _write(path: Path, rows: list[dict[str, Any]], *, as_array: bool) -> Path:
@@ -42,7 +43,7 @@ def test_flagged_rows_are_reported_and_never_fail(tmp_path: Path, flag: str) -> 
 
 def test_rules_over_an_events_file_find_it_beside_the_folder(tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
-    payloads = [{"payload": {"n": 1}}, {"payload": {"n": 2}}, {"payload": {"n": 1.0}}]
+    payloads: list[_Row] = [{"payload": {"n": 1}}, {"payload": {"n": 2}}, {"payload": {"n": 1.0}}]
     _write(tmp_path / "events" / "some.jsonl", payloads, as_array=False)
     (tmp_path / "cases").mkdir()
     rule = {"id": "r", "events_file": "events/some.jsonl", "pattern": {"n": [1]}, "matching_lines": [0, 2]}

@@ -65,7 +65,7 @@ _FIELDS = st.dictionaries(
 @given(_FIELDS, st.dictionaries(st.sampled_from(["a", "a.x"]), _TREES, min_size=1))
 def test_the_search_finds_what_trying_every_choice_finds(fields: dict[str, Any], event: dict[str, Any]) -> None:
     (alternative,) = parse_pattern(fields).alternatives
-    root = event_from_value(event).root
+    root = event_from_value(event)
 
     assert matches(parse_pattern(fields), event_from_value(event)) == _by_trying_everything(alternative, root)
 
@@ -94,7 +94,7 @@ def _is_consistent(choice: Any) -> bool:
 
 def _steps(pattern: dict[str, Any], event: dict[str, Any]) -> int:
     (alternative,) = parse_pattern(pattern).alternatives
-    root = event_from_value(event).root
+    root = event_from_value(event)
     columns = []
     for field in alternative.fields:
         leaves = leaves_at(root, field.path)

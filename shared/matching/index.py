@@ -1,0 +1,91 @@
+"""Many patterns asked at once: which of 100,000 rules an event matches, at the cost of the few that it meets.
+
+    index = PatternIndex()
+    index.add("refunds", pattern)
+    index.candidates(event)      # the ids of all rules that match, no others
+
+Guarantee: after any adds and removes the same answer as `matches` for each rule. Adding and removing touch one rule's
+places only. Not safe for use from several threads at once.
+Next: `index_node.py`, how rules are filed and met.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from shared.matching.event import EventFields
+from shared.matching.index_cost import PathUse
+from shared.matching.index_node import Node, Placed
+from shared.matching.pattern import Pattern
+
+R = TypeVar("R", bound=Hashable)
+
+_RECONSIDERED_PER_ADD = 2  # more than are queued, so the queue keeps up
+
+
+class PatternIndex(Generic[R]):
+    """Rules by id, each with one or several patterns of which one must match."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, PathUse] = {}
+        self._root: Node[R] = Node(self._paths, None)
+        self._placed: dict[R, tuple[Placed[R], ...]] = {}
+        self._to_reconsider: deque[Placed[R]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    def __contains__(self, rule_id: R) -> bool:
+        return rule_id in self._placed
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing of any rule is left, as before the first."""
+        return not self._placed and not self._paths and self._root.is_bare
+
+    def add(self, rule_id: R, *patterns: Pattern) -> None:
+        """Add a rule, or put new patterns in the place of its old ones."""
+        self.remove(rule_id)
+        placed: list[Placed[R]] = []
+        for alternative in dict.fromkeys(each for pattern in patterns for each in pattern.alternatives):
+            for field in alternative.fields:
+                self._paths.setdefault(field.path, PathUse(field.path)).note(field.operators)
+            one = Placed(rule_id, alternative, alternative.fields)
+            self._root.place(one, may_be_sure=True)
+            placed.append(one)
+            if one.remaining:
+                self._queue(one)
+        self._placed[rule_id] = tuple(placed)
+        for _ in range(_RECONSIDERED_PER_ADD):
+            if self._to_reconsider and self._to_reconsider[0].filed_at * 2 <= len(self._placed):
+                self._reconsider(self._to_reconsider.popleft())
+
+    def remove(self, rule_id: R) -> bool:
+        """Take a rule out; whether it was there."""
+        placed = self._placed.pop(rule_id, None)
+        if placed is None:
+            return False
+        for one in placed:
+            one.withdraw()
+            for field in one.alternative.fields:
+                use = self._paths[field.path]
+                use.users -= 1
+                if not use.users:
+                    del self._paths[field.path]
+        return True
+
+    def candidates(self, event: EventFields) -> list[R]:
+        """The ids of the rules that match, each once, in no particular order."""
+        found: list[R] = []
+        self._root.collect(event, found, False)
+        return found if len(found) < 2 else list(dict.fromkeys(found))
+
+    def _reconsider(self, placed: Placed[R]) -> None:
+        """Early rules are filed knowing little: look at each again once the index has doubled since."""
+        if placed.node is not None:
+            self._root.reconsider(placed)
+            self._queue(placed)
+
+    def _queue(self, placed: Placed[R]) -> None:
+        placed.filed_at = len(self._placed)
+        self._to_reconsider.append(placed)

@@ -1,0 +1,256 @@
+"""What matching costs beside merely parsing: `python tests/bench/bench_match.py`. Prints, asserts nothing.
+
+Every figure stands beside a plain `orjson.loads` of the same bytes in the same run, because only the ratio travels
+from machine to machine. Three workloads: 320-byte events against up to 100,000 rules on at most 8 paths, the same on
+200 paths, and the 71 public benchmark rules of the event-ruler project, where the corpus is there (UPSHOT_CORPUS).
+"""
+
+import gc
+import gzip
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_ROOT))
+
+from shared.matching import PatternIndex, explain, matches, parse_pattern, read_event  # noqa: E402
+
+_CORPUS = Path(os.environ.get("UPSHOT_CORPUS", _ROOT.parent / "shared" / "corpus"))
+_SIZES = (100, 1_000, 10_000, 100_000)
+_CUSTOMERS = 60_000
+_VALUES = 2_000
+_TYPES = [
+    f"{noun}.{verb}"
+    for noun in ("order", "refund", "cart", "stock", "user")
+    for verb in ("created", "updated", "closed")
+]
+_SOURCES = [f"/shops/{number}" for number in range(20)]
+_COUNTRIES = ["FR", "DE", "IT", "ES", "GB", "US", "JP", "BR"]
+_CURRENCIES = ["EUR", "USD", "GBP", "JPY"]
+_CHANNELS = ["web", "app", "pos", "phone"]
+
+
+def main() -> None:
+    """Print every figure."""
+    print("== 320-byte events, at most 8 paths: 90 % exact; 10 % prefix, numeric, anything-but, exists")
+    _scaling(_few_paths_rule, [_few_paths_event(random.Random(seed)) for seed in range(400)])
+    print("== the same over 200 distinct paths")
+    _scaling(_many_paths_rule, [_many_paths_event(random.Random(seed)) for seed in range(400)])
+    _memory_and_upkeep()
+    _city_lots()
+    _large_event()
+
+
+def _scaling(make_rule: Callable[[random.Random, int], dict[str, Any]], events: list[bytes]) -> None:
+    print(f"   event: {len(events[0])} bytes; distinct events: {len(events)}")
+    print(
+        f"   {'rules':>8} {'loads µs':>9} {'read µs':>9} {'read+match µs':>14} {'ratio':>6} {'matches':>8} {'at most':>8}"
+    )
+    for size in _SIZES:
+        dice = random.Random(7)
+        index: PatternIndex[int] = PatternIndex()
+        for number in range(size):
+            index.add(number, parse_pattern(make_rule(dice, number)))
+        gc.collect()
+        gc.freeze()
+        found = [len(index.candidates(read_event(raw))) for raw in events]
+        loads, read, match = _interleaved([orjson.loads, read_event, _matcher(index)], events)
+        gc.unfreeze()
+        average = sum(found) / len(found)
+        print(
+            f"   {size:>8,} {loads:>9.2f} {read:>9.2f} {match:>14.2f} {match / loads:>6.2f} {average:>8.2f} {max(found):>8}"
+        )
+
+
+def _matcher(index: PatternIndex[int]) -> Callable[[bytes], object]:
+    return lambda raw: index.candidates(read_event(raw))
+
+
+def _interleaved(calls: Sequence[Callable[[bytes], object]], events: list[bytes], rounds: int = 15) -> list[float]:
+    """The best round of each call in µs an event; the calls take turns, so that a busy moment hits all alike."""
+    best = [float("inf")] * len(calls)
+    repeats = max(1, 4000 // len(events))
+    for _ in range(rounds):
+        for number, call in enumerate(calls):
+            started = time.perf_counter()
+            for _ in range(repeats):
+                for raw in events:
+                    call(raw)
+            best[number] = min(best[number], (time.perf_counter() - started) / (repeats * len(events)))
+    return [seconds * 1e6 for seconds in best]
+
+
+def _few_paths_event(dice: random.Random) -> bytes:
+    event = {
+        "specversion": "1.0",
+        "id": f"{dice.getrandbits(64):016x}",
+        "source": dice.choice(_SOURCES),
+        "type": dice.choice(_TYPES),
+        "time": "2025-01-02T03:04:05Z",
+        "tenantid": "t-1",
+        "data": {
+            "order_id": f"o-{dice.randrange(_CUSTOMERS):06d}",
+            "customer_id": f"c-{dice.randrange(_CUSTOMERS):06d}",
+            "amount_minor": dice.randrange(100_000, 1_000_000),
+            "currency": dice.choice(_CURRENCIES),
+            "country": dice.choice(_COUNTRIES),
+            "channel": dice.choice(_CHANNELS),
+            "items": dice.randrange(10),
+            "paid": dice.random() < 0.5,
+            "test": False,
+            "coupon": None,
+        },
+    }
+    return orjson.dumps(event)
+
+
+def _few_paths_rule(dice: random.Random, number: int) -> dict[str, Any]:
+    """8 paths in all: type, source, and six of data."""
+    data: dict[str, Any] = {}
+    rule: dict[str, Any] = {"data": data}
+    customer, amount = f"c-{dice.randrange(_CUSTOMERS):06d}", dice.randrange(1_000_000)
+    kind = dice.random()
+    if kind < 0.40:
+        rule["type"], data["customer_id"] = [dice.choice(_TYPES)], [customer]
+    elif kind < 0.60:
+        data["order_id"] = [f"o-{dice.randrange(_CUSTOMERS):06d}"]
+    elif kind < 0.80:
+        rule["source"], data["country"], data["customer_id"] = [dice.choice(_SOURCES)], ["FR", "DE"], [customer]
+    elif kind < 0.90:
+        rule["type"], data["currency"], data["customer_id"] = dice.sample(_TYPES, 2), ["EUR"], [customer]
+    elif kind < 0.925:
+        rule["type"], data["amount_minor"] = [dice.choice(_TYPES)], [{"numeric": [">=", amount, "<", amount + 100]}]
+    elif kind < 0.95:
+        rule["type"], data["order_id"] = [dice.choice(_TYPES)], [{"prefix": f"o-{dice.randrange(100_000):05d}"}]
+    elif kind < 0.975:
+        data["customer_id"], data["currency"] = [customer], [{"anything-but": ["JPY", "GBP"]}]
+    else:
+        data["customer_id"], data["channel"] = [customer], [{"exists": number % 2 == 0}]
+    return rule
+
+
+def _many_paths_event(dice: random.Random) -> bytes:
+    data = {f"field_{dice.randrange(194):03d}": f"v-{dice.randrange(_VALUES):05d}" for _ in range(9)}
+    event = {
+        "specversion": "1.0",
+        "id": f"{dice.getrandbits(64):016x}",
+        "source": dice.choice(_SOURCES),
+        "type": dice.choice(_TYPES),
+        "time": "2025-01-02T03:04:05Z",
+        "data": data,
+    }
+    return orjson.dumps(event)
+
+
+def _many_paths_rule(dice: random.Random, number: int) -> dict[str, Any]:
+    field, value = f"field_{number % 194:03d}", f"v-{dice.randrange(_VALUES):05d}"
+    kind = dice.random()
+    if kind < 0.60:
+        return {"type": [dice.choice(_TYPES)], "data": {field: [value]}}
+    if kind < 0.90:
+        return {"data": {field: [value, f"v-{dice.randrange(_VALUES):05d}"]}, "source": [dice.choice(_SOURCES)]}
+    if kind < 0.93:
+        return {"type": [dice.choice(_TYPES)], "data": {field: [{"prefix": value[:6]}]}}
+    if kind < 0.96:
+        return {"data": {field: [value]}, "source": [{"anything-but": [dice.choice(_SOURCES)]}]}
+    other = f"field_{(number + dice.randrange(1, 194)) % 194:03d}"
+    return {"data": {field: [value], other: [{"exists": number % 4 != 0}]}}
+
+
+def _memory_and_upkeep() -> None:
+    print("== 100,000 rules: memory and upkeep")
+    dice = random.Random(7)
+    patterns = [parse_pattern(_few_paths_rule(dice, number)) for number in range(100_000)]
+    del patterns
+    gc.collect()
+    dice = random.Random(7)
+    before = _resident_megabytes()
+    index: PatternIndex[int] = PatternIndex()
+    started = time.perf_counter()
+    for number in range(100_000):
+        index.add(number, parse_pattern(_few_paths_rule(dice, number)))
+    built = time.perf_counter() - started
+    gc.collect()
+    print(f"   {_resident_megabytes() - before:.0f} MB resident with their patterns; parsed and added in {built:.1f} s")
+    adds, removes = [], []
+    for number in range(100_000, 101_000):
+        pattern = parse_pattern(_few_paths_rule(dice, number))
+        started = time.perf_counter()
+        index.add(number, pattern)
+        adds.append(time.perf_counter() - started)
+    for number in range(100_000, 101_000):
+        started = time.perf_counter()
+        index.remove(number)
+        removes.append(time.perf_counter() - started)
+    for name, seconds in (("add one", adds), ("remove one", removes)):
+        seconds.sort()
+        print(
+            f"   {name}: median {seconds[500] * 1e6:.0f} µs, 99 % {seconds[990] * 1e6:.0f} µs, worst {seconds[-1] * 1e6:.0f} µs"
+        )
+
+
+def _resident_megabytes() -> float:
+    import psutil
+
+    return float(psutil.Process().memory_info().rss / 2**20)
+
+
+def _city_lots() -> None:
+    folder = _CORPUS / "event-ruler-bench"
+    if not folder.exists():
+        print("== the 71 public benchmark rules: the corpus is not here")
+        return
+    groups = json.loads((folder / "rules_and_counts.json").read_text(encoding="utf-8"))["groups"]
+    rules = [(name, row) for name, rows in groups.items() for row in rows]
+    index: PatternIndex[int] = PatternIndex()
+    for number, (_, row) in enumerate(rules):
+        index.add(number, parse_pattern(row["rule"]))
+    with gzip.open(folder / "synthetic_citylots.jsonl.gz", "rb") as lines:
+        events = lines.read().splitlines()
+    counts: Counter[int] = Counter()
+    started = time.perf_counter()
+    for raw in events:
+        counts.update(index.candidates(read_event(raw)))
+    seconds = time.perf_counter() - started
+    wrong = [name for number, (name, row) in enumerate(rules) if counts[number] != row["matches_in_synthetic_30k"]]
+    loads, read, match = _interleaved([orjson.loads, read_event, _matcher(index)], events[:2000], rounds=5)
+    print(f"== the {len(rules)} public benchmark rules over {len(events):,} events of {len(events[0])} bytes")
+    print(f"   counts that differ: {wrong or 'none'}; first pass {seconds / len(events) * 1e6:.1f} µs an event")
+    print(f"   loads {loads:.1f} µs, read {read:.1f} µs, read+match {match:.1f} µs")
+
+
+def _large_event() -> None:
+    lines = [{"sku": f"s-{number}", "quantity": number % 7, "note": "x" * 40} for number in range(330)]
+    raw = orjson.dumps({"type": "order.created", "data": {"currency": "EUR", "lines": lines}})
+    exact = parse_pattern({"type": ["order.created"], "data": {"currency": ["EUR"]}})
+    in_lines = parse_pattern({"data": {"lines": {"sku": ["s-300"], "quantity": [6]}}})
+    index: PatternIndex[int] = PatternIndex()
+    index.add(1, exact)
+    event = read_event(raw)
+    loads, read, match, one, lines_match, why = _interleaved(
+        [
+            orjson.loads,
+            read_event,
+            _matcher(index),
+            lambda _: matches(exact, event),
+            lambda _: matches(in_lines, event),
+            lambda _: explain(in_lines, event),
+        ],
+        [raw] * 20,
+        rounds=5,
+    )
+    print(f"== an event of {len(raw):,} bytes: loads {loads:.0f} µs, read {read:.0f} µs, read+match {match:.0f} µs")
+    print(f"   one pattern: on two scalars {one:.1f} µs, on 330 lines {lines_match:.0f} µs, explained {why:.0f} µs")
+
+
+if __name__ == "__main__":
+    main()

@@ -58,7 +58,8 @@ class Load:
 
     def batch(self) -> tuple[list[Record], dict[int, RunsDelta]]:
         self._now += timedelta(milliseconds=50)
-        records, deltas = [], {}
+        records: list[Record] = []
+        deltas: dict[int, RunsDelta] = {}
         begun = []
         for _ in range(BATCH):
             self._number += 1

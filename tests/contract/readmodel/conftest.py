@@ -1,18 +1,35 @@
 """A database of its own for each test, on both PostgreSQLs: a copy of one that was bootstrapped once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from services.projector.core import include_change
+from shared.bus.topics import DEFINITIONS, EVENTS
+from shared.domain.definitions import Definitions
+from shared.domain.records import (
+    Command,
+    DefinitionsFact,
+    EndpointCreated,
+    SourceCreated,
+    TenantCreated,
+    WorkflowDisabled,
+    WorkflowSaved,
+)
+from shared.domain.runs.delta import RunsDelta
+from shared.domain.runs.fold import Known, RunsFold
 from shared.readmodel.bootstrap import bootstrap
-from shared.readmodel.connect import API, SERVICE, ConnectParameters, as_role, connect
+from shared.readmodel.connect import API, OWNER, SERVICE, ConnectParameters, as_role, connect
+from shared.readmodel.deltas import DefinitionsDelta, EventRow, EventsDelta
 from shared.readmodel.keystore import Keystore
 from shared.readmodel.store import ReadModel
 from shared.readmodel.tenant_queries import TenantQueries
+from shared.testing.folds import START, RunsScenario, apply_all, approval, limits, match, step
 from shared.testing.postgres import debian_installation, debian_postgres, embedded_postgres
 
 MASTER_KEY = b"a master key of no consequence.."
@@ -29,6 +46,10 @@ class Database:
     @property
     def service(self) -> ConnectParameters:
         return as_role(self.admin, MASTER_KEY, SERVICE)
+
+    @property
+    def owner(self) -> ConnectParameters:
+        return as_role(self.admin, MASTER_KEY, OWNER)
 
     @property
     def api(self) -> ConnectParameters:
@@ -58,7 +79,8 @@ async def server(
 async def database(server: ConnectParameters) -> AsyncIterator[Database]:
     name = f"test_{next(_numbers)}"
     await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-    await _execute(replace(server, database=name), f"GRANT CREATE, CONNECT ON DATABASE {name} TO upshot_owner")
+    # A copy keeps its schemas, but not the rights on the database itself.
+    await bootstrap(replace(server, database=name), MASTER_KEY)
     yield Database(replace(server, database=name))
     await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -90,3 +112,103 @@ async def _execute(parameters: ConnectParameters, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+Fill = Callable[[str, int], Awaitable[None]]
+
+
+@pytest.fixture
+def fill(readmodel: ReadModel) -> Fill:
+    """Writes a tenant into a partition of its own: something in every table, with the same ids for every tenant."""
+
+    async def write(tenant_id: str, partition: int) -> None:
+        await readmodel.snapshot([partition])
+        for topic in (EVENTS, DEFINITIONS):
+            await readmodel.ensure_checkpoints(topic, [partition])
+        await readmodel.write(
+            [runs_of(tenant_id, partition)], [events_of(tenant_id, partition)], [definitions_of(tenant_id, partition)]
+        )
+
+    return write
+
+
+def runs_of(tenant_id: str, partition: int) -> RunsDelta:
+    scenario = RunsScenario()
+    cooled = match("w1", workflow_name="Alert", limits=limits(cooldown_seconds=60), cooldown_key="k")
+    done, _ = scenario.happens(cooled, match("w2", workflow_name="Refund", approval=approval()), event_id="event-0")
+    scenario.completes(done)
+    scenario.wait(seconds=1).happens(cooled, event_id="event-1")
+    scenario.wait(seconds=1).happens(match("w2", workflow_name="Refund"), event_id="event-0", replay_id="replay-1")
+    scenario.wait(seconds=1).asks(match("w2", workflow_name="Refund"), key="by-hand", command_id="ask")
+    log = [replace(entry, event=replace(entry.event, tenant_id=tenant_id)) for entry in scenario.log]
+    delta = apply_all(RunsFold(), log, Known())
+    delta.partition = partition
+    return delta
+
+
+def events_of(tenant_id: str, partition: int) -> EventsDelta:
+    rows = [
+        EventRow(
+            tenant_id=tenant_id,
+            event_id=f"event-{number}",
+            type=("order.refunded", "order.created")[number % 2],
+            source=("shop", "till")[number // 2 % 2],
+            subject=f"order {number}",
+            time=None,
+            recorded_at=START + timedelta(seconds=number),
+            partition=partition,
+            offset=number,
+            bytes=10 + number,
+            correlation_id=None,
+            causation_id=None,
+        )
+        for number in range(6)
+    ]
+    return EventsDelta(partition=partition, start=0, end=6, now=START, rows=rows)
+
+
+def definitions_of(tenant_id: str, partition: int) -> DefinitionsDelta:
+    definitions = Definitions()
+    delta = DefinitionsDelta(partition=partition, start=0, end=0)
+
+    def named(command_id: str) -> Command:
+        return Command(id=command_id, payload_hash=f"hash of {command_id}", actor="ann")
+
+    facts: list[DefinitionsFact] = [
+        TenantCreated(name=tenant_id.title(), plan="free", command=named("tenant")),
+        SourceCreated(
+            source_id="source",
+            name="shop",
+            vendor="shopify",
+            settings={"region": "eu"},
+            secrets=("sealed:a",),
+            command=named("s"),
+        ),
+        EndpointCreated(
+            endpoint_id="endpoint", name="finance", url="https://example.com", secrets=("sealed:b",), command=named("e")
+        ),
+        *(
+            WorkflowSaved(
+                workflow_id=workflow_id,
+                base_revision=base,
+                document={"name": name, "note": f"of {tenant_id}, on {base}"},
+                steps=(step("a"),),
+                high_risk=False,
+                command=named(f"{workflow_id} on {base}"),
+            )
+            for workflow_id, name, base in (("w1", "Alert", None), ("w1", "Alert", 1), ("w2", "Refund", None))
+        ),
+        WorkflowSaved(
+            workflow_id="w1",
+            base_revision=1,
+            document={"name": "Alert"},
+            steps=(),
+            high_risk=False,
+            command=named("stale"),
+        ),
+        WorkflowDisabled(workflow_id="w2", command=named("off")),
+    ]
+    for offset, fact in enumerate(facts):
+        change = definitions.apply(tenant_id, fact, START)
+        include_change(delta, change, definitions.tenant(tenant_id), START, offset + 1)
+    return delta

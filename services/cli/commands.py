@@ -83,10 +83,10 @@ def tenant_create(
     plan: Annotated[str, typer.Option(help="The plan's name.")] = "standard",
 ) -> None:
     """Create a tenant."""
-    from services.cli.tenants import create_tenant
+    from services.cli.tenants import create_one
     from shared.runtime.settings import read_settings
 
-    print(_run(create_tenant(read_settings(), name, plan)))
+    print(_run(create_one(read_settings(), name, plan)))
 
 
 @app.command()
@@ -100,7 +100,7 @@ def trace(
     from services.cli.tracing import trace as run_trace
     from shared.runtime.settings import read_settings
 
-    sys.exit(_run(run_trace(read_settings(), what, as_json=as_json)))
+    sys.exit(_run(run_trace(read_settings(), what, in_json=as_json)))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What every command route has in common: name the command, replay an earlier verdict, answer the fold's."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from shared.runtime.http import Call, Header, HttpProblem, Returns, reply
 
 COMMANDS_PATH = "/api/v1/commands"
 
+NO_TENANT = "The tenant of this token was never made."
 IDEMPOTENCY_KEY = Header(
     name="Idempotency-Key",
     description="Names this request for 30 days: repeating it with the same key and the same content is doing it once, "
@@ -51,10 +53,10 @@ def answer(
     """
     if verdict is None:
         body = {**(more or {}), "command_id": intent.command.id, "status": "pending"}
-        return reply(202, body, {**(headers or {}), "Location": f"{COMMANDS_PATH}/{intent.command.id}"})
-    given = {**(headers or {}), **({REPLAYED: "true"} if replayed else {})}
+        return reply(202, body, {**(headers or {}), "Location": f"{COMMANDS_PATH}/{quote(intent.command.id, safe='')}"})
+    again = {REPLAYED: "true"} if replayed else {}
     if verdict.status >= 400:
         problem = HttpProblem.of_verdict(verdict.status, verdict.body)
-        problem.headers.update(given)
+        problem.headers.update(again)
         raise problem
-    return reply(verdict.status, {**verdict.body, **(more or {})}, given)
+    return reply(verdict.status, {**verdict.body, **(more or {})}, {**(headers or {}), **again})

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from services.api.api import models, shown
-from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
+from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
 from services.api.service.commands import Commands
 from services.api.service.endpoints import MadeEndpoint, NewEndpoint, create_endpoint
 from services.api.service.ports import ApiDependencies
@@ -73,7 +73,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             request=models.EndpointInput,
             headers=(IDEMPOTENCY_KEY,),
             responses={201: Returns(description="Made.", model=models.EndpointMade), 202: PENDING},
-            errors={409: "The name is taken."},
+            errors={404: NO_TENANT, 409: "The name is taken."},
             body_bytes_max=it.settings.body_bytes_max,
         ),
         Route(

@@ -44,12 +44,9 @@ class Pending(Outgoing):
 
 
 class CommandAnswer(Outgoing):
-    """What became of a command."""
+    """What the command would have been answered with, had its verdict been known; see there."""
 
-    command_id: str
-    status: int = Field(description="The HTTP status that it was, or would have been, answered with.")
-    body: JsonObject = Field(description="The answer's members; of a problem where status is 400 or more.")
-    decided_at: datetime
+    model_config = ConfigDict(extra="allow")
 
 
 # ---------------------------------------------------------------- sources

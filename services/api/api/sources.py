@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from services.api.api import models, shown
-from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
+from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
 from services.api.service.commands import Commands
 from services.api.service.ports import ApiDependencies
 from services.api.service.sources import NewSource, create_source, hook_url, source_id_of
@@ -59,7 +59,11 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             request=models.SourceInput,
             headers=(IDEMPOTENCY_KEY,),
             responses={201: Returns(description="Made.", model=models.SourceMade), 202: PENDING},
-            errors={400: "The body cannot be read, or there is no such vendor.", 409: "The name is taken."},
+            errors={
+                400: "The body cannot be read, or there is no such vendor.",
+                404: NO_TENANT,
+                409: "The name is taken.",
+            },
             body_bytes_max=it.settings.body_bytes_max,
         ),
         Route(

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from services.api.api import models, shown
-from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
+from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
 from services.api.core.commands import etag, parse_if_match
 from services.api.service.commands import Commands
 from services.api.service.ports import ApiDependencies
@@ -126,7 +126,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
                 201: Returns(description="Saved.", model=models.WorkflowSavedAnswer, headers=with_etag),
                 202: PENDING,
             },
-            errors={409: "The name is taken."},
+            errors={404: NO_TENANT, 409: "The name is taken."},
             body_bytes_max=bytes_max,
         ),
         Route(

@@ -25,10 +25,12 @@ def workflow_id_of(intent: Intent) -> str:
 async def save_workflow(
     it: ApiDependencies, commands: Commands, intent: Intent, document: object, *, workflow_id: str, base: int | None
 ) -> Verdict | None:
-    """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw."""
+    """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw, HttpProblem 404."""
     parsed = parse_document(document)
     check_schemas(parsed)
     tenant = await current_tenant(it, intent.tenant_id)
+    if base is not None and workflow_id not in tenant.workflows:
+        raise unknown_workflow(workflow_id)
     endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
     checked = check_document(parsed, it.catalogue, endpoint_names=endpoints)
     fact = WorkflowSaved(

@@ -29,7 +29,8 @@ ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple[Route, ...])
 
 _LOG = logging.getLogger("upshot.http")
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
-_SEGMENT = r"[A-Za-z0-9._:~-]{1,200}"
+# Matched against the decoded path, in which a slash of a segment still stands as %2F: all printable ASCII but the slash.
+_SEGMENT = r"[ -.0-~]{1,600}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

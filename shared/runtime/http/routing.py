@@ -56,7 +56,7 @@ class Route:
     """One method on one path.
 
     `roles`: None: open to all; empty: any valid token; else one of these. `errors`: the problems beside those that
-    every route may answer, as status → when. `path`: `{name}` takes one segment of letters, digits and `._:~-`.
+    every route may answer, as status → when. `path`: `{name}` takes one segment of printable ASCII.
     `invalid_status`: what an `InvalidInput` from below becomes (a body that cannot be parsed is always a 400).
     """
 
@@ -126,7 +126,7 @@ class Call:
         return self._traceparent
 
     def path(self, name: str) -> str:
-        """The path's segment `{name}`."""
+        """The path's segment `{name}`, decoded."""
         return self.request.match_info[name]
 
     def header(self, name: str) -> str | None:
@@ -169,8 +169,21 @@ class Call:
 def reply(
     status: int, body: BaseModel | Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """A JSON answer. A member without a value is null, never missing."""
+    """A JSON answer. A member without a value is null, never missing; integers keep their digits, however many."""
     content = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
-    return web.Response(
-        status=status, body=orjson.dumps(content, option=_DUMP), content_type=JSON_TYPE, headers=headers
-    )
+    try:
+        written = orjson.dumps(content, option=_DUMP)
+    except TypeError:
+        written = orjson.dumps(_with_long_integers(content), option=_DUMP)
+    return web.Response(status=status, body=written, content_type=JSON_TYPE, headers=headers)
+
+
+def _with_long_integers(value: object) -> object:
+    """Integers of more than 64 bits, which vendors do send and orjson refuses, as the text that they are."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() >= 64:
+        return orjson.Fragment(str(value))
+    if isinstance(value, Mapping):
+        return {key: _with_long_integers(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_long_integers(each) for each in value]
+    return value

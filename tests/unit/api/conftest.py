@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from shared.runtime.http import About, HttpDependencies, HttpServer, Route, TokenVerifier, build_app, issue_token
 
@@ -61,7 +62,9 @@ class Client:
         used = self.token if token == "" else token
         if used is not None:
             given.setdefault("Authorization", f"Bearer {used}")
-        async with self.session.request(method, self.url + path, data=body, json=json, headers=given) as answer:
+        async with self.session.request(
+            method, URL(self.url + path, encoded=True), data=body, json=json, headers=given
+        ) as answer:
             await answer.read()
             return answer
 

@@ -13,7 +13,7 @@ class ProjectorSettings(BaseSettings):
         0.005, ge=0, le=1, description="How long a write waits for company while little happens. Commands never wait."
     )
     linger_busy_seconds: float = Field(
-        0.05, ge=0, le=1, description="The same under load: a run that begins and ends in this time is written once."
+        0.25, ge=0, le=1, description="The same under load: a run that begins and ends in this time is written once."
     )
     busy_rows: int = Field(50, ge=1, description="A write of at least so many rows means load.")
     backlog_rows_max: int = Field(

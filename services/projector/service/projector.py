@@ -178,6 +178,7 @@ class Projector:
             await self._readmodel.write_rows(rows)
         except ReadModelAway as error:
             log.warning("the read model cannot be written; what is folded is kept: %s", error)
+            await asyncio.sleep(self._settings.retry_seconds)
             await self._settle(batch, rows, owners)
         except NotOwner as error:
             log.warning("%s", error)

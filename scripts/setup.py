@@ -101,10 +101,21 @@ def pip() -> list[str]:
 
 
 def install_lock(lock: Path) -> None:
-    """Exactly what the lock names, each file checked by its hash; the lock is whole, so pip need not resolve."""
+    """Exactly what the lock names, each file checked by its hash; the lock is whole, so pip need not resolve.
+
+    Python compiles what it imports; compiling all 52 packages beforehand took half of the time.
+    """
     count = sum(1 for line in lock.read_text().splitlines() if line[:1].isalnum())
     say(f"installing {count} locked packages from {lock.name}")
-    command = [*pip(), "install", "--require-hashes", "--no-deps", "--disable-pip-version-check", "--no-input"]
+    command = [
+        *pip(),
+        "install",
+        "--require-hashes",
+        "--no-deps",
+        "--no-compile",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
     process = subprocess.Popen(
         [*command, "--progress-bar", "off", "-r", str(lock)],
         stdout=subprocess.PIPE,

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from services import __version__
-from services.api.app import api_routes
+from services.api.app import ApiDependencies, api_routes
 from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
+from services.api.settings import ApiSettings
 from services.approvals.service import Approvals
 from services.approvals.settings import ApprovalsSettings
 from services.executor.actions import Tools, discover_actions
@@ -84,12 +85,17 @@ class Platform:
     follower: RunsFollower
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    @property
-    def ready(self) -> bool:
-        """Whether this process does its part: everything restored, the database up, no service ended."""
+    def unreadiness(self) -> list[str]:
+        """Why this process does not do its part, one sentence each; empty: it does."""
+        reasons = []
         server = self.ground.server
-        up = server is None or server.running.is_set()
-        return up and not any(task.done() for task in self.tasks)
+        if server is not None and not server.running.is_set():
+            reasons.append("PostgreSQL is being restarted")
+        restoring = sum(1 for shard in self.follower.shards.values() if not shard.level)
+        if restoring:
+            reasons.append(f"{restoring} of {len(self.follower.shards)} partitions are being restored")
+        reasons += [f"the service {task.get_name()} has ended" for task in self.tasks if task.done()]
+        return reasons
 
 
 async def serve(settings: UpshotSettings) -> None:
@@ -213,6 +219,25 @@ async def platform(settings: UpshotSettings) -> AsyncIterator[Platform]:
             per_source_max=ingest_settings.rejections_kept_max, sources_max=ingest_settings.rejecting_sources_max
         )
         running = Platform(url="", ground=ground, follower=follower)
+
+        async def unreadiness() -> list[str]:
+            return running.unreadiness()
+
+        api = ApiDependencies(
+            bus=bus,
+            queries=queries,
+            progress=progress,
+            definitions=definitions,
+            sealer=sealer,
+            egress=egress.policy(),
+            catalogue=parts,
+            clock=clock,
+            randomness=ground.randomness,
+            settings=ApiSettings(),
+            allow_unsigned_sources=settings.allow_unsigned_sources,
+            public_url=lambda: (settings.public_url or running.url).rstrip("/"),
+            readiness=unreadiness,
+        )
         routes: list[Route] = [
             *ingest_routes(
                 IngestDependencies(
@@ -226,14 +251,18 @@ async def platform(settings: UpshotSettings) -> AsyncIterator[Platform]:
                         clock=clock,
                     ),
                     published=Published(
-                        bus=bus, known_events=queries.known_events, admission=admission, settings=ingest_settings, clock=clock
+                        bus=bus,
+                        known_events=queries.known_events,
+                        admission=admission,
+                        settings=ingest_settings,
+                        clock=clock,
                     ),
                     rejections=rejections,
                     definitions=definitions,
                     settings=ingest_settings,
                 )
             ),
-            *api_routes(),
+            *api_routes(api),
         ]
         verifier = TokenVerifier(secret, clock=clock)
         app = build_app(routes, HttpDependencies(verifier=verifier, randomness=ground.randomness, about=ABOUT))

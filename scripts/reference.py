@@ -1,0 +1,53 @@
+"""Writes the reference pages that are made from code: `docs/reference/settings.md` and `docs/reference/api.md`.
+
+`--check` writes nothing and ends with 1 where a page is not current.
+"""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import services  # noqa: E402  the path above comes first
+import shared  # noqa: E402
+from services.api.app import ABOUT, ApiDependencies, api_routes  # noqa: E402
+from services.api.settings import ApiSettings  # noqa: E402
+from services.ingest.api import IngestDependencies  # noqa: E402
+from services.ingest.api import routes as ingest_routes  # noqa: E402
+from services.ingest.settings import IngestSettings  # noqa: E402
+from shared.runtime.http import openapi_document  # noqa: E402
+from shared.runtime.http.docs_markdown import render_api_page  # noqa: E402
+from shared.runtime.settings_page import find_settings, render_settings_page  # noqa: E402
+
+FOLDER = ROOT / "docs" / "reference"
+
+
+def pages() -> dict[Path, str]:
+    """Each page's place and text."""
+    # Routes are described without being called, and only their limits are read while they are made.
+    api = cast(ApiDependencies, SimpleNamespace(settings=ApiSettings(), bus=None))
+    ingest = cast(IngestDependencies, SimpleNamespace(settings=IngestSettings()))
+    document = openapi_document([*ingest_routes(ingest), *api_routes(api)], ABOUT)
+    return {
+        FOLDER / "settings.md": render_settings_page(find_settings([services, shared])),
+        FOLDER / "api.md": render_api_page(document),
+    }
+
+
+def main() -> int:
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is not current: run python scripts/reference.py\n")
+        return 1 if stale else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -50,7 +50,11 @@ class AnythingButMatching:
 
     def holds(self, value: object) -> bool:
         """Whether an event's value is held."""
-        return type(value) is not str or not any(operator.holds(value) for operator in self.operators)
+        if type(value) is str:
+            for operator in self.operators:
+                if operator.holds(value):
+                    return False
+        return True
 
     def describe(self) -> object:
         """As written in a pattern."""

@@ -3,15 +3,15 @@
 A rule's alternative is filed under every operator of the field that narrows most. What else it asks for is checked
 when it is met, or, where a bucket is crowded, indexed in turn by a node inside the bucket. So the cost of an event is
 the paths looked at plus the rules met, and the rules met are few.
-Guarantee: `collect` finds exactly the rules that `evaluate.matches` would. Where arrays are on the way, what is filed
-is necessary but not sufficient, and every rule met is put to `alternative_matches`.
+Guarantee: `collect` finds exactly the rules that `evaluate.matches` would. Where two fields of a rule may lie in
+arrays, what is filed is necessary but not sufficient, and the rule is put to `alternative_matches`.
 Next: `index.py`, the whole; `index_leaf.py`, one path.
 """
 
 from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
-from shared.matching.evaluate import alternative_matches
+from shared.matching.evaluate import alternative_matches, value_holds
 from shared.matching.event import EventFields
 from shared.matching.facets import Facet, NumberFacet, facet_type
 from shared.matching.fields import leaves_at
@@ -41,25 +41,24 @@ class Placed(Generic[R]):
         self.is_sure = False
         self.spots: list[Bucket[R] | Placed[R]] = []
 
-    def holds(self, event: EventFields, lookups: dict[str, PathUse]) -> bool:
-        """Whether the rest holds, where nothing on the way here lay in an array."""
+    def holds(self, event: EventFields, lookups: dict[str, PathUse], ask_all: bool) -> bool:
+        """Whether the rest holds too. `ask_all`: what was looked at on the way may lie in different elements of an array.
+
+        A field outside arrays that fails decides; so does the rest, if no other field lies in an array.
+        """
         for field in self.remaining:
             value = lookups[field.path].value(event)
             if value is SEVERAL:
-                return alternative_matches(self.alternative, event)
-            if value is MISSING:
+                ask_all = True
+            elif value is MISSING:
                 if not field.or_absent:
                     return False
             elif field.texts is not None:
                 if value not in field.texts:
                     return False
-            else:
-                for operator in field.operators:
-                    if operator.holds(value):
-                        break
-                else:
-                    return False
-        return True
+            elif not value_holds(field, value):
+                return False
+        return not ask_all or alternative_matches(self.alternative, event)
 
     def withdraw(self) -> None:
         """Take it out of its node again."""
@@ -237,11 +236,17 @@ class Node(Generic[R]):
             value = self.lookups[path].value(event)
             if value is MISSING or (value is SEVERAL and _may_be_absent(event, path)):
                 hits.append(bucket)
+        if in_arrays:
+            hits = list(dict.fromkeys(hits))  # elements of an array often lead to the same
+        lookups = self.lookups
         for bucket in hits:
             found += bucket.sure
-            for placed in bucket.placed:
-                if alternative_matches(placed.alternative, event) if in_arrays else placed.holds(event, self.lookups):
-                    found.append(placed.rule_id)
+            if bucket.placed:
+                # one field in an array, met by a value of it, is consistent with itself
+                ask_all = in_arrays and (self.holder is not None or bucket.operator is None)
+                for placed in bucket.placed:
+                    if placed.holds(event, lookups, ask_all):
+                        found.append(placed.rule_id)
             if bucket.node is not None:
                 bucket.node.collect(event, found, in_arrays)
 

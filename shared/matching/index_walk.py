@@ -8,7 +8,7 @@ duplicate members included.
 Next: `facets.py`, what else can hang at a path; `index_node.py`, what buckets are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 B = TypeVar("B")
@@ -36,9 +36,8 @@ class Step(Generic[B]):
 
     def walk(self, node: dict[str, Any], hits: list[B]) -> bool:
         """Add the buckets that the values of an object lead to; whether an array was on the way."""
-        below = self.below
         plan = self._plan or self._arrange()
-        if len(below) > _MANY * len(node) or not node.keys().isdisjoint(plan.dotted):
+        if plan.size > _MANY * len(node) or (plan.dotted and not node.keys().isdisjoint(plan.dotted)):
             return self._walk_all(node, hits)
         value_of = node.get
         start = len(hits)
@@ -54,55 +53,53 @@ class Step(Generic[B]):
         for key, step in plan.others:
             if key in node:
                 value = node[key]
-                if type(value) is str:
-                    if value in step.texts:
-                        hits.append(step.texts[value])
-                    for probe in step.on_texts:
-                        probe(value, hits)
-                elif type(value) is dict:
+                if type(value) is dict:
                     if step.below and step.walk(value, hits):
                         in_arrays = True
-                elif type(value) is list or type(value) is tuple:
-                    if step.see_each(value, hits) or type(value) is list:
-                        in_arrays = True
-                else:
-                    for probe in step.on_others:
-                        probe(value, hits)
+                elif step.see(value, hits):
+                    in_arrays = True
         return in_arrays
 
-    def see_each(self, values: Sequence[Any], hits: list[B]) -> bool:
-        """The same for the elements of an array, or for the values of a duplicate member."""
-        in_arrays = False
-        for value in values:
-            if self._see(value, hits):
-                in_arrays = True
-        return in_arrays
-
-    def _walk_all(self, node: dict[str, Any], hits: list[B]) -> bool:
-        in_arrays = False
-        below = self.below
-        for key in node if len(node) < len(below) else below:
-            if key in below and key in node and below[key]._see(node[key], hits):
-                in_arrays = True
-        return in_arrays
-
-    def _see(self, value: Any, hits: list[B]) -> bool:
+    def see(self, value: Any, hits: list[B]) -> bool:
+        """The same for one value."""
         if type(value) is str:
             if value in self.texts:
                 hits.append(self.texts[value])
             for probe in self.on_texts:
                 probe(value, hits)
-        elif type(value) is dict:
+            return False
+        if type(value) is dict:
             return bool(self.below) and self.walk(value, hits)
-        elif type(value) is list:
-            self.see_each(value, hits)
+        if type(value) is list:
+            for element in value:
+                self.see(element, hits)
             return True
-        elif type(value) is tuple:
-            return self.see_each(value, hits)
-        else:
-            for probe in self.on_others:
-                probe(value, hits)
+        if type(value) is tuple:  # the values of a duplicate member
+            in_arrays = False
+            for repeated in value:
+                if self.see(repeated, hits):
+                    in_arrays = True
+            return in_arrays
+        for probe in self.on_others:
+            probe(value, hits)
         return False
+
+    def _walk_all(self, node: dict[str, Any], hits: list[B]) -> bool:
+        in_arrays = False
+        below = self.below
+        if len(below) < len(node):
+            node = {key: node[key] for key in below if key in node}
+        for key, value in node.items():
+            if key in below:
+                step = below[key]
+                if type(value) is str:
+                    if value in step.texts:
+                        hits.append(step.texts[value])
+                    for probe in step.on_texts:
+                        probe(value, hits)
+                elif step.see(value, hits):
+                    in_arrays = True
+        return in_arrays
 
     def _arrange(self) -> "_Plan[B]":
         self._plan = plan = _Plan(self.below)
@@ -112,7 +109,7 @@ class Step(Generic[B]):
 class _Plan(Generic[B]):
     """The keys below a step, sorted by what they take."""
 
-    __slots__ = ("dotted", "others", "plain")
+    __slots__ = ("dotted", "others", "plain", "size")
 
     def __init__(self, below: dict[str, Step[B]]) -> None:
         self.dotted = frozenset(key for key in below if "." in key)
@@ -125,3 +122,4 @@ class _Plan(Generic[B]):
                 self.others.append((key, step))
             elif step.texts:
                 self.plain.append((key, step.texts))
+        self.size = len(self.plain) + len(self.others)

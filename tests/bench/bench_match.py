@@ -76,16 +76,17 @@ def _matcher(index: PatternIndex[int]) -> Callable[[bytes], object]:
 
 
 def _interleaved(calls: Sequence[Callable[[bytes], object]], events: list[bytes], rounds: int = 15) -> list[float]:
-    """The best round of each call in µs an event; the calls take turns, so that a busy moment hits all alike."""
+    """The best round of each call in µs of processor time an event; the calls take turns, so that a busy moment of a
+    shared machine hits all alike."""
     best = [float("inf")] * len(calls)
     repeats = max(1, 4000 // len(events))
     for _ in range(rounds):
         for number, call in enumerate(calls):
-            started = time.perf_counter()
+            started = time.process_time()
             for _ in range(repeats):
                 for raw in events:
                     call(raw)
-            best[number] = min(best[number], (time.perf_counter() - started) / (repeats * len(events)))
+            best[number] = min(best[number], (time.process_time() - started) / (repeats * len(events)))
     return [seconds * 1e6 for seconds in best]
 
 

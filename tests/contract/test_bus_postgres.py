@@ -257,3 +257,18 @@ async def test_an_append_of_very_many_records_is_to_be_cut_up_by_its_caller(log:
     bus = await log.client(append_records_max=10)
     with pytest.raises(RecordTooLarge):
         await bus.append([new(n) for n in range(11)])
+
+
+async def test_nobody_is_notified_where_nobody_else_listens(log: PostgresLog) -> None:
+    alone = await log.client(poll_interval_seconds=0.02)
+    async with asyncio.timeout(5):
+        while alone.others_listen:
+            await asyncio.sleep(0.01)
+    second = await log.client()
+    async with asyncio.timeout(5):
+        while not alone.others_listen:
+            await asyncio.sleep(0.01)
+    await second.close()
+    async with asyncio.timeout(5):
+        while alone.others_listen:
+            await asyncio.sleep(0.01)

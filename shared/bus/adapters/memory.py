@@ -123,10 +123,10 @@ class MemoryReader:
     async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
+        await asyncio.sleep(0)  # others get their turn, as with every real read; nothing is taken before it
         while not (found := self._take(records_max)):
             if not await self._bus.wait_for_change(max(0.0, deadline - loop.time())):
                 return self._take(records_max)
-        await asyncio.sleep(0)
         return found
 
     async def close(self) -> None:

@@ -38,7 +38,7 @@ class PostgresBus:
         self._group_link = link()
         self._read_links = [link() for _ in range(settings.read_connections)]
         self._announcer = Announcer(link(), settings)
-        self._watcher = Watcher(poll, link(), settings, self._heads, self._group_changed)
+        self._watcher = Watcher(poll, link(), settings, self._heads, self._announcer, self._group_changed)
         self._fetcher = Fetcher(self._read_links, settings, segment_records, self._heads, self._tail)
         self._appender = Appender(link(), settings, segment_records, self._appended)
         self._closed = False
@@ -68,6 +68,11 @@ class PostgresBus:
     def queued_records(self) -> int:
         """Records that wait for a commit: the measure of back-pressure."""
         return self._appender.queued_records
+
+    @property
+    def others_listen(self) -> bool:
+        """Whether other processes are notified of this one's appends, as far as the last poll saw."""
+        return self._announcer.heard
 
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         for record in records:

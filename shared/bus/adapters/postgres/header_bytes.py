@@ -40,9 +40,9 @@ def pack_headers(headers: Headers) -> bytes:
 def unpack_headers(packed: bytes) -> Headers:
     """What `pack_headers` was given; about 2 µs. Raises ValueError for bytes that it never wrote."""
     try:
-        (count,) = unpack_from("<H", packed, 1)
-        names = _names_by_head.get(packed[1 : 3 + count])  # all names known: the usual case
+        count = packed[1] | packed[2] << 8
         end = 3 + count
+        names = _names_by_head.get(packed[1:end])  # all names known: the usual case
         if names is None:
             names, end = _read_names(packed, count)
         if packed[0] == _SHORT:
@@ -55,13 +55,10 @@ def unpack_headers(packed: bytes) -> Headers:
             raise ValueError(f"header format {packed[0]} is not known")
     except (error, IndexError):
         raise ValueError("the stored headers are cut short") from None
-    values = []
-    for length in lengths:
-        values.append(packed[end : end + length])
-        end += length
+    headers = tuple([(name, packed[end : (end := end + length)]) for name, length in zip(names, lengths, strict=True)])
     if end != len(packed):
         raise ValueError("the stored headers do not end where they should")
-    return tuple(zip(names, values, strict=True))
+    return headers
 
 
 def _remember(names: Names) -> bytes:

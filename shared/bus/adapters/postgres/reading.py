@@ -31,8 +31,9 @@ select partition, "offset", recorded_at, key, headers, value from (
     from unnest($1::int[], $2::bigint[]) as w (partition, low),
     lateral (
         select "offset", recorded_at, key, headers, value from log."{topic}" t
-        where t.partition = w.partition and t."offset" >= w.low and t."offset" >= {first} and t."offset" < {end}
-        order by t."offset" limit $3
+        where t.partition = w.partition and t."offset" >= w.low and t."offset" < w.low + $3::bigint
+            and t."offset" >= {first} and t."offset" < {end}
+        order by t."offset"
     ) r
 ) f where bytes_before < $4
 """

@@ -52,7 +52,7 @@ class BusSettings(BaseModel):
         description="Period of asking for other processes' appends, should their notification be lost, in seconds.",
     )
     notify_interval_seconds: float = Field(
-        default=0.01, ge=0, le=60, description="Least time between two notifications to other processes, in seconds."
+        default=0.002, ge=0, le=60, description="Least time between two notifications to other processes, in seconds."
     )
     statement_timeout_seconds: float = Field(
         default=8.0, gt=0, lt=10, description="Longest statement; no transaction on the log's server outlives 10 s."

@@ -49,9 +49,9 @@ class Tail:
             self._forget_oldest()
 
     def end(self, topic: str, partition: int) -> int:
-        """The offset behind the last record kept, 0 where there is none."""
+        """The offset behind the last record kept, -1 where nothing ever was."""
         run = self._runs.get((topic, partition))
-        return run.end if run else 0
+        return run.end if run else -1
 
     def holds(self, topic: str, partition: int, offset: int) -> bool:
         """Whether the record at `offset` is here."""

@@ -4,6 +4,7 @@ Every column of every table follows from the log alone, so every column counts; 
 of the fold do not. Two generations are comparable at equal checkpoints only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.readmodel.connect import Pooled
@@ -67,9 +68,15 @@ async def checksums(connection: Pooled, generation: int) -> dict[str, Checksum]:
     return found
 
 
-async def differences(connection: Pooled, one: int, other: int) -> list[Difference]:
-    """Where two generations differ: none, or the first few tenants of each table and their first rows."""
-    left, right = await checksums(connection, one), await checksums(connection, other)
+async def differences(
+    connection: Pooled, one: int, other: int, sums_of_other: Mapping[str, Checksum] | None = None
+) -> list[Difference]:
+    """Where two generations differ: none, or the first few tenants of each table and their first rows.
+
+    `sums_of_other`: its checksums, where they are known already.
+    """
+    left = await checksums(connection, one)
+    right = sums_of_other if sums_of_other is not None else await checksums(connection, other)
     found = []
     for table in [table for table in left if left[table] != right[table]]:
         if table == "checkpoints":

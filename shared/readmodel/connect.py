@@ -114,7 +114,12 @@ async def open_pool(
         timeout=_CONNECT_TIMEOUT_SECONDS,
         command_timeout=command_timeout_seconds,
         server_settings={"application_name": "upshot", **server_settings},
+        reset=_keep_session,
     )
+
+
+async def _keep_session(connection: object) -> None:
+    """No statement of ours leaves anything in a session, so none is reset: that was a round trip a borrowing."""
 
 
 def _derive(master_key: bytes, purpose: str) -> bytes:

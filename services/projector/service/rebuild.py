@@ -147,7 +147,7 @@ class _Work:
         self.tables = await checksums(self._connection, self._refold.generation)
         if not pointer.comparable:
             return []
-        return await differences(self._connection, pointer.generation, self._refold.generation)
+        return await differences(self._connection, pointer.generation, self._refold.generation, self.tables)
 
     async def _targets(self, pointer: Pointer) -> dict[Place, int]:
         if pointer.comparable:

@@ -4,7 +4,9 @@ Guarantee: after `fold_to(targets)` the generation stands at exactly those offse
 they do live, against the generation's own rows, so that memory stays bounded however long the log is.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from services.projector.core import include_change, include_events
 from shared.bus import codec, facts
@@ -23,11 +25,21 @@ Place = tuple[str, int]
 """(topic, partition)"""
 
 RECORDS_AT_ONCE = 5_000
-_POLL_SECONDS = 5.0
+_POLL_SECONDS = 2.0
 
 
 class LogEndsEarly(UpshotError):
     """The log does not hold (or this version does not understand) what the read model was folded from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Records of one partition between two offsets; `end` may lie behind the last of them."""
+
+    partition: int
+    start: int
+    end: int
+    records: Sequence[Record]
 
 
 class Refold:
@@ -64,70 +76,84 @@ class Refold:
             while left:
                 batches = await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=RECORDS_AT_ONCE)
                 if not batches:
-                    raise LogEndsEarly(f"{topic} ends before {dict(targets)}: it stands at {left}")
-                reached = [
-                    partition
-                    for partition, records in batches.items()
-                    if await self._fold_batch(topic, partition, records, targets[partition])
-                ]
-                if reached:
-                    left = {each: self.positions.get((topic, each), start) for each, start in left.items()}
-                    left = {each: position for each, position in left.items() if each not in reached}
+                    await self._check_not_over(topic, left)
+                    continue
+                await self._fold_batches(topic, batches, targets)
+                left = {each: self.positions.get((topic, each), start) for each, start in left.items()}
+                if any(position == targets[each] for each, position in left.items()):
+                    left = {each: position for each, position in left.items() if position < targets[each]}
                     reader.assign(left)
         finally:
             await reader.close()
 
-    async def _fold_batch(self, topic: str, partition: int, records: Sequence[Record], target: int) -> bool:
-        """Whether the target is reached."""
+    async def _check_not_over(self, topic: str, left: Mapping[int, int]) -> None:
+        """Nothing came: is there nothing more, although the read model was folded from more?"""
+        marks = await self._bus.watermarks(topic, list(left))
+        over = {partition: position for partition, position in left.items() if position >= marks[partition].high}
+        if over:
+            raise LogEndsEarly(f"{topic} ends before the read model does, at {over} (partition: offset)")
+
+    async def _fold_batches(
+        self, topic: str, batches: Mapping[int, Sequence[Record]], targets: Mapping[int, int]
+    ) -> None:
+        """Fold what was read of each partition, up to its target, and write all of it at once."""
+        stretches = [
+            self._stretch(topic, partition, records, targets[partition]) for partition, records in batches.items()
+        ]
+        try:
+            rows = await self._rows(topic, stretches)
+        except UndecodableRecord as error:
+            raise LogEndsEarly(f"{topic} cannot be folded to {dict(targets)}: {error}") from error
+        await self._readmodel.write_to(self.generation, rows, only_if_current=False)
+        for partition, forgettable in rows.forgettable.items():
+            self._runs[partition].forget(forgettable.run_ids, forgettable.match_ids, forgettable.commands)
+        self.positions.update({(topic, each.partition): each.end for each in stretches})
+        self._on_records(sum(len(each.records) for each in stretches))
+
+    def _stretch(self, topic: str, partition: int, records: Sequence[Record], target: int) -> _Stretch:
         start = self.positions.get((topic, partition), 0)
         wanted = [each for each in records if start <= each.offset < target]
-        # Offsets may have gaps: what lies behind the target shows that nothing before it is missing.
+        # Offsets may have gaps: a record at or behind the target's last shows that nothing before it is missing.
         end = target if records[-1].offset >= target - 1 else records[-1].offset + 1
-        try:
-            rows = await self._rows(topic, partition, wanted, start, end)
-        except UndecodableRecord as error:
-            raise LogEndsEarly(f"{topic}/{partition} cannot be folded beyond {start}: {error}") from error
-        await self._readmodel.write_to(self.generation, rows, only_if_current=False)
-        if topic == RUNS:
-            forgettable = rows.forgettable[partition]
-            self._runs[partition].forget(forgettable.run_ids, forgettable.match_ids, forgettable.commands)
-        self.positions[topic, partition] = end
-        self._on_records(len(wanted))
-        return end == target
+        return _Stretch(partition, start, end, wanted)
 
-    async def _rows(self, topic: str, partition: int, records: Sequence[Record], start: int, end: int) -> Rows:
+    async def _rows(self, topic: str, stretches: Sequence[_Stretch]) -> Rows:
         if topic == RUNS:
-            return build_rows([await self._fold_runs(partition, records, start, end)])
+            return build_rows(await asyncio.gather(*(self._fold_runs(each) for each in stretches)))
         if topic == EVENTS:
-            events = EventsDelta(partition=partition, start=start, end=end)
-            include_events(events, records, self._bus.partition_count)
-            events.end = end
-            return build_rows([], [events])
-        return build_rows([], [], [self._fold_definitions(partition, records, start, end)])
+            return build_rows([], [self._fold_events(each) for each in stretches])
+        return build_rows([], [], [self._fold_definitions(each) for each in stretches])
 
-    async def _fold_runs(self, partition: int, records: Sequence[Record], start: int, end: int) -> RunsDelta:
+    def _fold_events(self, stretch: _Stretch) -> EventsDelta:
+        delta = EventsDelta(partition=stretch.partition, start=stretch.start, end=stretch.start)
+        include_events(delta, stretch.records, self._bus.partition_count)
+        delta.end = stretch.end
+        return delta
+
+    async def _fold_runs(self, stretch: _Stretch) -> RunsDelta:
+        partition = stretch.partition
         fold = self._runs.setdefault(partition, RunsFold())
-        decoded = [(record, event := codec.decode(record), facts.runs_fact(event)) for record in records]
+        decoded = [(record, event := codec.decode(record), facts.runs_fact(event)) for record in stretch.records]
         questions = Questions()
         fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in decoded))
         known = Known()
         if questions:
             tenant_ids = {event.tenant_id for _, event, _ in decoded}
             known, _, _ = await self._readmodel.lookup_in(self.generation, questions, partition, tenant_ids)
-        delta = RunsDelta(partition=partition, start=start, end=start, now=fold.now)
+        delta = RunsDelta(partition=partition, start=stretch.start, end=stretch.start, now=fold.now)
         for record, event, fact in decoded:
             folded = fold.apply(event, fact, codec.recorded_at(record), record.offset, known)
             delta.include(folded, fold, record.offset + 1)
-        delta.end = end
+        delta.end = stretch.end
         return delta
 
-    def _fold_definitions(self, partition: int, records: Sequence[Record], start: int, end: int) -> DefinitionsDelta:
-        definitions = self._definitions.setdefault(partition, Definitions())
-        delta = DefinitionsDelta(partition=partition, start=start, end=start)
-        for record in records:
+    def _fold_definitions(self, stretch: _Stretch) -> DefinitionsDelta:
+        definitions = self._definitions.setdefault(stretch.partition, Definitions())
+        delta = DefinitionsDelta(partition=stretch.partition, start=stretch.start, end=stretch.start)
+        for record in stretch.records:
             event = codec.decode(record)
             recorded_at = codec.recorded_at(record)
             change = definitions.apply(event.tenant_id, facts.definitions_fact(event), recorded_at)
             include_change(delta, change, definitions.tenant(event.tenant_id), recorded_at, record.offset + 1)
-        delta.end = end
+        delta.end = stretch.end
         return delta

@@ -13,6 +13,6 @@ class MatcherSettings(BaseSettings):
     conditions_max: int = Field(
         200, ge=1, description="CEL conditions evaluated for one event; the rest: reason budget"
     )
-    conditions_seconds_max: float = Field(0.02, gt=0, description="time for one event's conditions")
+    conditions_seconds_max: float = Field(0.02, gt=0, description="CPU time for one event's conditions")
     matches_max: int = Field(100, ge=1, description="workflows that one event may start")
     commit_interval_seconds: float = Field(0.2, gt=0, description="how often the next offsets to read are committed")

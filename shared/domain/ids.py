@@ -5,9 +5,12 @@ All ids are UUIDv5 in Upshot's own namespace over an unambiguous join of their p
 """
 
 import hashlib
+from functools import lru_cache
 from uuid import UUID
 
 _NAMESPACE = UUID("6f8d2a54-94f6-5d0b-9a0e-6b1f6b7d1c11").bytes
+_LATELY = 16_384
+"""Ids that several readers of one record derive within moments of each other are derived once."""
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
@@ -40,6 +43,7 @@ def unnamed_delivery_id(body: bytes, received_at_seconds: float, dedup_window_se
     return f"{hashlib.sha256(body).hexdigest()}.{window}"
 
 
+@lru_cache(maxsize=_LATELY)
 def match_id(event_id: str, replay_id: str | None) -> str:
     """The one `event.matched` record of an event (below a replay: of that replay)."""
     return derive("match", event_id, replay_id or "")
@@ -55,6 +59,7 @@ def requested_run_id(tenant_id: str, workflow_id: str, idempotency_key: str) -> 
     return derive("requested-run", tenant_id, workflow_id, idempotency_key)
 
 
+@lru_cache(maxsize=_LATELY)
 def attempt_id(run_id: str, step_id: str, number: int) -> str:
     """One try of a step."""
     return derive("attempt", run_id, step_id, number)

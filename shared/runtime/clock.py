@@ -27,6 +27,11 @@ class SystemRandomness:
         return random.random()  # noqa: TID251, S311  jitter, not a secret
 
 
+def cpu_seconds() -> float:
+    """CPU time of this thread: what work costs, however often the machine does something else meanwhile."""
+    return time.thread_time()
+
+
 def draw_token(byte_count: int = 32) -> str:
     """A URL-safe random token of `byte_count` bytes of entropy."""
     return secrets.token_urlsafe(byte_count)  # noqa: TID251  this is the one place

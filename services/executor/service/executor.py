@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.executor.core.fairness import Bounds, FairQueue
 from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, still_wanted
@@ -20,6 +21,9 @@ from shared.runtime.timers import Timers
 log = logging.getLogger(__name__)
 
 Key = tuple[str, str, int, type[Work]]
+
+LATER = timedelta(seconds=2)
+"""After a bug, or while heartbeats go unanswered, how long until the state is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,9 @@ class Executor:
             task.add_done_callback(self._tasks.discard)
 
     async def _do(self, tenant_id: str, lane: Hashable, job: _Job) -> None:
+        done = False
         try:
-            if job.shard.may_act and still_wanted(job.run, job.work):
-                last = await self._carrier.carry_out(job.shard, job.run, job.work, self)
-                # Until the fold has passed the last word, the state still asks for what has just been done.
-                await self.folded_past(job.shard, last.offset)
+            done = await self._carry_out(job)
         except Exception:  # the boundary: one step's bug must not end the others' steps
             log.exception("step %s of run %s (tenant %s)", job.work.step_id, job.run.id, tenant_id)
         finally:
@@ -143,10 +145,27 @@ class Executor:
             if carried in self._held:
                 self._held.discard(carried)
                 self._busy.discard(carried)
-        if job.shard.may_act:
-            # What became due while the key was busy was passed over.
+            if done:
+                # What became due while the key was busy was passed over.
+                self._consider(job.shard, job.run)
+            elif job.shard.owned:
+                self._timers.at(self._clock.now() + LATER, lambda: self._consider_again(job))
+            self._pump()
+
+    async def _carry_out(self, job: _Job) -> bool:
+        """False: it could not be done now (this process must not act, though nobody has taken the shard away)."""
+        if not still_wanted(job.run, job.work):
+            return True
+        if not job.shard.may_act:
+            return False
+        last = await self._carrier.carry_out(job.shard, job.run, job.work, self)
+        # Until the fold has passed the last word, the state still asks for what has just been done.
+        return await self.folded_past(job.shard, last.offset)
+
+    def _consider_again(self, job: _Job) -> None:
+        if job.shard.owned:
             self._consider(job.shard, job.run)
-        self._pump()
+            self._pump()
 
     # ------------------------------------------------------------ what the carrier needs (Progress)
 

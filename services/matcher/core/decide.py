@@ -21,7 +21,7 @@ from shared.workflows.context import Context, event_view, start_context
 from shared.workflows.starting import StartRequest, build_match
 
 Elapsed = Callable[[], float]
-"""Seconds since the matcher began with this event."""
+"""CPU seconds since the matcher began with this event. Its first condition is evaluated whatever came before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class _Decision:
                 unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="matches_max"))
                 continue
             if start.condition is not None:
-                if conditions >= budget.conditions or elapsed() >= budget.seconds:
+                if conditions and (conditions >= budget.conditions or elapsed() >= budget.seconds):
                     unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                     continue
                 conditions += 1

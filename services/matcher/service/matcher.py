@@ -87,8 +87,8 @@ class Matcher:
         produced: list[NewRecord] = []
         done: dict[int, int] = {}
         for partition, records in batches.items():
-            if partition not in membership.assignment.partitions or not membership.alive():
-                continue
+            if not await _may_act(membership, partition):
+                continue  # whoever owns it now reads these records again
             produced += self._matching.handle_batch(partition, records)
             done[partition] = records[-1].offset + 1
         if produced:
@@ -122,6 +122,15 @@ class Matcher:
         except TransientError as error:
             log.warning("offsets are not committed just now, trying again: %s", error)
             self._done = {**offsets, **self._done}
+
+
+async def _may_act(membership: Membership, partition: int) -> bool:
+    """Waits while heartbeats go unanswered: skipping records that are still this member's own would lose them."""
+    while partition in membership.assignment.partitions:
+        if membership.alive():
+            return True
+        await asyncio.sleep(RETRY_SECONDS)
+    return False
 
 
 async def _committed(membership: Membership) -> Mapping[int, int]:

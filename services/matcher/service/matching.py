@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from services.matcher.core.decide import Budget, decide
 from services.matcher.core.rules import TenantRules
@@ -18,6 +18,7 @@ from shared.domain.definitions import Change, Definitions, Workflow
 from shared.domain.envelope import Event, routing_key
 from shared.domain.errors import InvalidInput
 from shared.domain.ids import match_id
+from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,14 @@ class Matching:
         clock: Clock,
         *,
         partition_count: int,
+        cpu_seconds: Callable[[], float] = cpu_seconds,
     ) -> None:
+        """`cpu_seconds`: what budgets are measured in, so that a busy neighbour costs nobody a match."""
         self._definitions = definitions
         self._catalogue = catalogue
         self._clock = clock
         self._partition_count = partition_count
+        self._cpu_seconds = cpu_seconds
         self._budget = Budget(
             conditions=settings.conditions_max, seconds=settings.conditions_seconds_max, matches=settings.matches_max
         )
@@ -77,8 +81,8 @@ class Matching:
         tenant = self._definitions.tenant(event.tenant_id)
         if rules is None or tenant is None:
             return None
-        began = self._clock.monotonic()
-        fact = decide(tenant, rules, event, self._budget, lambda: self._clock.monotonic() - began)
+        began = self._cpu_seconds()
+        fact = decide(tenant, rules, event, self._budget, lambda: self._cpu_seconds() - began)
         if fact is None:
             return None
         self.counts["matches"] += len(fact.matches)

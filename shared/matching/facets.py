@@ -1,4 +1,4 @@
-"""Operators other than exact strings, grouped so that a value finds those that hold for it without asking each.
+"""Operators other than exact strings and prefixes, grouped so that a value finds those that hold for it without asking each.
 
 A facet files buckets (whatever an index keeps) under the operators of one group. `probe` adds the buckets of all its
 operators that hold for a value; it is called for strings, for other values, or both, as the class says. Operators that
@@ -165,7 +165,7 @@ class FoldedFacet(Generic[B]):
 
 
 class PrefixFacet(Generic[B]):
-    """`prefix`, and wildcards that begin with text."""
+    """Wildcards that begin with text."""
 
     __slots__ = ("_filed",)
     sees_texts: ClassVar[bool] = True
@@ -176,7 +176,7 @@ class PrefixFacet(Generic[B]):
 
     def probe(self, value: Any, hits: list[B]) -> None:
         for operator, bucket in self._filed.prefixes_of(value):
-            if type(operator) is Prefix or operator.holds(value):
+            if operator.holds(value):
                 hits.append(bucket)
 
     def add(self, operator: ValueOperator, bucket: B) -> None:
@@ -232,9 +232,9 @@ class ScannedFacet(Generic[B]):
 
 
 def facet_type(operator: ValueOperator) -> type[Facet[Any]] | None:  # Any: whatever buckets are
-    """The facet that files an operator; None for exact strings, which are a dictionary of their own."""
+    """The facet that files an operator; None for exact strings and prefixes, which are dictionaries of their own."""
     match operator:
-        case Text():
+        case Text() | Prefix():
             return None
         case NumberLiteral() | NumericRange():
             return NumberFacet
@@ -244,8 +244,6 @@ def facet_type(operator: ValueOperator) -> type[Facet[Any]] | None:  # Any: what
             return AddressFacet
         case EqualsIgnoreCase():
             return FoldedFacet
-        case Prefix():
-            return PrefixFacet
         case Suffix():
             return SuffixFacet
         case Wildcard(_, pieces) if pieces.pieces[0]:

@@ -20,10 +20,12 @@ from shared.matching.index_walk import Step
 from shared.matching.literals import Text
 from shared.matching.lookup import MISSING, SEVERAL
 from shared.matching.pattern import Alternative, FieldPattern, ValueOperator
+from shared.matching.text import Prefix
 
 R = TypeVar("R", bound=Hashable)
 
 CROWDED = 8  # rules that a bucket checks one by one before it becomes a level of its own
+_KNOWN_RESTS_MAX = 4_096
 
 
 class Placed(Generic[R]):
@@ -86,13 +88,15 @@ class Bucket(Generic[R]):
     def __init__(self, leaf: "Leaf[R]", operator: ValueOperator | None) -> None:
         self.leaf = leaf
         self.operator = operator
-        self.sure: list[R] = []  # the operator is all that these rules ask for
+        self.sure: list[R] | tuple[()] = ()  # the operator is all that these rules ask for
         self.placed: list[Placed[R]] | tuple[()] = ()
         self.splittable = 0  # how many of `placed` have fields to index them by
         self.node: Node[R] | None = None
 
     def put(self, placed: Placed[R]) -> None:
         if placed.is_sure:
+            if not isinstance(self.sure, list):
+                self.sure = []
             self.sure.append(placed.rule_id)
             placed.spots.append(self)
         elif self.node is not None and placed.remaining:
@@ -107,7 +111,7 @@ class Bucket(Generic[R]):
                 self._split()
 
     def discard(self, placed: Placed[R]) -> None:
-        if placed.is_sure:
+        if placed.is_sure and isinstance(self.sure, list):
             self.sure.remove(placed.rule_id)
         elif isinstance(self.placed, list):
             self.placed.remove(placed)
@@ -163,6 +167,8 @@ class Leaf(Generic[R]):
                     self.node.rearrange()
                 bucket = self.step.texts[operator.text] = Bucket(self, operator)
             return bucket
+        if type(operator) is Prefix:
+            return self._obtain_prefix(operator)
         bucket = self._filed.get(operator)
         if bucket is None:
             bucket = self._filed[operator] = Bucket(self, operator)
@@ -171,6 +177,17 @@ class Leaf(Generic[R]):
             facet, count = self._facets.get(kind) or (kind(), 0)
             facet.add(operator, bucket)
             self._set_facet(kind, facet, count + 1)
+        return bucket
+
+    def _obtain_prefix(self, operator: Prefix) -> Bucket[R]:
+        step = self.step
+        bucket = step.prefixes.get(operator.text)
+        if bucket is None:
+            if not step.prefixes:
+                self.node.rearrange()
+            bucket = step.prefixes[operator.text] = Bucket(self, operator)
+            length = len(operator.text)
+            step.prefix_lengths[length] = step.prefix_lengths.get(length, 0) + 1
         return bucket
 
     def obtain_absent(self) -> Bucket[R]:
@@ -186,14 +203,23 @@ class Leaf(Generic[R]):
             del self.node.absent[self.path]
         elif type(operator) is Text:
             del self.step.texts[operator.text]
+        elif type(operator) is Prefix:
+            self._forget_prefix(operator.text)
         else:
             kind = facet_type(operator)
             assert kind is not None
             facet, count = self._facets[kind]
             facet.remove(operator, self._filed.pop(operator))
             self._set_facet(kind, facet, count - 1)
-        if not self.step.texts and not self._filed and self.absent is None:
+        if not (self.step.texts or self.step.prefixes or self._filed or self.absent is not None):
             self.node.drop(self.path)
+
+    def _forget_prefix(self, text: str) -> None:
+        step = self.step
+        del step.prefixes[text]
+        step.prefix_lengths[len(text)] -= 1
+        if not step.prefix_lengths[len(text)]:
+            del step.prefix_lengths[len(text)]
 
     def _set_facet(self, kind: type[Facet[Any]], facet: Facet[Bucket[R]], count: int) -> None:
         was_there = kind in self._facets
@@ -211,7 +237,7 @@ class Leaf(Generic[R]):
 class Node(Generic[R]):
     """One level; `holder` is the bucket that it is inside of."""
 
-    __slots__ = ("_leaves", "_size", "_steps", "_top", "absent", "holder", "lookups")
+    __slots__ = ("_known_rests", "_leaves", "_size", "_steps", "_top", "absent", "holder", "lookups")
 
     def __init__(self, lookups: dict[str, PathUse], holder: Bucket[R] | None) -> None:
         self.lookups = lookups
@@ -221,6 +247,7 @@ class Node(Generic[R]):
         self._top: Step[Bucket[R]] = Step()
         self._steps: dict[str, Step[Bucket[R]]] = {}  # by the path that leads there
         self._size = 0
+        self._known_rests: dict[tuple[FieldPattern, ...], tuple[FieldPattern, ...]] = {}
 
     @property
     def is_bare(self) -> bool:
@@ -232,10 +259,8 @@ class Node(Generic[R]):
         hits: list[Bucket[R]] = []
         if self._top.walk(event, hits):
             in_arrays = True
-        for path, bucket in self.absent.items() if self.absent else ():
-            value = self.lookups[path].value(event)
-            if value is MISSING or (value is SEVERAL and _may_be_absent(event, path)):
-                hits.append(bucket)
+        if self.absent:
+            self._add_absent(event, hits)
         if in_arrays:
             hits = list(dict.fromkeys(hits))  # elements of an array often lead to the same
         lookups = self.lookups
@@ -249,6 +274,12 @@ class Node(Generic[R]):
                         found.append(placed.rule_id)
             if bucket.node is not None:
                 bucket.node.collect(event, found, in_arrays)
+
+    def _add_absent(self, event: EventFields, hits: list[Bucket[R]]) -> None:
+        for path, bucket in self.absent.items():
+            value = self.lookups[path].value(event)
+            if value is MISSING or (value is SEVERAL and _may_be_absent(event, path)):
+                hits.append(bucket)
 
     def place(self, placed: Placed[R], *, may_be_sure: bool) -> None:
         """File an alternative under the field that narrows most."""
@@ -271,7 +302,7 @@ class Node(Generic[R]):
 
     def _file(self, placed: Placed[R], field: FieldPattern, *, may_be_sure: bool) -> None:
         placed.filed_under = field
-        placed.remaining = tuple(other for other in placed.remaining if other is not field)
+        placed.remaining = self._shared(tuple(other for other in placed.remaining if other is not field))
         placed.is_sure = may_be_sure and not placed.remaining and not field.or_absent
         leaf = self._leaf(field.path)
         for operator in dict.fromkeys(field.operators):
@@ -321,6 +352,14 @@ class Node(Generic[R]):
                 reached[start].below[".".join(keys[start:end])] = step
             reached.append(step)
         self.rearrange()
+
+    def _shared(self, fields: tuple[FieldPattern, ...]) -> tuple[FieldPattern, ...]:
+        """One object for equal fields: many rules ask for the same, which then stays in the processor's cache."""
+        if not fields:
+            return ()
+        if len(self._known_rests) > _KNOWN_RESTS_MAX:
+            self._known_rests.clear()
+        return self._known_rests.setdefault(fields, fields)
 
     def _share(self, field: FieldPattern) -> float:
         """How little a field narrows, as far as one can guess."""

@@ -19,13 +19,16 @@ _MANY = 2  # from so many times an object's keys on, its own keys are gone throu
 
 class Step(Generic[B]):
     """A key on the way to paths: `below` are the keys that lead on (dotted ones too); the rest is of the path that ends
-    here, if one does: the buckets of exact strings, and who else wants to see strings and other values."""
+    here, if one does: the buckets of exact strings, those of prefixes with the lengths these have (a text shorter than
+    one may meet a bucket twice), and who else wants to see strings and other values."""
 
-    __slots__ = ("_plan", "below", "on_others", "on_texts", "texts")
+    __slots__ = ("_plan", "below", "on_others", "on_texts", "prefix_lengths", "prefixes", "texts")
 
     def __init__(self) -> None:
         self.below: dict[str, Step[B]] = {}
         self.texts: dict[str, B] = {}
+        self.prefixes: dict[str, B] = {}
+        self.prefix_lengths: dict[int, int] = {}  # how many of each
         self.on_texts: tuple[Probe[B], ...] = ()
         self.on_others: tuple[Probe[B], ...] = ()
         self._plan: _Plan[B] | None = None
@@ -53,9 +56,20 @@ class Step(Generic[B]):
         for key, step in plan.others:
             if key in node:
                 value = node[key]
-                if type(value) is dict:
+                if type(value) is str:  # as in `see`, without the call
+                    if value in step.texts:
+                        hits.append(step.texts[value])
+                    for length in step.prefix_lengths:
+                        if value[:length] in step.prefixes:
+                            hits.append(step.prefixes[value[:length]])
+                    for probe in step.on_texts:
+                        probe(value, hits)
+                elif type(value) is dict:
                     if step.below and step.walk(value, hits):
                         in_arrays = True
+                elif type(value) is int:
+                    for probe in step.on_others:
+                        probe(value, hits)
                 elif step.see(value, hits):
                     in_arrays = True
         return in_arrays
@@ -65,6 +79,9 @@ class Step(Generic[B]):
         if type(value) is str:
             if value in self.texts:
                 hits.append(self.texts[value])
+            for length in self.prefix_lengths:
+                if value[:length] in self.prefixes:
+                    hits.append(self.prefixes[value[:length]])
             for probe in self.on_texts:
                 probe(value, hits)
             return False
@@ -95,6 +112,9 @@ class Step(Generic[B]):
                 if type(value) is str:
                     if value in step.texts:
                         hits.append(step.texts[value])
+                    for length in step.prefix_lengths:
+                        if value[:length] in step.prefixes:
+                            hits.append(step.prefixes[value[:length]])
                     for probe in step.on_texts:
                         probe(value, hits)
                 elif step.see(value, hits):
@@ -118,7 +138,7 @@ class _Plan(Generic[B]):
         for key, step in below.items():
             if key in self.dotted:
                 continue
-            if step.below or step.on_texts or step.on_others:
+            if step.below or step.prefixes or step.on_texts or step.on_others:
                 self.others.append((key, step))
             elif step.texts:
                 self.plain.append((key, step.texts))

@@ -6,6 +6,7 @@ the lenient readings that the reference implementation has.
 Next: `parse_operators.py`, the entries of one field.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -101,7 +102,7 @@ class _Reader:
             if inside_or and key in _RESERVED_IN_BRANCHES:
                 self._flaw(here, f"{key!r} is an operator's name and no field in a branch of $or; wrap it in its field")
                 continue
-            joined = key if path is None else f"{path}.{key}"
+            joined = sys.intern(key if path is None else f"{path}.{key}")  # few paths, many patterns
             if isinstance(value, JsonObject):
                 branches = self._object(
                     branches, value, path=joined, pointer=here, inside_or=inside_or, depth=depth + 1

@@ -48,15 +48,13 @@ async def run_demo(settings: UpshotSettings, *, exit_after: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    playing = asyncio.create_task(_Demo(settings, exit_after, stop).run())
+    demo = _Demo(settings, exit_after, stop)
+    playing = asyncio.create_task(demo.run())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if not playing.done():
-        # It ends by itself where it serves; where it still plays, it is told to.
-        done, _ = await asyncio.wait([playing], timeout=0.1)
-        if not done:
-            playing.cancel()
+    if not playing.done() and not demo.serving:
+        playing.cancel()
     try:
         return await playing
     except asyncio.CancelledError:
@@ -73,6 +71,7 @@ class _Demo:
         self._exit_after = exit_after
         self._stop = stop
         self._tell = Teller(self._clock)
+        self.serving = False  # from then on a signal is taken here, where everything is put down in order
 
     async def run(self) -> int:
         # What the platform logs at this level is trouble; the rest would bury what is told here.
@@ -137,7 +136,8 @@ class _Demo:
         if not self._exit_after:
             run_id = str(story.outcomes["refund"].run["id"])
             token = self._token(ground.data_dir, "you", EVERYTHING)
-            tell.invitation(running.url, token, str(self._data_dir), run_id)
+            self.serving = True
+            tell.invitation(running.url, token, str(self._data_dir), run_id, number=len(memory.batches) + 1)
             await self._serve(running)
             tell.say("stopping; the data stays")
         return status

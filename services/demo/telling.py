@@ -93,11 +93,11 @@ class Teller:
         held = len(expectations) - len(failed)
         self.say(f"{'[green]' if not failed else '[red]'}{held} of {len(expectations)} expectations held[/]")
 
-    def invitation(self, url: str, token: str, data_dir: str, run_id: str) -> None:
+    def invitation(self, url: str, token: str, data_dir: str, run_id: str, *, number: int) -> None:
         """Printed as it is, unwrapped: lines that can be copied."""
         event = {
             "specversion": "1.0",
-            "id": "try-1",
+            "id": f"try-{number}",
             "source": "/shop",
             "type": "order.created",
             "subject": "1001",
@@ -126,11 +126,10 @@ def _fate(outcome: Outcome) -> str:
     if run is None:
         return "kept; no workflow asks for it"
     decisions = (run.get("approval") or {}).get("decisions") or []
-    decided = "".join(f" after {each['decision']} by {each['actor']}" for each in decisions if "decision" in each)
-    received = (
-        f", receiver answered, signature {'holds' if outcome.signature_holds else 'FAILS'}" if outcome.received else ""
-    )
-    return f"{_styled(run['status'])}{escape(decided)}{received}"
+    by = ", ".join(f"{each['decision']} by {each['actor']}" for each in decisions)
+    status = "" if planned.fate == "denied" else f"{', ' if by else ''}{_styled(run['status'])}"
+    judged = f", signature {'holds' if outcome.signature_holds else '[red]fails[/]'}" if outcome.received else ""
+    return f"{escape(by)}{status}{judged}"
 
 
 def _styled(status: str) -> str:

@@ -11,20 +11,20 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC)  # noqa: TID251  this is the one place
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()  # noqa: TID251  this is the one place
+        return time.monotonic()
 
 
 class SystemRandomness:
     """The operating system's randomness for secrets; a cheap generator for jitter."""
 
     def token_bytes(self, count: int) -> bytes:
-        return os.urandom(count)  # noqa: TID251  this is the one place
+        return os.urandom(count)
 
     def unit(self) -> float:
-        return random.random()  # noqa: TID251, S311  jitter, not a secret
+        return random.random()  # noqa: S311  jitter, not a secret
 
 
 def cpu_seconds() -> float:
@@ -34,4 +34,4 @@ def cpu_seconds() -> float:
 
 def draw_token(byte_count: int = 32) -> str:
     """A URL-safe random token of `byte_count` bytes of entropy."""
-    return secrets.token_urlsafe(byte_count)  # noqa: TID251  this is the one place
+    return secrets.token_urlsafe(byte_count)

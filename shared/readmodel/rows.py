@@ -22,6 +22,7 @@ from shared.domain.runs.fold import CommandKey
 from shared.domain.runs.state import Approval, Run, Step
 from shared.domain.verdicts import Verdict
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, key_text, plain_text
+from shared.readmodel.write_sql import TABLES
 
 Row = tuple[object, ...]
 
@@ -84,6 +85,14 @@ class Rows:
         found = list(rows)
         if found:
             self.tables.setdefault(table, []).extend(found)
+
+    def newest_only(self) -> "Rows":
+        """Of rows with one key only the last: one statement may touch a row once."""
+        tables = {}
+        for name, rows in self.tables.items():
+            keys = len(TABLES[name].keys) if name in TABLES else None
+            tables[name] = list({row[:keys]: row for row in rows}.values())
+        return Rows(moves=self.moves, tables=tables, forgettable=self.forgettable)
 
     @property
     def count(self) -> int:

@@ -110,7 +110,7 @@ async def test_a_write_from_another_checkpoint_changes_nothing(readmodel: ReadMo
     assert await readmodel.next_offsets(RUNS) == {0: 1, 1: 0}
 
 
-async def test_of_two_writers_of_one_stretch_one_wins(database: object, readmodel: ReadModel) -> None:
+async def test_of_two_writers_of_one_stretch_one_wins(readmodel: ReadModel) -> None:
     scenario = RunsScenario()
     for _ in range(3):
         scenario.happens(match("w"))
@@ -120,6 +120,17 @@ async def test_of_two_writers_of_one_stretch_one_wins(database: object, readmode
     )
     assert [type(each) for each in outcomes if each is not None] == [NotOwner] * 3
     assert (await readmodel.next_offsets(RUNS))[PARTITION] == 3
+
+
+async def test_a_tenants_records_in_two_partitions_stop_nothing(readmodel: ReadModel) -> None:
+    """Only a foreign writer's partitioner brings this about; it must not wedge the projector."""
+    scenario = RunsScenario()
+    scenario.happens(match("w", limits=limits(cooldown_seconds=60), cooldown_key="k"), event_id="twice")
+    await readmodel.snapshot([0, 1])
+    elsewhere = written_from(scenario)
+    elsewhere.partition = 1
+    await readmodel.write([written_from(scenario), elsewhere])
+    assert await readmodel.next_offsets(RUNS) == {0: 1, 1: 1}
 
 
 async def test_the_first_of_two_events_with_one_id_stands(readmodel: ReadModel) -> None:

@@ -1,7 +1,7 @@
 """How trouble is told apart: what may pass by itself, what never will, and what the caller must mend.
 
 An expected failure is an event; a broken invariant is an ordinary exception and ends the process.
-Next: `shared/runtime/problems.py` turns these into RFC 9457 answers.
+Next: `shared/runtime/http/boundary.py` turns these into RFC 9457 answers.
 """
 
 from collections.abc import Sequence

@@ -29,7 +29,9 @@ class UpshotSettings(BaseSettings):
         description="A PostgreSQL (15 or later) instead of the embedded one, with a user that may create roles and schemas.",
     )
     master_key: SecretStr | None = Field(
-        None, min_length=16, description="Wraps every key and names the roles' passwords. Default: a file in the data folder."
+        None,
+        min_length=16,
+        description="Wraps every key and names the roles' passwords. Default: a file in the data folder.",
     )
     jwt_secret: SecretStr | None = Field(
         None, min_length=16, description="Signs bearer tokens. Default: a file in the data folder, made on first start."

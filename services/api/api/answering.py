@@ -53,8 +53,17 @@ def answer(
     """
     if verdict is None:
         body = {**(more or {}), "command_id": intent.command.id, "status": "pending"}
-        return reply(202, body, {**(headers or {}), "Location": f"{COMMANDS_PATH}/{quote(intent.command.id, safe='')}"})
-    again = {REPLAYED: "true"} if replayed else {}
+        return reply(
+            202,
+            body,
+            {
+                **(headers or {}),
+                "Cache-Control": "no-store",
+                "Location": f"{COMMANDS_PATH}/{quote(intent.command.id, safe='')}",
+            },
+        )
+    # Some of these answers hold a secret, once; none is worth keeping.
+    again = {"Cache-Control": "no-store", **({REPLAYED: "true"} if replayed else {})}
     if verdict.status >= 400:
         problem = HttpProblem.of_verdict(verdict.status, verdict.body)
         problem.headers.update(again)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from services.api.api import models, shown
+from services.api.api import run_models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
 from services.api.service.approvals import decide, show_approval
 from services.api.service.commands import Commands
@@ -16,12 +16,12 @@ from shared.runtime.http import READ, Call, Returns, Route, reply, require_any
 
 def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Route]:
     async def list_all(call: Call) -> web.StreamResponse:
-        query = call.query(models.ApprovalQuery)
+        query = call.query(run_models.ApprovalQuery)
         page = await it.queries.list_approvals(
             call.tenant_id, status=query.status, cursor=query.cursor, limit=query.limit
         )
         items = [shown.approval(each) for each in page.items]
-        return reply(200, models.ApprovalList(items=items, next_cursor=page.next_cursor))
+        return reply(200, run_models.ApprovalList(items=items, next_cursor=page.next_cursor))
 
     async def get(call: Call) -> web.StreamResponse:
         found = await show_approval(it, log, call.tenant_id, call.path("id"))
@@ -36,7 +36,7 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
         return await decided(call, "denied")
 
     async def decided(call: Call, decision: Literal["granted", "denied"]) -> web.StreamResponse:
-        wanted = await call.input(models.DecisionInput)
+        wanted = await call.input(run_models.DecisionInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
         verdict = await commands.earlier(intent, RUNS)
         replayed = verdict is not None
@@ -60,8 +60,8 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             summary="List approvals, newest first",
             tag="approvals",
             roles=(READ,),
-            query=models.ApprovalQuery,
-            responses={200: Returns(description="A page.", model=models.ApprovalList)},
+            query=run_models.ApprovalQuery,
+            responses={200: Returns(description="A page.", model=run_models.ApprovalList)},
             invalid_status=400,
         ),
         Route(
@@ -72,7 +72,7 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             description="With `automation:read`, or a role that may decide it.",
             tag="approvals",
             roles=(),
-            responses={200: Returns(description="The approval.", model=models.ApprovalDetail)},
+            responses={200: Returns(description="The approval.", model=run_models.ApprovalDetail)},
             errors={403: "The token has no role that may see it.", 404: "There is no such approval."},
         ),
         *(
@@ -85,10 +85,10 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
                 "Without `subject_hash` the decision is on what the approval was asked for.",
                 tag="approvals",
                 roles=(),
-                request=models.DecisionInput,
+                request=run_models.DecisionInput,
                 headers=(IDEMPOTENCY_KEY,),
                 responses={
-                    200: Returns(description="Decided, or one grant of several.", model=models.DecisionAnswer),
+                    200: Returns(description="Decided, or one grant of several.", model=run_models.DecisionAnswer),
                     202: PENDING,
                 },
                 errors={

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from services.api.api import models, shown
+from services.api.api import run_models, shown
 from services.api.core.timeline import decode_entries, show_data
 from services.api.service.log_reader import LogReader
 from services.api.service.ports import ApiDependencies
@@ -12,12 +12,12 @@ from shared.runtime.http import READ, Call, HttpProblem, Returns, Route, reply
 
 def routes(it: ApiDependencies, log: LogReader) -> list[Route]:
     async def list_all(call: Call) -> web.StreamResponse:
-        query = call.query(models.EventQuery)
+        query = call.query(run_models.EventQuery)
         page = await it.queries.list_events(
             call.tenant_id, type=query.type, source=query.source, cursor=query.cursor, limit=query.limit
         )
         items = [shown.event(each) for each in page.items]
-        return reply(200, models.EventList(items=items, next_cursor=page.next_cursor))
+        return reply(200, run_models.EventList(items=items, next_cursor=page.next_cursor))
 
     async def get(call: Call) -> web.StreamResponse:
         found = await it.queries.get_event(call.tenant_id, call.path("id"))
@@ -48,8 +48,8 @@ def routes(it: ApiDependencies, log: LogReader) -> list[Route]:
             summary="List events, newest first",
             tag="events",
             roles=(READ,),
-            query=models.EventQuery,
-            responses={200: Returns(description="A page.", model=models.EventList)},
+            query=run_models.EventQuery,
+            responses={200: Returns(description="A page.", model=run_models.EventList)},
             invalid_status=400,
         ),
         Route(
@@ -59,7 +59,7 @@ def routes(it: ApiDependencies, log: LogReader) -> list[Route]:
             summary="Show an event whole, with what it matched",
             tag="events",
             roles=(READ,),
-            responses={200: Returns(description="The event.", model=models.EventDetailAnswer)},
+            responses={200: Returns(description="The event.", model=run_models.EventDetailAnswer)},
             errors={404: "There is no such event."},
         ),
     ]

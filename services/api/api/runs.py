@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from services.api.api import models, shown
+from services.api.api import run_models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
 from services.api.core.timeline import show_timeline
 from services.api.service.commands import Commands
@@ -15,7 +15,7 @@ from shared.runtime.http import EXECUTE, READ, Call, Returns, Route, reply
 
 def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Route]:
     async def list_all(call: Call) -> web.StreamResponse:
-        query = call.query(models.RunQuery)
+        query = call.query(run_models.RunQuery)
         workflow_id = query.workflow
         if workflow_id is not None:
             named = await it.queries.get_workflow_named(call.tenant_id, workflow_id)
@@ -23,7 +23,9 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
         page = await it.queries.list_runs(
             call.tenant_id, workflow_id=workflow_id, status=query.status, cursor=query.cursor, limit=query.limit
         )
-        return reply(200, models.RunList(items=[shown.run(each) for each in page.items], next_cursor=page.next_cursor))
+        return reply(
+            200, run_models.RunList(items=[shown.run(each) for each in page.items], next_cursor=page.next_cursor)
+        )
 
     async def get(call: Call) -> web.StreamResponse:
         found = await show_run(it, log, call.tenant_id, call.path("id"))
@@ -45,7 +47,7 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
         )
 
     async def cancel(call: Call) -> web.StreamResponse:
-        wanted = await call.input(models.CancelInput)
+        wanted = await call.input(run_models.CancelInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
         verdict = await commands.earlier(intent, RUNS)
         replayed = verdict is not None
@@ -54,7 +56,7 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
         return answer(intent, verdict, replayed=replayed)
 
     async def resolve(call: Call) -> web.StreamResponse:
-        wanted = await call.input(models.ResolveInput)
+        wanted = await call.input(run_models.ResolveInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
         verdict = await commands.earlier(intent, RUNS)
         replayed = verdict is not None
@@ -79,8 +81,8 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             summary="List runs, newest first",
             tag="runs",
             roles=(READ,),
-            query=models.RunQuery,
-            responses={200: Returns(description="A page.", model=models.RunList)},
+            query=run_models.RunQuery,
+            responses={200: Returns(description="A page.", model=run_models.RunList)},
             invalid_status=400,
         ),
         Route(
@@ -91,7 +93,7 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             description="The timeline is read from the log: first the event, then each record with its cause.",
             tag="runs",
             roles=(READ,),
-            responses={200: Returns(description="The run.", model=models.RunDetailAnswer)},
+            responses={200: Returns(description="The run.", model=run_models.RunDetailAnswer)},
             errors={404: "There is no such run."},
         ),
         Route(
@@ -102,9 +104,9 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             description="Steps that are under way end; no other begins.",
             tag="runs",
             roles=(EXECUTE,),
-            request=models.CancelInput,
+            request=run_models.CancelInput,
             headers=(IDEMPOTENCY_KEY,),
-            responses={200: Returns(description="Cancelled.", model=models.RunChanged), 202: PENDING},
+            responses={200: Returns(description="Cancelled.", model=run_models.RunChanged), 202: PENDING},
             errors={404: "There is no such run.", 409: "The run has ended."},
             body_bytes_max=it.settings.body_bytes_max,
         ),
@@ -116,9 +118,9 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             description="For a step of status `unknown`: an unsafe attempt was begun, and the process ended.",
             tag="runs",
             roles=(EXECUTE,),
-            request=models.ResolveInput,
+            request=run_models.ResolveInput,
             headers=(IDEMPOTENCY_KEY,),
-            responses={200: Returns(description="Resolved.", model=models.StepResolvedAnswer), 202: PENDING},
+            responses={200: Returns(description="Resolved.", model=run_models.StepResolvedAnswer), 202: PENDING},
             errors={404: "There is no such run.", 409: "There is nothing to resolve."},
             body_bytes_max=it.settings.body_bytes_max,
         ),

@@ -1,6 +1,6 @@
 """From the read model's values to the API's answers: columns become the words that tenants know."""
 
-from services.api.api import models
+from services.api.api import models, run_models
 from shared.readmodel.tenant_values import (
     ApprovalItem,
     EndpointItem,
@@ -61,9 +61,9 @@ def revision(item: RevisionItem) -> models.RevisionAnswer:
     )
 
 
-def run(item: RunItem) -> models.RunAnswer:
-    reason = models.ReasonAnswer(kind=item.reason_kind, detail=item.reason or "") if item.reason_kind else None
-    return models.RunAnswer.model_validate(
+def run(item: RunItem) -> run_models.RunAnswer:
+    reason = run_models.ReasonAnswer(kind=item.reason_kind, detail=item.reason or "") if item.reason_kind else None
+    return run_models.RunAnswer.model_validate(
         {
             "id": item.run_id,
             "workflow_id": item.workflow_id,
@@ -83,8 +83,8 @@ def run(item: RunItem) -> models.RunAnswer:
     )
 
 
-def approval(item: ApprovalItem) -> models.ApprovalAnswer:
-    return models.ApprovalAnswer.model_validate(
+def approval(item: ApprovalItem) -> run_models.ApprovalAnswer:
+    return run_models.ApprovalAnswer.model_validate(
         {
             "id": item.approval_id,
             "run_id": item.run_id,
@@ -105,8 +105,8 @@ def approval(item: ApprovalItem) -> models.ApprovalAnswer:
     )
 
 
-def event(item: EventItem) -> models.EventAnswer:
-    return models.EventAnswer(
+def event(item: EventItem) -> run_models.EventAnswer:
+    return run_models.EventAnswer(
         id=item.event_id,
         type=item.type,
         source=item.source,

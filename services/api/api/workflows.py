@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from services.api.api import models, shown
+from services.api.api import models, run_models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
 from services.api.core.commands import etag, parse_if_match
 from services.api.service.commands import Commands
@@ -98,7 +98,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return answer(intent, verdict, replayed=replayed)
 
     async def run(call: Call) -> web.StreamResponse:
-        wanted = await call.input(models.RunInput)
+        wanted = await call.input(run_models.RunInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
         earlier = await commands.earlier(intent, RUNS)
         if earlier is not None:
@@ -201,9 +201,9 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             description="Of the newest revision, which must have a `manual` trigger.",
             tag="runs",
             roles=(EXECUTE,),
-            request=models.RunInput,
+            request=run_models.RunInput,
             headers=(IDEMPOTENCY_KEY,),
-            responses={202: Returns(description="Asked for.", model=models.RunRequestedAnswer)},
+            responses={202: Returns(description="Asked for.", model=run_models.RunRequestedAnswer)},
             errors={**missing, 409: "The workflow is disabled, or has no manual trigger."},
             body_bytes_max=min(INPUTS_BYTES_MAX, bytes_max),
         ),

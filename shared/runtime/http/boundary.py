@@ -122,7 +122,7 @@ def _unavailable(trouble: TransientError) -> HttpProblem:
     seconds = max(1, math.ceil(trouble.retry_after_seconds or 1))
     headers = {"Retry-After": str(seconds)}
     if isinstance(trouble, AppendInDoubt):
-        detail = "it is not known whether this was taken; repeat it with the same Idempotency-Key, that is safe"
+        detail = "it is not known whether this was taken; repeating the same request is safe"
         return HttpProblem(503, "append-in-doubt", detail, headers=headers)
-    detail = "a part of the platform does not answer; nothing was taken, so repeat it in a moment"
+    detail = "a part of the platform does not answer; repeat the same request in a moment"
     return HttpProblem(503, "unavailable", detail, headers=headers)

@@ -1,9 +1,11 @@
 """The API's description for people: one page of plain HTML from the OpenAPI document, nothing loaded from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import orjson
+
+from shared.runtime.http.openapi_nodes import Node, as_list, as_node, operations_of
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881}
@@ -18,14 +20,13 @@ td,th{text-align:left;vertical-align:top;border-top:1px solid var(--line);paddin
 pre{background:var(--soft);padding:.6rem;overflow:auto;border-radius:4px}details{margin:.4rem 0}
 .roles{font-size:.85rem;opacity:.8}
 """
-Node = Mapping[str, "object"]
 
 
 def render_page(document: Node) -> str:
     """The whole page."""
-    info = _node(document["info"])
-    operations = _operations(document)
-    tags = [(str(_node(tag)["name"]), str(_node(tag)["description"])) for tag in _list(document["tags"])]
+    info = as_node(document["info"])
+    operations = operations_of(document)
+    tags = [(str(as_node(tag)["name"]), str(as_node(tag)["description"])) for tag in as_list(document["tags"])]
     known = {name for name, _ in tags}
     tags += [(name, "") for name in sorted({_tag(each) for _, _, each in operations} - known)]
     contents, chapters = [], []
@@ -34,7 +35,7 @@ def render_page(document: Node) -> str:
         if not of_tag:
             continue
         links = "".join(
-            f'<li><a href="#{escape(str(operation["operationId"]))}"><code>{escape(method.upper())} {escape(path)}'
+            f'<li><a href="#{escape(str(operation["operationId"]))}"><code>{escape(method)} {escape(path)}'
             "</code></a></li>"
             for method, path, operation in of_tag
         )
@@ -42,7 +43,7 @@ def render_page(document: Node) -> str:
         chapters.append(f"<h2>{escape(name)}</h2><p>{escape(text)}</p>")
         chapters.extend(_section(method, path, operation) for method, path, operation in of_tag)
     title = escape(str(info["title"]))
-    schemas = _node(_node(document["components"])["schemas"])
+    schemas = as_node(as_node(document["components"])["schemas"])
     models = "".join(
         f'<details id="schema-{escape(name)}"><summary><code>{escape(name)}</code></summary>{_pre(schema)}</details>'
         for name, schema in sorted(schemas.items())
@@ -56,42 +57,34 @@ def render_page(document: Node) -> str:
     )
 
 
-def _operations(document: Node) -> list[tuple[str, str, Node]]:
-    return [
-        (method, path, _node(operation))
-        for path, item in _node(document["paths"]).items()
-        for method, operation in _node(item).items()
-    ]
-
-
 def _section(method: str, path: str, operation: Node) -> str:
     roles = _roles(operation)
-    body = _node(operation.get("requestBody", {}))
+    body = as_node(operation.get("requestBody", {}))
     parts = [
         f'<section class="op" id="{escape(str(operation["operationId"]))}">',
-        f'<h3><span class="method">{escape(method.upper())}</span> <code>{escape(path)}</code></h3>',
+        f'<h3><span class="method">{escape(method)}</span> <code>{escape(path)}</code></h3>',
         f"<p>{escape(str(operation['summary']))}</p>",
         _paragraphs(str(operation.get("description", ""))),
         f'<p class="roles">{escape(roles)}</p>',
-        _parameter_table(_list(operation.get("parameters", []))),
-        f"<p>Body: {_media(_node(body['content']))}</p>" if body else "",
-        _answer_table(_node(operation["responses"])),
+        _parameter_table(as_list(operation.get("parameters", []))),
+        f"<p>Body: {_media(as_node(body['content']))}</p>" if body else "",
+        _answer_table(as_node(operation["responses"])),
         "</section>",
     ]
     return "".join(parts)
 
 
 def _roles(operation: Node) -> str:
-    security = _list(operation.get("security", []))
+    security = as_list(operation.get("security", []))
     if not security:
         return "Open: no token."
-    roles = [str(role) for each in security for names in _node(each).values() for role in _list(names)]
+    roles = [str(role) for each in security for names in as_node(each).values() for role in as_list(names)]
     return f"Token with {' or '.join(roles)}." if roles else "Any valid token."
 
 
 def _parameter_table(parameters: Sequence[object]) -> str:
     rows = []
-    for parameter in map(_node, parameters):
+    for parameter in map(as_node, parameters):
         need = "required" if parameter.get("required") else "optional"
         rows.append(
             f"<tr><td><code>{escape(str(parameter['name']))}</code></td><td>{escape(str(parameter['in']))}, {need}</td>"
@@ -102,8 +95,8 @@ def _parameter_table(parameters: Sequence[object]) -> str:
 
 def _answer_table(responses: Node) -> str:
     rows = [
-        f"<tr><td>{escape(status)}</td><td>{escape(str(_node(response)['description']))}</td>"
-        f"<td>{_media(_node(_node(response).get('content', {})))}</td></tr>"
+        f"<tr><td>{escape(status)}</td><td>{escape(str(as_node(response)['description']))}</td>"
+        f"<td>{_media(as_node(as_node(response).get('content', {})))}</td></tr>"
         for status, response in sorted(responses.items())
     ]
     return f"<details><summary>Answers</summary><table>{''.join(rows)}</table></details>"
@@ -112,7 +105,7 @@ def _answer_table(responses: Node) -> str:
 def _media(content: Node) -> str:
     shown = []
     for media_type, media in content.items():
-        schema = _node(_node(media).get("schema", {}))
+        schema = as_node(as_node(media).get("schema", {}))
         name = str(schema.get("$ref", "")).rpartition("/")[2]
         link = f' <a href="#schema-{escape(name)}">{escape(name)}</a>' if name else ""
         shown.append(f"<code>{escape(media_type)}</code>{link}")
@@ -122,7 +115,7 @@ def _media(content: Node) -> str:
 def _tag(operation: Node | tuple[str, str, Node]) -> str:
     if isinstance(operation, tuple):
         operation = operation[2]
-    return str(_list(operation["tags"])[0])
+    return str(as_list(operation["tags"])[0])
 
 
 def _paragraphs(text: str) -> str:
@@ -131,15 +124,3 @@ def _paragraphs(text: str) -> str:
 
 def _pre(schema: object) -> str:
     return f"<pre>{escape(orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode())}</pre>"
-
-
-def _node(value: object) -> Node:
-    if not isinstance(value, Mapping):
-        raise TypeError("an object was expected in the OpenAPI document")
-    return value
-
-
-def _list(value: object) -> Sequence[object]:
-    if not isinstance(value, list | tuple):
-        raise TypeError("a list was expected in the OpenAPI document")
-    return value

@@ -173,6 +173,6 @@ def _errors(route: Route) -> dict[int, str]:
     if route.request is not None:
         errors[415] = "The body is of a type that is not taken."
         errors[route.invalid_status] = "The body does not fit: `errors` names each place."
-    if route.path.startswith("/api/"):
+    if route.method != "GET" or route.path.startswith("/api/"):
         errors[503] = "A part of the platform does not answer; repeat it after `Retry-After` seconds."
     return {**errors, **route.errors}

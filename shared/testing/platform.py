@@ -16,7 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from shared.runtime.clock import SystemRandomness
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
+from shared.runtime.http import jwt_secret
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 
@@ -59,7 +61,7 @@ class RunningPlatform:
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("UPSHOT_")}
-        self._environment = {
+        chosen = {
             **inherited,
             "UPSHOT_DATA_DIR": str(data_dir),
             "UPSHOT_POSTGRES_SYSTEM_DIR": str(system_dir),
@@ -67,6 +69,8 @@ class RunningPlatform:
             "PYTHONPATH": str(REPOSITORY),
             **environment,
         }
+        # An empty value leaves the setting to its default.
+        self._environment = {name: value for name, value in chosen.items() if value}
 
     # ------------------------------------------------------------ its life
 
@@ -118,7 +122,9 @@ class RunningPlatform:
 
     @property
     def jwt_secret(self) -> bytes:
-        return self._environment["UPSHOT_JWT_SECRET"].encode()
+        """What this installation signs tokens with: what it was told, else what it made for itself."""
+        told = self._environment.get("UPSHOT_JWT_SECRET")
+        return told.encode() if told else jwt_secret(None, self.data_dir, SystemRandomness())
 
     @property
     def alive(self) -> bool:

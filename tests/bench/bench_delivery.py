@@ -24,7 +24,7 @@ from shared.domain.envelope import routing_key
 from shared.testing.platform import UP, RunningPlatform, running_platform
 from shared.testing.tenant_client import TenantClient, client_session, make_tenant
 from shared.testing.workspace import Workspace, workspace
-from tests.bench.delivery.usage import Cpu, cpu_of, postgres_cpu, quiet, resident_mb
+from tests.bench.delivery.usage import Cpu, busy_seconds, cpu_of, postgres_cpu, quiet, resident_mb
 from tests.bench.delivery.wire import Helper
 
 HERE = Path(__file__).resolve().parent / "delivery"
@@ -77,13 +77,13 @@ class Bench:
 
     async def saturate(self, target: Target, count: int) -> None:
         await self.load(target, count)
-        before = self.cpu(target)
+        before, machine = self.cpu(target), busy_seconds()
         sent = await self.generator.ask(
             do="saturate", connections=CONNECTIONS, timeout=SATURATION_SECONDS_MAX, timeout_seconds=60
         )
         taken = sum(sent["statuses"].values())
         came = await self.receiver.ask(do="wait", count=taken, timeout=SATURATION_SECONDS_MAX, timeout_seconds=60)
-        at_arrival = self.cpu(target)
+        at_arrival, machine = self.cpu(target), busy_seconds() - machine
         tail_seconds = await quiet(lambda: self.cpu(target).app + self.cpu(target).postgres)
         used = self.cpu(target) - before
         shown = at_arrival - before
@@ -102,7 +102,7 @@ class Bench:
         )
         print(
             f"  beside it: generator {1000 * used.generator / n:.2f}, receiver {1000 * used.receiver / n:.2f} "
-            "CPU-seconds per 1,000"
+            f"CPU-seconds per 1,000; other programs took {max(0.0, machine - shown.total) / accepted_seconds:.2f} cores"
         )
 
     async def pace(self, target: Target, per_second: float, count: int) -> None:

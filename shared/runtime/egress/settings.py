@@ -29,7 +29,11 @@ class EgressSettings(BaseModel):
         default=512, ge=1, le=20_000, description="Open connections in total; each is a file descriptor."
     )
     connections_per_host_max: int = Field(
-        default=64, ge=1, le=20_000, description="Open connections to one scheme, host and port."
+        default=512,
+        ge=1,
+        le=20_000,
+        description="Open connections to one scheme, host and port. Tenants share hosts: below the executor's bound of "
+        "attempts, one tenant's hanging deliveries to a host would hold up another's to the same host.",
     )
     keepalive_seconds: float = Field(
         default=4.0,

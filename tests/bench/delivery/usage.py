@@ -23,6 +23,10 @@ class Cpu:
     generator: float
     receiver: float
 
+    @property
+    def total(self) -> float:
+        return self.app + self.postgres + self.generator + self.receiver
+
     def __sub__(self, other: "Cpu") -> "Cpu":
         return Cpu(
             app=self.app - other.app,
@@ -35,6 +39,12 @@ class Cpu:
 def cpu_of(pid: int) -> float:
     """Of one process, without its children."""
     times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def busy_seconds() -> float:
+    """CPU-seconds that all programs of this machine have used: what is not ours is somebody else's."""
+    times = psutil.cpu_times()
     return times.user + times.system
 
 

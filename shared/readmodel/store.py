@@ -66,7 +66,7 @@ class ReadModel:
 
     @property
     def pool(self) -> Pool:
-        """For `rebuild.py` and `checksums.py`, which work beside the current generation."""
+        """For `generations.py` and `checksums.py`, which work beside the current generation."""
         return self._pool
 
     async def close(self) -> None:

@@ -75,9 +75,13 @@ class LogFollower:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for topic, each in self._topics.items():
-                group.create_task(each.run(), name=f"projector-{topic}")
+        tasks = [asyncio.create_task(each.run(), name=f"projector-{topic}") for topic, each in self._topics.items()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class TopicFollower(ABC):

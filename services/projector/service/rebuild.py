@@ -34,10 +34,14 @@ _ROUNDS_MAX = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildProgress:
-    """How far it is: records folded, and how many there were to fold when this was said."""
+    """How far it is: records folded, and how many there were to fold when this was said.
+
+    `behind`: (topic, partition), the next offset it has and the one it needs, of every partition that is not there yet.
+    """
 
     folded: int
     total: int
+    behind: Mapping[Place, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +129,13 @@ class _Work:
         self._refold = Refold(bus, readmodel, generation, self._count)
         self._on_progress = on_progress
         self._total = 0
+        self._needed: Mapping[Place, int] = {}
 
     async def catch_up(self) -> None:
         """Fold, writers writing, until little is left."""
         for _ in range(_ROUNDS_MAX):
             targets = await self._targets(await read_pointer(self._connection))
-            distance = self._refold.distance(targets)
-            self._total = self.folded + distance
+            distance = self._aim(targets)
             if distance <= NEARLY_LEVEL_RECORDS:
                 return
             await self._refold.fold_to(targets)
@@ -139,7 +143,7 @@ class _Work:
     async def fold_rest(self, pointer: Pointer) -> None:
         """Fold to exactly where the live generation stands."""
         targets = await self._targets(pointer)
-        self._total = self.folded + self._refold.distance(targets)
+        self._aim(targets)
         await self._refold.fold_to(targets)
 
     async def compare(self, pointer: Pointer) -> list[Difference]:
@@ -159,6 +163,14 @@ class _Work:
             for partition, each in (await self._bus.watermarks(topic)).items()
         }
 
+    def _aim(self, targets: Mapping[Place, int]) -> int:
+        """How many records there are to fold to get there."""
+        distance = self._refold.distance(targets)
+        self._total, self._needed = self.folded + distance, targets
+        return distance
+
     def _count(self, records: int) -> None:
         self.folded += records
-        self._on_progress(RebuildProgress(folded=self.folded, total=max(self._total, self.folded)))
+        positions = ((place, self._refold.positions.get(place, 0), need) for place, need in self._needed.items())
+        behind = {place: (have, need) for place, have, need in positions if have < need}
+        self._on_progress(RebuildProgress(folded=self.folded, total=max(self._total, self.folded), behind=behind))

@@ -1,57 +1,74 @@
-"""`upshot rebuild`: folds the read models anew, beside a running platform or without one, and says what came of it."""
+"""`upshot rebuild`: shows how far the fold has got, and what came of it.
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+Beside a running platform, which goes on meanwhile, or without one. Next: `services/projector/service/rebuild.py`.
+"""
+
+import sys
+from collections.abc import Callable
 
 from services.foundation import foundation
 from services.projector.service.rebuild import RebuildProgress, RebuildReport, rebuild, verify
-from shared.domain.errors import UpshotError
+from shared.domain.clock import Clock
+from shared.runtime.clock import SystemClock
 from shared.runtime.settings import UpshotSettings
+
+TOLD_EVERY_SECONDS = 1.0
+DIFFERENCES_SHOWN = 20
 
 
 async def run_rebuild(settings: UpshotSettings, *, switch: bool) -> int:
-    """Rebuild (or, without `switch`, compare only); 0 where the new read models are equal, or replaced another version's."""
-    console = Console(stderr=True)
-    columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeElapsedColumn())
+    """0 where the new generation equals the live one (or nothing could be compared), and was switched to if it was to be."""
     async with foundation(settings) as ground:
-        with Progress(*columns, console=console, transient=True) as shown:
-            task = shown.add_task("folding", total=None)
-
-            def on_progress(progress: RebuildProgress) -> None:
-                shown.update(task, completed=progress.folded, total=progress.total)
-
-            work = rebuild if switch else verify
-            try:
-                report = await work(ground.bus, ground.readmodel, ground.clock, on_progress)
-            except UpshotError as error:
-                console.print(f"[red]nothing was changed:[/red] {error}", highlight=False)
-                return 1
-    _print(Console(), report, switch=switch)
-    return 0 if not report.differences else 1
+        work = rebuild if switch else verify
+        report = await work(ground.bus, ground.readmodel, ground.clock, progress_teller(SystemClock()))
+    for line in told(report):
+        print(line)
+    return 1 if report.differences or report.switched != switch else 0
 
 
-def _print(console: Console, report: RebuildReport, *, switch: bool) -> None:
-    table = Table("table", "rows", "checksum")
-    for name, checksum in report.tables.items():
-        table.add_row(name, str(checksum.rows), checksum.hash)
-    console.print(table)
-    console.print(
-        f"{report.records} records folded in {report.seconds:.1f} s; writers waited {report.held_seconds:.1f} s.",
-        highlight=False,
-    )
-    for each in report.differences:
-        owner = f" of tenant {each.tenant_id}" if each.tenant_id else ""
-        console.print(f"[red]{each.table}{owner} differs:[/red] {', '.join(each.keys)}", highlight=False)
+def progress_teller(clock: Clock) -> Callable[[RebuildProgress], None]:
+    """Says at most once a second how many records are folded, how many remain, and how long that will take."""
+    begun = clock.monotonic()
+    told_at = begun
+
+    def tell(progress: RebuildProgress) -> None:
+        nonlocal told_at
+        now = clock.monotonic()
+        if now - told_at < TOLD_EVERY_SECONDS and progress.folded < progress.total:
+            return
+        told_at = now
+        sys.stderr.write(progress_line(progress, now - begun) + "\n")
+
+    return tell
+
+
+def progress_line(progress: RebuildProgress, seconds: float) -> str:
+    """The whole, and the partition that has most before it."""
+    remaining = progress.total - progress.folded
+    rate = progress.folded / seconds if seconds > 0 else 0.0
+    eta = f", about {remaining / rate:.0f} s to go" if rate and remaining else ""
+    line = f"{progress.folded} of {progress.total} records, {remaining} remain, {rate:.0f}/s{eta}"
+    if not progress.behind:
+        return line
+    (topic, partition), (have, need) = max(progress.behind.items(), key=lambda each: each[1][1] - each[1][0])
+    return f"{line}; {len(progress.behind)} partitions left, most in {topic}/{partition}: have {have}, need {need}"
+
+
+def told(report: RebuildReport) -> list[str]:
+    """The report in lines."""
+    lines = [
+        f"{table}: {checksum.rows} rows, checksum {checksum.hash}" for table, checksum in sorted(report.tables.items())
+    ]
+    lines += [f"differs: {each}" for each in report.differences[:DIFFERENCES_SHOWN]]
+    if len(report.differences) > DIFFERENCES_SHOWN:
+        lines.append(f"and {len(report.differences) - DIFFERENCES_SHOWN} more differences")
+    folded = f"{report.records} records folded in {report.seconds:.1f} s"
     if report.differences:
-        console.print("Nothing was switched. The log is the truth: report this, with the lines above.", highlight=False)
-    elif report.switched and report.comparable:
-        console.print(f"Equal in every row. Generation {report.generation} is current.", highlight=False)
-    elif report.switched:
-        console.print(f"Generation {report.generation}, of this version's fold, is current.", highlight=False)
-    elif report.comparable and not switch:
-        console.print("Equal in every row.", highlight=False)
+        verdict = "the live read model is NOT what the log says; nothing was switched"
+    elif not report.comparable:
+        verdict = "the live read model is another version's, so there was nothing to compare with"
     else:
-        console.print(
-            "Folded; the live read models are another version's, so there was nothing to compare.", highlight=False
-        )
+        verdict = "equal to the live read model"
+    held = f"; writers waited {report.held_seconds:.2f} s" if report.comparable else ""
+    switched = f"; generation {report.generation} is current now" if report.switched else ""
+    return [*lines, f"{folded}: {verdict}{switched}{held}"]

@@ -5,6 +5,7 @@ Two such processes on one data folder share the work: partitions are divided amo
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -72,6 +73,8 @@ ABOUT = About(
     ),
 )
 
+GC_THRESHOLDS = (100_000, 50, 100)
+
 GROUP = "embedded"
 """One group for all that acts on runs: whoever owns a partition executes, expires and projects it."""
 
@@ -106,6 +109,10 @@ async def serve(settings: UpshotSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with platform(settings) as running:
+        # What is loaded by now stays; what an event allocates dies young. Collecting as often as Python does by itself
+        # cost a tenth of the CPU time.
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         line = {"url": running.url, "pid": os.getpid(), "data_dir": str(running.ground.data_dir)}
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
         sys.stdout.flush()

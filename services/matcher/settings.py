@@ -10,6 +10,8 @@ class MatcherSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UPSHOT_MATCHER_")
 
     batch_records_max: int = Field(1000, ge=1, description="events handled in one go")
+    busy_records: int = Field(8, ge=1, description="a batch of so many events means load")
+    linger_seconds: float = Field(0.01, ge=0, le=1, description="under load, how long the next batch may gather")
     conditions_max: int = Field(
         200, ge=1, description="CEL conditions evaluated for one event; the rest: reason budget"
     )

@@ -24,9 +24,9 @@ from shared.domain.records import Problem
 from shared.domain.retry import RetryPolicy
 from shared.domain.runs.state import Run
 from shared.runtime.egress import OutgoingClient
-from shared.runtime.plugins import discover
 from shared.workflows.catalogue import ActionType
 from shared.workflows.document import pointer_to
+from shared.workflows.plugins import discover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from functools import cache
 from typing import Literal
 
 import jsonschema_rs
-from shared.bus.cloudevents_http import parse_http
 
 from services.ingest.core.admission import TenantAdmission
 from services.ingest.core.published import Publisher, platform_event
 from services.ingest.service.deliveries import TooMuch
 from services.ingest.settings import IngestSettings
 from shared.bus import codec
+from shared.bus.cloudevents_http import parse_http
 from shared.bus.cloudevents_json import UnreadableEvent
 from shared.bus.port import Bus
 from shared.bus.topics import EVENTS

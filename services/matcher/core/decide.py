@@ -20,8 +20,8 @@ from shared.workflows.compiled import CompiledStart
 from shared.workflows.context import Context, event_view, start_context
 from shared.workflows.starting import StartRequest, build_match
 
-Elapsed = Callable[[], float]
-"""CPU seconds since the matcher began with this event. Its first condition is evaluated whatever came before."""
+CpuSeconds = Callable[[], float]
+"""CPU time by some clock. Reading it costs as much as a condition, so one condition alone is never timed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,9 @@ class Budget:
     """Workflows that one event may start."""
 
 
-def decide(tenant: Tenant, rules: TenantRules, event: Event, budget: Budget, elapsed: Elapsed) -> EventMatched | None:
+def decide(
+    tenant: Tenant, rules: TenantRules, event: Event, budget: Budget, cpu_seconds: CpuSeconds
+) -> EventMatched | None:
     """None: it leads to nothing. Raises `InvalidInput` where the event's data is no JSON."""
     source_event = _source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
     view = event_view(source_event, tenant.id)
@@ -42,7 +44,7 @@ def decide(tenant: Tenant, rules: TenantRules, event: Event, budget: Budget, ela
     candidates = rules.candidates(event_of(view, event.data))
     if not candidates:
         return None
-    return _Decision(tenant, rules, event, source_event, view).decide(candidates, budget, elapsed)
+    return _Decision(tenant, rules, event, source_event, view).decide(candidates, budget, cpu_seconds)
 
 
 class _Decision:
@@ -58,16 +60,21 @@ class _Decision:
         self._view = view
         self._match_id = match_id(event.id, event.replay_id)
 
-    def decide(self, candidates: Sequence[CompiledStart], budget: Budget, elapsed: Elapsed) -> EventMatched | None:
+    def decide(
+        self, candidates: Sequence[CompiledStart], budget: Budget, cpu_seconds: CpuSeconds
+    ) -> EventMatched | None:
         matches: list[Match] = []
         unevaluated: list[Unevaluated] = []
         conditions = 0
+        deadline = 0.0
         for start in candidates:
             if len(matches) >= budget.matches:
                 unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="matches_max"))
                 continue
             if start.condition is not None:
-                if conditions and (conditions >= budget.conditions or elapsed() >= budget.seconds):
+                if conditions == 1:
+                    deadline = cpu_seconds() + budget.seconds
+                elif conditions and (conditions >= budget.conditions or cpu_seconds() >= deadline):
                     unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                     continue
                 conditions += 1

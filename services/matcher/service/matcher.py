@@ -82,6 +82,9 @@ class Matcher:
             await asyncio.sleep(RETRY_SECONDS)
             return
         await self._handle(membership, batches)
+        if sum(map(len, batches.values())) >= self._settings.busy_records:
+            # Under load a moment's wait lets the next batch grow: what a batch costs by itself is paid less often.
+            await asyncio.sleep(self._settings.linger_seconds)
 
     async def _handle(self, membership: Membership, batches: Mapping[int, Sequence[Record]]) -> None:
         produced: list[NewRecord] = []

@@ -81,8 +81,7 @@ class Matching:
         tenant = self._definitions.tenant(event.tenant_id)
         if rules is None or tenant is None:
             return None
-        began = self._cpu_seconds()
-        fact = decide(tenant, rules, event, self._budget, lambda: self._cpu_seconds() - began)
+        fact = decide(tenant, rules, event, self._budget, self._cpu_seconds)
         if fact is None:
             return None
         self.counts["matches"] += len(fact.matches)

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import cast
 
-from shared.runtime.plugins import discover
 from shared.workflows.catalogue import TriggerKind
+from shared.workflows.plugins import discover
 
 
 def discover_triggers() -> Mapping[str, TriggerKind]:

@@ -8,13 +8,17 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
+from services.foundation import Foundation, foundation
+from services.tenants import create_tenant
 from shared.runtime.clock import SystemClock
+from shared.runtime.settings import UpshotSettings
 from shared.testing.platform import RunningPlatform, running_platform
 from shared.testing.receivers import Receiver, receiver
-from shared.testing.tenant_client import TenantClient, tenant_client
+from shared.testing.tenant_client import ALL_ROLES, TenantClient, client_session, make_token
 from shared.testing.workspace import Workspace
 
 StartPlatform = Callable[..., AbstractAsyncContextManager[RunningPlatform]]
@@ -36,18 +40,45 @@ async def platform(space: Workspace, inbox: Receiver) -> AsyncIterator[RunningPl
         yield it
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ground(platform: RunningPlatform, space: Workspace) -> AsyncIterator[Foundation]:
+    """The shared platform's log, for making tenants: `upshot tenant create` would cost a process for each test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UPSHOT_POSTGRES_SYSTEM_DIR", str(space.system_dir))
+        async with foundation(UpshotSettings(data_dir=platform.data_dir)) as it:
+            yield it
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """One for all tests of the shared platform."""
+    async with client_session() as it:
+        yield it
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def tenant(platform: RunningPlatform, request: pytest.FixtureRequest) -> AsyncIterator[TenantClient]:
+async def tenant(
+    platform: RunningPlatform, ground: Foundation, session: aiohttp.ClientSession, request: pytest.FixtureRequest
+) -> TenantClient:
     """A new tenant of the shared platform."""
-    async with tenant_client(platform, tenant_name(request.node.name)) as it:
-        yield it
+    return await _new_tenant(platform, ground, session, request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def other_tenant(platform: RunningPlatform, request: pytest.FixtureRequest) -> AsyncIterator[TenantClient]:
+async def other_tenant(
+    platform: RunningPlatform, ground: Foundation, session: aiohttp.ClientSession, request: pytest.FixtureRequest
+) -> TenantClient:
     """A second one."""
-    async with tenant_client(platform, tenant_name(request.node.name)) as it:
-        yield it
+    return await _new_tenant(platform, ground, session, request)
+
+
+async def _new_tenant(
+    platform: RunningPlatform, ground: Foundation, session: aiohttp.ClientSession, request: pytest.FixtureRequest
+) -> TenantClient:
+    name = tenant_name(request.node.name)
+    await create_tenant(ground, name, "standard")
+    token = make_token(platform, name, *ALL_ROLES, subject=f"owner@{name}")
+    return TenantClient(platform, session, name, token)
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ async def _run_where(tenant: TenantClient, workflow_id: str, record_type: str) -
 
 
 def _instants(run: Any, record_type: str, field: str) -> list[datetime]:
-    return [datetime.fromisoformat(each["data"][field]) for each in run["timeline"] if each["type"] == record_type]
+    """The instants that records of a type name; those that name none are left out."""
+    named = [each["data"].get(field) for each in run["timeline"] if each["type"] == record_type]
+    return [datetime.fromisoformat(text) for text in named if text]
 
 
 async def test_waits_retries_and_open_attempts_outlive_a_kill(start_platform: StartPlatform, inbox: Receiver) -> None:
@@ -67,7 +69,7 @@ async def test_waits_retries_and_open_attempts_outlive_a_kill(start_platform: St
             each for each in run["timeline"] if each["type"] == "attempt.started" and each["data"]["step_id"] == "tell"
         )
         assert datetime.fromisoformat(sent["recorded_at"]) >= due
-        assert _instants(run, "attempt.started", "due_at")[:1] == [due], "recorded, not drawn anew"
+        assert _instants(run, "attempt.started", "due_at") == [due], "recorded, not drawn anew"
 
         run = await tenant.run_of(retrying)
         assert run["status"] == "succeeded"

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: `docs/reference/settings.md` and `docs/reference/api.md`.
+"""Writes what is made from code in `docs/reference`: settings, API, events, command line, the workflow's JSON Schema.
 
 `--check` writes nothing and ends with 1 where a page is not current.
 """
@@ -10,6 +10,8 @@ from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from reference_pages import cli_page, events_page, workflow_schema  # noqa: E402
 
 import services  # noqa: E402  the path above comes first
 import shared  # noqa: E402
@@ -34,6 +36,9 @@ def pages() -> dict[Path, str]:
     return {
         FOLDER / "settings.md": render_settings_page(find_settings([services, shared])),
         FOLDER / "api.md": render_api_page(document),
+        FOLDER / "events.md": events_page(),
+        FOLDER / "cli.md": cli_page(),
+        FOLDER / "workflow.schema.json": workflow_schema(),
     }
 
 

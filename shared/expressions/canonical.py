@@ -13,7 +13,7 @@ from typing import Final
 
 from shared.domain.errors import Flaw, InvalidInput
 
-CANONICAL_DEPTH_MAX: Final = 128
+CANONICAL_DEPTH_MAX: Final = 160
 _INTEGER_BITS_MAX: Final = 12_000  # 3,600 digits; Python refuses to write more than 4,300
 
 

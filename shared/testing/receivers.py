@@ -57,6 +57,14 @@ class Hang:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """An ordinary answer after `seconds`: what is under way when a process dies, is under way here."""
+
+    seconds: float
+    then: Reply = field(default_factory=Reply)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reset:
     """The connection is torn down with a TCP reset: before any answer, or after the head of one."""
 
@@ -77,7 +85,7 @@ class Endless:
     declared_bytes: int | None = None
 
 
-Behaviour = Reply | Hang | Reset | Drip | Endless
+Behaviour = Reply | Hang | Late | Reset | Drip | Endless
 
 
 def redirect_to(location: str, status: int = 302) -> Reply:
@@ -169,6 +177,9 @@ class Receiver:
                 return _respond(behaviour)
             case Hang():
                 await self._released.setdefault(request.path, asyncio.Event()).wait()
+                return _respond(behaviour.then)
+            case Late():
+                await asyncio.sleep(behaviour.seconds)
                 return _respond(behaviour.then)
             case Reset():
                 return await _reset(request, after_head=behaviour.after_head)

@@ -11,6 +11,8 @@ from shared.runtime.egress import Answer, EgressRefused, OutgoingRequest, Receiv
 
 _NEVER_ARRIVED = frozenset({"dns", "refused", "unreachable", "tls"})
 _THROTTLES = frozenset({429, 502, 503, 504})
+_OF_GATEWAYS = frozenset({502, 504})
+"""What a proxy says that does not know what became of the call behind it."""
 _RETRY_AFTER_SECONDS_MAX = 86_400.0
 
 
@@ -55,6 +57,8 @@ def judge(answer: Answer) -> Outcome:
         output=output,
         problem=Problem(kind=f"http_{answer.status}", detail=f"the receiver answered {answer.status}: {what}"),
         retry=True,
+        in_doubt=answer.status in _OF_GATEWAYS,
+        answered=True,
         throttled=answer.status in _THROTTLES,
         retry_after_seconds=_retry_after(answer.headers.get("retry-after")),
     )

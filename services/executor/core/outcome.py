@@ -13,7 +13,8 @@ from shared.domain.workflow import Effect
 class Outcome:
     """What an action says of one attempt.
 
-    `in_doubt`: it may have had its effect all the same (a time-out, a reset). `retry`: trying again may help.
+    `in_doubt`: it may have had its effect all the same (a time-out, a reset). `answered`: the other side got it and said so.
+    `retry`: trying again may help.
     `endpoint_gone`: the receiver says 410; its endpoint is to be disabled.
     """
 
@@ -22,6 +23,7 @@ class Outcome:
     problem: Problem | None = None
     retry: bool = False
     in_doubt: bool = False
+    answered: bool = False
     throttled: bool = False
     retry_after_seconds: float | None = None
     endpoint_gone: str | None = None
@@ -35,15 +37,18 @@ def conclude(
     number: int,
     effect: Effect,
     policy: RetryPolicy,
+    asked_to_retry: bool,
     now: datetime,
     unit: float,
     elapsed_seconds: float,
 ) -> AttemptFinished | StepUnknown:
-    """The record to append. An unsafe attempt that may have had its effect is never simply tried again."""
+    """The record to append. An unsafe attempt that may have had its effect is never simply tried again, and one that was
+    answered only where the step itself asks for it (`asked_to_retry`)."""
     if outcome.status == "failed" and outcome.in_doubt and effect == "unsafe":
         return StepUnknown(run_id=run_id, step_id=step_id, number=number)
     retry_at = None
-    if outcome.status == "failed" and outcome.retry:
+    repeatable = effect != "unsafe" or not outcome.answered or asked_to_retry
+    if outcome.status == "failed" and outcome.retry and repeatable:
         delay = delay_before_next(
             policy,
             number,

@@ -36,7 +36,7 @@ from shared.domain.records import (
     StepSkipped,
     StepUnknown,
 )
-from shared.domain.retry import RetryPolicy, exponential, fixed
+from shared.domain.retry import NO_RETRY, RetryPolicy, exponential, fixed
 from shared.domain.runs.state import Run
 from shared.domain.workflow import StepPlan
 from shared.expressions import TemplateError
@@ -225,7 +225,7 @@ class Carrier:
             return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
         step = await self._step(shard, run, plan)
         if isinstance(step, Problem):
-            return await self._conclude(run, plan, work, Outcome(status="failed", problem=step), None, 0.0)
+            return await self._conclude(run, plan, work, Outcome(status="failed", problem=step), None, NO_RETRY, 0.0)
         return await self._perform(run, plan, step, work.number)
 
     async def _perform(self, run: Run, plan: StepPlan, step: CompiledStep, number: int) -> Position:
@@ -246,7 +246,7 @@ class Carrier:
         elapsed = self._clock.monotonic() - started
         if outcome.endpoint_gone is not None:
             await self._disable(run, outcome.endpoint_gone, attempt)
-        return await self._conclude(run, plan, work, outcome, _policy(step.retry, action), elapsed)
+        return await self._conclude(run, plan, work, outcome, step.retry, _policy(step.retry, action), elapsed)
 
     async def _conclude(
         self,
@@ -254,7 +254,8 @@ class Carrier:
         plan: StepPlan,
         work: Carry,
         outcome: Outcome,
-        policy: RetryPolicy | None,
+        retry: Retry | None,
+        policy: RetryPolicy,
         elapsed_seconds: float,
     ) -> Position:
         fact = conclude(
@@ -263,7 +264,8 @@ class Carrier:
             step_id=plan.id,
             number=work.number,
             effect=plan.effect,
-            policy=policy if policy is not None else RetryPolicy(delays_seconds=()),
+            policy=policy,
+            asked_to_retry=retry is not None,
             now=self._clock.now(),
             unit=self._randomness.unit(),
             elapsed_seconds=elapsed_seconds,

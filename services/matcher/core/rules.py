@@ -1,10 +1,13 @@
-"""A tenant's workflows made ready for matching, kept up to date workflow by workflow as definitions change."""
+"""A tenant's workflows made ready for matching, kept up to date workflow by workflow as definitions change.
+
+An event costs what the workflows that it may start cost, not what the tenant's other workflows would.
+"""
 
 from collections.abc import Mapping
 
 from shared.domain.definitions import Workflow
 from shared.domain.errors import InvalidInput
-from shared.matching import EventFields, matches
+from shared.matching import EventFields, PatternIndex
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import CompiledStart, CompiledStep, compile_start, compile_steps
 
@@ -15,6 +18,7 @@ class TenantRules:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._starts: dict[str, CompiledStart] = {}
+        self._index: PatternIndex[str] = PatternIndex()
         self._steps: dict[tuple[str, int], Mapping[str, CompiledStep]] = {}
         self.broken: dict[str, str] = {}
         """Workflows whose revision no longer compiles, and why."""
@@ -22,6 +26,7 @@ class TenantRules:
     def put(self, workflow: Workflow) -> None:
         """Take over a workflow as it stands now."""
         self._starts.pop(workflow.id, None)
+        self._index.remove(workflow.id)
         self.broken.pop(workflow.id, None)
         if not workflow.enabled:
             return
@@ -32,12 +37,11 @@ class TenantRules:
             return
         if start.patterns:
             self._starts[workflow.id] = start
+            self._index.add(workflow.id, *start.patterns)
 
     def candidates(self, fields: EventFields) -> list[CompiledStart]:
         """The workflows one of whose patterns matches, by priority, then by id: the same order for whoever asks."""
-        found = [
-            start for start in self._starts.values() if any(matches(pattern, fields) for pattern in start.patterns)
-        ]
+        found = [self._starts[workflow_id] for workflow_id in self._index.candidates(fields)]
         return sorted(found, key=lambda start: (start.priority, start.workflow.id))
 
     def steps_of(self, start: CompiledStart) -> Mapping[str, CompiledStep]:

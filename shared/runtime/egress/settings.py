@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.errors import InvalidInput
 from shared.runtime.egress.policy import EgressPolicy
 
 
-class EgressSettings(BaseModel):
-    """How Upshot calls out. Environment: `UPSHOT_EGRESS_<FIELD>`."""
+class EgressSettings(BaseSettings):
+    """How Upshot calls out. Read from the environment, prefix `UPSHOT_EGRESS_`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_EGRESS_", frozen=True, extra="ignore")
 
     allow: str = Field(
         default="",

@@ -14,7 +14,12 @@ PROBLEM = Problem(kind="timeout", detail="no answer in 30 s")
 
 
 def concluded(
-    outcome: Outcome, *, number: int = 1, effect: Effect = "keyed", policy: RetryPolicy = WEBHOOK_POLICY
+    outcome: Outcome,
+    *,
+    number: int = 1,
+    effect: Effect = "keyed",
+    policy: RetryPolicy = WEBHOOK_POLICY,
+    asked_to_retry: bool = False,
 ) -> AttemptFinished | StepUnknown:
     return conclude(
         outcome,
@@ -22,6 +27,7 @@ def concluded(
         step_id="a",
         number=number,
         effect=effect,
+        asked_to_retry=asked_to_retry,
         policy=policy,
         now=NOW,
         unit=0.5,
@@ -73,3 +79,16 @@ def test_an_unsafe_attempt_in_doubt_is_never_simply_tried_again() -> None:
     assert isinstance(concluded(doubtful, effect="keyed"), AttemptFinished)
     certain = Outcome(status="failed", problem=PROBLEM, retry=True)
     assert isinstance(concluded(certain, effect="unsafe"), AttemptFinished)
+
+
+def test_an_unsafe_attempt_that_was_answered_is_repeated_only_where_the_step_asks_for_it() -> None:
+    answered = Outcome(status="failed", problem=PROBLEM, retry=True, answered=True)
+    unasked = concluded(answered, effect="unsafe")
+    assert isinstance(unasked, AttemptFinished)
+    assert unasked.retry_at is None
+    asked = concluded(answered, effect="unsafe", asked_to_retry=True)
+    assert isinstance(asked, AttemptFinished)
+    assert asked.retry_at is not None
+    keyed = concluded(answered, effect="keyed")
+    assert isinstance(keyed, AttemptFinished)
+    assert keyed.retry_at is not None

@@ -1,12 +1,13 @@
 """Every limit and period of the PostgreSQL log, with its unit."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class BusSettings(BaseModel):
-    """Defaults suit one node with a local server and a distributed set-up alike."""
+class BusSettings(BaseSettings):
+    """Read from the environment, prefix `UPSHOT_BUS_`. Defaults suit one node and a distributed set-up alike."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_BUS_", frozen=True, extra="ignore")
 
     partition_count: int = Field(
         default=32, ge=1, le=1024, description="Partitions of every topic; fixed for a log's life."

@@ -7,7 +7,7 @@ Next: `upcasters.py` for old versions, `cloudevents_json.py` for structured mode
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.bus import rfc3339
 from shared.bus.cloudevents_json import UnreadableEvent, is_attribute_name, parse_event
@@ -83,12 +83,21 @@ def encode(topic: str, event: Event) -> NewRecord:
             raise ValueError(f"{name!r} cannot name an extension attribute")
         headers.append((f"ce_{name}", value.encode()))
     return NewRecord(
-        topic=topic, key=routing_key(event.tenant_id, event.subject), headers=tuple(headers), value=event.data
+        topic=topic,
+        key=routing_key(event.tenant_id, event.subject),
+        headers=tuple(headers),
+        value=event.data,
+        origin=event if _reads_back_the_same(event) else None,
     )
 
 
 def decode(record: Record | NewRecord, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> Event:
-    """The event that a record holds, in its newest version. Raises `UndecodableRecord`."""
+    """The event that a record holds, in its newest version. Raises `UndecodableRecord`.
+
+    One that this process has encoded itself is that very event.
+    """
+    if record.origin is not None:
+        return record.origin
     try:
         event = _event(*_fields(record))
     except UnicodeDecodeError as error:
@@ -111,6 +120,16 @@ def parse_attributes(record: Record | NewRecord) -> tuple[dict[str, str], bytes 
     except UnicodeDecodeError as error:
         raise UndecodableRecord(f"a header is not UTF-8: {error}") from None
     return attributes, data
+
+
+def _reads_back_the_same(event: Event) -> bool:
+    """Whether decoding gives the same event: empty optional attributes come back as None, times in UTC."""
+    if event.time is not None and event.time.tzinfo is not UTC:
+        return False
+    if len(event.attributes) > 1 and len(dict(event.attributes)) < len(event.attributes):
+        return False
+    optional = (event.content_type, event.subject, event.dataschema, event.correlation_id, event.causation_id)
+    return "" not in optional and "" not in (event.traceparent, event.replay_id)
 
 
 def recorded_at(record: Record) -> datetime:

@@ -34,28 +34,33 @@ Next: `codec.py` for what a record holds, `adapters/` for the technologies behin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError, TransientError
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # values like all others, but freezing costs 2 µs an object
 class NewRecord:
-    """What a writer wants to be true. `key` decides the partition; `value` None is a tombstone."""
+    """What a writer wants to be true. `key` decides the partition; `value` None is a tombstone.
+
+    `origin` is the event that it was encoded from: who decodes it in the same process need not.
+    """
 
     topic: str
     key: bytes
     headers: Headers
     value: bytes | None
+    origin: Event | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # as above
 class Record:
-    """What the bus hands over."""
+    """What the bus hands over. `origin`: the new record's, where an adapter has it at hand."""
 
     topic: str
     partition: int
@@ -64,9 +69,10 @@ class Record:
     key: bytes
     headers: Headers
     value: bytes | None
+    origin: Event | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as above
 class Position:
     """Where a record was appended, and when by the bus's clock."""
 

@@ -21,15 +21,17 @@ async def eventually(
     *,
     timeout_seconds: float = 20.0,
     interval_seconds: float = INTERVAL_SECONDS,
+    explain: Callable[[], str] = str,
 ) -> Found:
-    """The first answer that is truthy. AssertionError names `what` and the last answer when the deadline passes."""
+    """The first answer that is truthy. When the deadline passes, AssertionError says `what`, the last answer, and what
+    `explain` finds."""
     deadline = _CLOCK.monotonic() + timeout_seconds
     while True:
         answer = await ask()
         if answer:
             return answer
         if _CLOCK.monotonic() >= deadline:
-            raise AssertionError(f"not within {timeout_seconds:g} s: {what}; last answer: {answer!r}")
+            raise AssertionError(f"not within {timeout_seconds:g} s: {what}; last answer: {answer!r} {explain()}")
         await asyncio.sleep(interval_seconds)
 
 

@@ -62,6 +62,7 @@ class MemoryBus:
                     key=record.key,
                     headers=record.headers,
                     value=record.value,
+                    origin=record.origin,
                 )
             )
         self._wake()

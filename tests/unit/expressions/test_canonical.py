@@ -78,7 +78,7 @@ def test_nesting_is_bounded() -> None:
     value: object = []
     for _ in range(200):
         value = [value]
-    with pytest.raises(InvalidInput, match="128 levels"):
+    with pytest.raises(InvalidInput, match="160 levels"):
         canonical_json(value)
 
 

@@ -132,6 +132,7 @@ class PostgresBus:
                     key=item.record.key,
                     headers=item.record.headers,
                     value=item.record.value,
+                    origin=item.record.origin,
                 )
                 for offset, item in enumerate(placed, first)
             ]

@@ -17,7 +17,7 @@ from tests.chaos.shops import Customers, open_shop
 from tests.chaos.verdict import check_effects, check_events, check_runs, logged_events, until_level
 
 TENANTS = 4
-WORKERS = 12
+WORKERS = 32
 
 
 def chosen_seed() -> int:

@@ -1,4 +1,4 @@
-"""Kills at random moments: the app, the postmaster, both; and one of each kind of moment while a rebuild runs."""
+"""Kills at random moments: the app, the postmaster, both; one of each while a rebuild runs. Next: `verdict.py`."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ Way = Literal["app", "postmaster", "both"]
 WAYS: tuple[Way, ...] = ("app", "postmaster", "both")
 
 READY_SECONDS = 60.0
-PAUSE_SECONDS_MAX = 2.5
+PAUSE_SECONDS_MAX = 3.5
 
 
 class Killer:
@@ -27,29 +27,35 @@ class Killer:
         self.slowest_seconds = 0.0
 
     async def campaign(self, of_each: int) -> None:
-        """So many kills of each way, in random order, one of them in the middle of a rebuild."""
-        ways = [way for way in WAYS for _ in range(of_each)]
-        self._random.shuffle(ways)
-        during_rebuild = self._random.randrange(len(ways))
-        for number, way in enumerate(ways):
+        """So many kills of each way, in random order; one of each way in the middle of a rebuild."""
+        moments = [(way, number == 0) for way in WAYS for number in range(of_each)]
+        self._random.shuffle(moments)
+        for way, rebuilding in moments:
             await asyncio.sleep(self._random.uniform(0.05, PAUSE_SECONDS_MAX))  # the random moment is the test
-            if number == during_rebuild:
+            if rebuilding:
                 await self._kill_during_rebuild(way)
             else:
                 await self._kill(way)
 
     async def _kill_during_rebuild(self, way: Way) -> None:
-        rebuild = await self._platform.spawn_cli("rebuild")
-        try:
-            await asyncio.sleep(self._random.uniform(0.8, 2.0))  # as above
-            self.done["during rebuild" if rebuild.returncode is None else "after rebuild"] += 1
-            await self._kill(way)
-            async with asyncio.timeout(READY_SECONDS):
-                await rebuild.communicate()  # it may fail: nobody has switched to what it left
-        finally:
-            if rebuild.returncode is None:
-                rebuild.kill()
-                await rebuild.wait()
+        """Somewhere in the later part of a rebuild: the first part is a process that starts."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await self._platform.cli("rebuild")
+        whole_seconds = loop.time() - begin
+        while not self.done[f"{way} while rebuilding"]:
+            rebuild = await self._platform.spawn_cli("rebuild")
+            try:
+                await asyncio.sleep(whole_seconds * self._random.uniform(0.6, 0.95))  # as above
+                if rebuild.returncode is None:
+                    await self._kill(way)
+                    self.done[f"{way} while rebuilding"] += 1
+                async with asyncio.timeout(READY_SECONDS):
+                    await rebuild.communicate()  # it may fail: nobody has switched to what it left
+            finally:
+                if rebuild.returncode is None:
+                    rebuild.kill()
+                    await rebuild.wait()
 
     async def _kill(self, way: Way) -> None:
         loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from random import Random
 import aiohttp
 
 from shared.testing.documents import Document, call, cloud_event, emit, tell, wait, workflow
-from shared.testing.receivers import Receiver
+from shared.testing.receivers import Late, Receiver
 from shared.testing.tenant_client import Answer, Source, TenantClient
 from shared.testing.vendor_signing import GENERIC_SIGNATURE
 
@@ -23,6 +23,8 @@ PATIENT = {"max_attempts": 20, "backoff": "fixed", "initial_seconds": 0.5}
 KINDS = ("sold", "sold", "sold", "charged", "charged", "started", "paused", "held")
 """What an event is drawn from; approvals are a few."""
 HELD_MAX = 6
+ANSWER_SECONDS = 0.15
+"""Receivers take their time, so that something is always under way when a process dies."""
 REQUEST_SECONDS = 8.0
 REPEAT_SECONDS = 0.1
 
@@ -50,6 +52,8 @@ class Shop:
 async def open_shop(tenant: TenantClient, inbox: Receiver) -> Shop:
     """A source, an endpoint, and a workflow for each way in which work can be under way when a process dies."""
     path = f"/{tenant.tenant_id}"
+    inbox.behave(path, Late(seconds=ANSWER_SECONDS))
+    inbox.behave(f"{path}/charge", Late(seconds=ANSWER_SECONDS))
     settings = {"signature": GENERIC_SIGNATURE, "type_path": "kind", "id_path": "id"}
     source = await tenant.make_source("shop", "generic", settings=settings)
     await tenant.make_endpoint("sink", inbox.url(path))

@@ -27,4 +27,4 @@ async def receiving() -> AsyncIterator[Receiver]:
 async def test_nothing_is_lost_and_nothing_unsafe_happens_twice_over_many_kills(
     space: Workspace, receiving: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await run_campaign(space, receiving, monkeypatch, name="long", kills_of_each=KILLS, per_second=60)
+    await run_campaign(space, receiving, monkeypatch, name="long", kills_of_each=KILLS, per_second=100)

@@ -21,4 +21,4 @@ KILLS_OF_EACH = int(os.environ.get("UPSHOT_KILLS", "8"))
 async def test_no_promise_is_broken_by_kills_at_random_moments(
     space: Workspace, inbox: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await run_campaign(space, inbox, monkeypatch, name="kill", kills_of_each=KILLS_OF_EACH, per_second=40)
+    await run_campaign(space, inbox, monkeypatch, name="kill", kills_of_each=KILLS_OF_EACH, per_second=100)

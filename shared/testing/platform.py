@@ -72,6 +72,11 @@ class RunningPlatform:
         # An empty value leaves the setting to its default.
         self._environment = {name: value for name, value in chosen.items() if value}
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it and its commands run with."""
+        return self._environment
+
     # ------------------------------------------------------------ its life
 
     async def start(self, **environment: str) -> None:

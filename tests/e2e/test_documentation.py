@@ -1,0 +1,100 @@
+"""The shell snippets of the documents, run in order against a platform, as a reader would: one tenant for each document."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.runtime.clock import SystemClock
+from shared.testing.markdown import Snippet, snippets
+from shared.testing.platform import REPOSITORY, RunningPlatform, running_platform
+from shared.testing.receivers import receiver
+from shared.testing.tenant_client import make_tenant
+from shared.testing.workspace import Workspace
+
+SHELL = [each for each in snippets(REPOSITORY) if each.kind == "sh"]
+DOCUMENTS = list(dict.fromkeys(each.document for each in SHELL))
+QUICKSTART = "docs/quickstart.md"
+SCRIPT_SECONDS = 90.0
+
+# What the quickstart has defined for those who come from there.
+HELPERS = """
+field() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+api() { curl -fsS -H "Authorization: Bearer $TOKEN" "$@"; }
+"""
+
+
+async def test_shell_snippets_run(space: Workspace, tmp_path: Path) -> None:
+    launcher = tmp_path / "bin" / "upshot"
+    launcher.parent.mkdir()
+    launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" -m services "$@"\n')
+    launcher.chmod(0o755)
+    # A port that nobody else has: the quickstart's own receiver will listen there.
+    async with receiver(SystemClock()) as reserved:
+        receiver_port = reserved.port
+    allowed = {"UPSHOT_EGRESS_ALLOW": f"127.0.0.1:{receiver_port}"}
+    outputs = {}
+    async with running_platform(space, "documents", environment=allowed) as platform:
+        for document in DOCUMENTS:
+            folder = tmp_path / Path(document).stem
+            folder.mkdir()
+            own = [each for each in SHELL if each.document == document]
+            outputs[document] = await run_snippets(own, platform, folder, launcher.parent, receiver_port)
+
+    assert '"text":"Order 1001 of 1299.00 EUR"' in outputs[QUICKSTART]
+    assert "chain unbroken" in outputs[QUICKSTART]
+    assert "github.issues.opened" in outputs["docs/how-to/connect-a-source.md"]
+    assert "signature_mismatch" in outputs["docs/how-to/connect-a-source.md"]
+    assert outputs["docs/how-to/approve-runs.md"].rstrip().endswith("succeeded")
+    assert "equal to the live read model" in outputs["docs/how-to/operate.md"]
+
+
+async def run_snippets(
+    own: list[Snippet], platform: RunningPlatform, folder: Path, bin_dir: Path, receiver_port: int
+) -> str:
+    """What they print. One shell for all of a document's snippets; it stops at the first command that fails."""
+    document = own[0].document
+    prelude = "set -euo pipefail\n"
+    environment = {**os.environ, **platform.environment}
+    if document != QUICKSTART:
+        tenant, token = await make_tenant(platform, re.sub(r"\W+", "-", Path(document).stem))
+        environment |= {"TENANT": tenant, "TOKEN": token, "URL": platform.url}
+        prelude += HELPERS
+    environment["PATH"] = f"{bin_dir}:{environment['PATH']}"
+    script = prelude + "\n".join(each.text for each in own)
+    script = script.replace("127.0.0.1:8080", platform.url.removeprefix("http://"))
+    script = re.sub(r"\b9000\b", str(receiver_port), script)
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", script),
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(SCRIPT_SECONDS):
+            assert process.stdout is not None
+            assert process.stderr is not None
+            # The script's own end counts, not that of what it leaves in the background.
+            reading = asyncio.gather(process.stdout.read(), process.stderr.read())
+            await process.wait()
+            end_session(process.pid)
+            output, errors = await reading
+    finally:
+        end_session(process.pid)
+    if process.returncode:
+        pytest.fail(f"{document} failed:\n{output.decode()}\n{errors.decode()}")
+    return output.decode()
+
+
+def end_session(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

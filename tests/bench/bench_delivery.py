@@ -102,24 +102,25 @@ class Bench:
         )
         print(
             f"  beside it: generator {1000 * used.generator / n:.2f}, receiver {1000 * used.receiver / n:.2f} "
-            f"CPU-seconds per 1,000; other programs took {max(0.0, machine - shown.total) / accepted_seconds:.2f} cores"
+            f"CPU-seconds per 1,000; other programs took {max(0.0, machine - shown.total) / seconds:.2f} cores"
         )
 
     async def pace(self, target: Target, per_second: float, count: int) -> None:
         await self.load(target, count)
-        before = self.cpu(target)
+        before, machine = self.cpu(target), busy_seconds()
         first = self._next - count
         sent = await self.generator.ask(
             do="pace", connections=CONNECTIONS, per_second=per_second, timeout=10.0, timeout_seconds=60
         )
         came = await self.receiver.ask(do="wait", count=count, timeout=10.0)
-        used = self.cpu(target) - before
+        used, machine = self.cpu(target) - before, busy_seconds() - machine
         at = dict((await self.receiver.ask(do="arrivals"))["at"])
         latencies = [1000 * (at[first + n] - due) for n, due in enumerate(sent["due"]) if first + n in at]
         print(
             f"  {per_second:4.0f}/s: {_spread(latencies)} ms from scheduled send to arrival; "
             f"{came['count']} of {count} arrived; CPU-seconds per 1,000: app {1000 * used.app / count:.2f}, "
-            f"PostgreSQL {1000 * used.postgres / count:.2f}"
+            f"PostgreSQL {1000 * used.postgres / count:.2f}; other programs took "
+            f"{max(0.0, machine - used.total) * per_second / count:.2f} cores"
         )
 
 

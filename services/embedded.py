@@ -133,7 +133,7 @@ async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]
 
 
 @contextlib.asynccontextmanager
-async def platform(settings: UpshotSettings) -> AsyncIterator[Platform]:
+async def platform(settings: UpshotSettings, egress: EgressSettings | None = None) -> AsyncIterator[Platform]:
     """Everything running and ready to take requests."""
     async with contextlib.AsyncExitStack() as stack:
         ground = await stack.enter_async_context(foundation(settings))
@@ -145,7 +145,7 @@ async def platform(settings: UpshotSettings) -> AsyncIterator[Platform]:
         sealer = Sealer(keystore, ground.master_key, ground.randomness, clock)
         queries = await TenantQueries.open(ground.role(API))
         stack.push_async_callback(queries.close)
-        egress = EgressSettings(allow=settings.egress_allow)
+        egress = egress if egress is not None else EgressSettings()
         outgoing = await stack.enter_async_context(await OutgoingClient.open(egress, clock=clock))
 
         actions = discover_actions()

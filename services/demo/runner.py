@@ -27,6 +27,7 @@ from shared.domain.errors import PermanentError
 from shared.readmodel.connect import API
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import SystemClock, SystemRandomness
+from shared.runtime.egress import EgressSettings
 from shared.runtime.embedded_postgres import default_data_dir
 from shared.runtime.http import issue_token, jwt_secret
 from shared.runtime.settings import UpshotSettings
@@ -84,11 +85,12 @@ class _Demo:
         tell.heading("Upshot: what happens, and what follows from it")
         tell.say(f"{'starting again' if again else 'first start'}; data in {self._data_dir}")
         async with self._receiver(memory) as it:
-            settings = self._for_demo(it)
-            tell.say(
-                f"a receiver listens on {it.url('')}; outgoing calls may reach it: UPSHOT_EGRESS_ALLOW={settings.egress_allow}"
-            )
-            async with platform(settings) as running, aiohttp.ClientSession() as session:
+            settings = self._for_demo()
+            given = EgressSettings()
+            allowed = ",".join(part for part in (given.allow, it.authority) if part)
+            tell.say(f"a receiver listens on {it.url('')}; outgoing calls may reach it: UPSHOT_EGRESS_ALLOW={allowed}")
+            egress = given.model_copy(update={"allow": allowed})
+            async with platform(settings, egress) as running, aiohttp.ClientSession() as session:
                 tell.say(f"PostgreSQL and all services run in this process; ready at {running.url}")
                 return await self._play(running, session, it, memory, again=again)
 
@@ -179,16 +181,13 @@ class _Demo:
         async with receiver(self._clock, port=port) as it:
             yield it
 
-    def _for_demo(self, it: Receiver) -> UpshotSettings:
+    def _for_demo(self) -> UpshotSettings:
         """The user's settings, on the demo's own folder and PostgreSQL: it touches no other database."""
         given = self._settings
         port = given.http_port
         if "http_port" not in given.model_fields_set:
             port = _free_port(given.http_host, port)
-        allowed = ",".join(part for part in (given.egress_allow, it.authority) if part)
-        return given.model_copy(
-            update={"data_dir": self._data_dir, "database_url": None, "http_port": port, "egress_allow": allowed}
-        )
+        return given.model_copy(update={"data_dir": self._data_dir, "database_url": None, "http_port": port})
 
     def _token(self, data_dir: Path, subject: str, roles: Sequence[str]) -> str:
         given = self._settings.jwt_secret

@@ -36,9 +36,6 @@ class UpshotSettings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None, min_length=16, description="Signs bearer tokens. Default: a file in the data folder, made on first start."
     )
-    egress_allow: str = Field(
-        "", description="host:port,… that may be called beside public addresses; for receivers in your own network."
-    )
     smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:port of the outgoing mail server.")
     allow_unsigned_sources: bool = Field(
         False, description="Whether sources without any proof of origin may be made. Anybody could then send events."

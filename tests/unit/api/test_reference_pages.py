@@ -8,6 +8,7 @@ import pytest
 
 import services
 import shared
+from shared.runtime.egress import EgressSettings
 from shared.runtime.settings import UpshotSettings
 from shared.runtime.settings_page import find_settings, render_settings_page
 
@@ -37,4 +38,4 @@ def test_every_setting_has_a_name_of_its_own_and_says_what_it_means():
     "variable", ["UPSHOT_HTTP_HOST", "UPSHOT_EGRESS_ALLOW", "UPSHOT_DATA_DIR", "UPSHOT_JWT_SECRET"]
 )
 def test_the_page_names_what_is_promised_elsewhere(variable):
-    assert f"| `{variable}` |" in render_settings_page([UpshotSettings])
+    assert f"| `{variable}` |" in render_settings_page([UpshotSettings, EgressSettings])

@@ -169,7 +169,9 @@ def test_cidr_is_the_network(base: Any, length: int, address: Any) -> None:
     network = ipaddress.ip_network(f"{base}/{length}", strict=False)
 
     assert _holds({"cidr": f"{base}/{length}"}, str(address)) == (address in network)
-    assert _holds({"cidr": f"{base}/{length}"}, str(network[-1]))
+    last = network[-1]
+    if last.version == 4 or last.ipv4_mapped is None:
+        assert _holds({"cidr": f"{base}/{length}"}, str(last))
 
 
 @pytest.mark.parametrize(

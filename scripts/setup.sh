@@ -11,6 +11,6 @@ for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     fi
 done
 
-echo "Upshot needs Python 3.11, 3.12 or 3.13, and ${PYTHON:-none of python3, python3.13, python3.12, python3.11} is one." >&2
+echo "Upshot needs Python 3.11, 3.12 or 3.13. Looked for: ${PYTHON:-python3, python3.13, python3.12, python3.11}." >&2
 echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make ${MAKE_GOAL:-setup} PYTHON=/path/to/python3.12" >&2
 exit 1

@@ -76,8 +76,11 @@ class Teller:
         received = outcome.received
         if received is not None:
             judged = "[green]holds[/]" if outcome.signature_holds else "[red]does not hold[/]"
-            told = tree.add(
-                f"receiver: {received.method} {received.path_qs} with webhook-id {escape(received.webhook_id)}"
+            end = tree
+            while end.children:
+                end = end.children[0]  # this run's causes are one line, down to the attempt's end
+            told = end.add(
+                f"[bold]receiver[/] got {received.method} {received.path_qs} as {escape(received.webhook_id)}"
             )
             told.add(escape(received.body.decode()))
             told.add(f"its signature {judged} under the endpoint's secret, by the receiver's own reckoning")
@@ -140,5 +143,5 @@ def _styled(status: str) -> str:
 def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", title_style="dim")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     return table

@@ -1,6 +1,6 @@
 """What can be wrong with a read model, for those who write it and restore from it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 
@@ -48,3 +48,9 @@ class ReadModelWentBack(UpshotError):
     Projections are committed without waiting for the disk, because the log is the truth. Whoever let go of something
     in memory because it was written must not go on as if it still were.
     """
+
+    def __init__(self, partitions: Collection[int]) -> None:
+        super().__init__(
+            f"the read model stands behind where it stood in partitions {sorted(partitions)}: restore them"
+        )
+        self.partitions = frozenset(partitions)

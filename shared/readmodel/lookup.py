@@ -14,7 +14,7 @@ from shared.readmodel.deltas import key_text
 
 
 class AnswerRow(NamedTuple):
-    """A row of `service_sql.LOOKUP`."""
+    """A row of `service_sql.LOOKUP`. Of kind `next`, `status` is the partition."""
 
     kind: str
     key: str
@@ -27,9 +27,9 @@ class AnswerRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """One round of questions about `partition`. Texts by the keys under which the read model holds them."""
+    """One round of questions about `partitions`. Texts by the keys under which the read model holds them."""
 
-    partition: int
+    partitions: tuple[int, ...]
     tenant_ids: tuple[str, ...]
     match_ids: frozenset[str]
     run_ids: Mapping[str, str]
@@ -39,7 +39,7 @@ class Lookup:
         """Of `service_sql.LOOKUP`."""
         return (
             RUNS,
-            self.partition,
+            self.partitions,
             list(self.match_ids),
             self.tenant_ids if self.run_ids else (),
             list(self.run_ids),
@@ -61,10 +61,10 @@ class Lookup:
         return Known(run_ids=frozenset(run_ids), match_ids=frozenset(match_ids), verdicts=verdicts)
 
 
-def prepare_lookup(questions: Questions, partition: int, tenant_ids: Collection[str]) -> Lookup:
+def prepare_lookup(questions: Questions, partitions: Collection[int], tenant_ids: Collection[str]) -> Lookup:
     """`tenant_ids`: whose runs `questions.run_ids` are; the primary key leads with the tenant."""
     return Lookup(
-        partition=partition,
+        partitions=tuple(partitions),
         tenant_ids=tuple({key_text(tenant_id) for tenant_id in tenant_ids}),
         match_ids=frozenset(questions.match_ids),
         run_ids={key_text(run_id): run_id for run_id in questions.run_ids},

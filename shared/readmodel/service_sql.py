@@ -31,7 +31,8 @@ SELECT 'generation' AS kind, generation::text AS key, NULL AS tenant_id, NULL AS
        NULL::json AS body, NULL::timestamptz AS decided_at
 FROM readmodel.current
 UNION ALL
-SELECT 'next', next::text, NULL, NULL, NULL, NULL, NULL FROM {rm}.checkpoints WHERE topic = $1 AND partition = $2
+SELECT 'next', next::text, NULL, NULL, partition, NULL, NULL FROM {rm}.checkpoints
+WHERE topic = $1 AND partition = ANY($2::int4[])
 UNION ALL
 SELECT 'match', match_id::text, NULL, NULL, NULL, NULL, NULL FROM {rm}.runs WHERE match_id = ANY($3::uuid[])
 UNION ALL

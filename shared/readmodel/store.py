@@ -188,32 +188,33 @@ class ReadModel:
 
     # ------------------------------------------------------------ looking up
 
-    async def lookup(self, questions: Questions, *, partition: int, tenant_ids: Collection[str]) -> Known:
-        """What the read model knows of what a batch of `partition` of the runs asks; one round trip.
+    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
+        """What the read model knows of what batches of `partitions` of the runs ask; one round trip.
 
-        `tenant_ids`: the tenants of the batch. Raises ReadModelWentBack, ReadModelAway.
+        `tenant_ids`: the tenants of the batches. Raises ReadModelWentBack, ReadModelAway.
         """
         while questions:
             generation = await self.generation()
             # Before asking: a write that ends meanwhile is news to the answer, not a loss.
-            written = self._written.get((RUNS, partition), 0)
+            written = {partition: self._written.get((RUNS, partition), 0) for partition in partitions}
             try:
-                known, current, known_next = await self.lookup_in(generation, questions, partition, tenant_ids)
+                known, current, stand = await self.lookup_in(generation, questions, partitions, tenant_ids)
             except _GENERATION_GONE:
                 current = None
             if current != generation:
                 self._generation = None
                 continue
-            if known_next < written:
-                raise ReadModelWentBack(f"{RUNS}/{partition} stands at {known_next} and was further: restore it")
+            behind = {partition for partition, was in written.items() if stand.get(partition, 0) < was}
+            if behind:
+                raise ReadModelWentBack(behind)
             return known
         return Known()
 
     async def lookup_in(
-        self, generation: int, questions: Questions, partition: int, tenant_ids: Collection[str]
-    ) -> tuple[Known, int, int]:
-        """What one generation knows, which one is current, and how far this one's runs are projected."""
-        lookup = prepare_lookup(questions, partition, tenant_ids)
+        self, generation: int, questions: Questions, partitions: Collection[int], tenant_ids: Collection[str]
+    ) -> tuple[Known, int, dict[int, int]]:
+        """What one generation knows, which one is current, and how far this one's runs are projected, by partition."""
+        lookup = prepare_lookup(questions, partitions, tenant_ids)
 
         async def read(connection: Pooled) -> list[AnswerRow]:
             statement = sql.LOOKUP.format(rm=f"rm_{generation}")
@@ -221,8 +222,8 @@ class ReadModel:
 
         rows = await self._with_connection(read)
         current = next(int(row.key) for row in rows if row.kind == "generation")
-        known_next = next((int(row.key) for row in rows if row.kind == "next"), 0)
-        return lookup.known(rows), current, known_next
+        stand = {row.status or 0: int(row.key) for row in rows if row.kind == "next"}
+        return lookup.known(rows), current, stand
 
     async def pending_approvals_due(
         self, before: datetime, partitions: Collection[int], limit: int

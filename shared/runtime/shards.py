@@ -42,7 +42,7 @@ class Snapshots(Protocol):
         """State and checkpoint of these partitions of `upshot.runs`, all as of one instant."""
         ...
 
-    async def lookup(self, questions: Questions, *, partition: int, tenant_ids: Collection[str]) -> Known:
+    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
         """What is known of ids that memory has let go. Raises `ReadModelWentBack` where it lost what it once held."""
         ...
 
@@ -222,15 +222,11 @@ class RunsFollower:
         }
         if not decoded:
             return
-        known = await asyncio.gather(*(self._look_up(each, entries) for each, entries in decoded.items()))
-        for (partition, entries), found in zip(decoded.items(), known, strict=True):
+        known = await self._look_up(decoded)
+        for partition, entries in decoded.items():
             shard = self.shards.get(partition)
-            if shard is None or not shard.owned or not entries:
-                continue
-            if found is None:
-                await self.restore_again(partition)
-            else:
-                self._fold(shard, entries, found)
+            if known is not None and shard is not None and shard.owned and entries:
+                self._fold(shard, entries, known)
         if sum(map(len, decoded.values())) >= BUSY_RECORDS:
             await asyncio.sleep(LINGER_SECONDS)
 
@@ -255,18 +251,25 @@ class RunsFollower:
                 break
         return entries
 
-    async def _look_up(self, partition: int, entries: Sequence[Entry]) -> Known | None:
-        """None: the read model has gone back behind what this fold has let go."""
-        shard = self.shards[partition]
-        shard.forget_written()
+    async def _look_up(self, decoded: Mapping[int, Sequence[Entry]]) -> Known | None:
+        """One question for all partitions. None: the read model has gone back behind what some fold has let go, and all
+        of them are restored, so that no batch is folded without its answers."""
         questions = Questions()
-        shard.fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in entries))
-        tenant_ids = {event.tenant_id for _, event, _ in entries}
+        tenant_ids: set[str] = set()
+        for partition, entries in decoded.items():
+            shard = self.shards.get(partition)
+            if shard is None:
+                continue
+            shard.forget_written()
+            shard.fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in entries))
+            tenant_ids.update(event.tenant_id for _, event, _ in entries)
         while questions:
             try:
-                return await self._snapshots.lookup(questions, partition=partition, tenant_ids=tenant_ids)
+                return await self._snapshots.lookup(questions, partitions=list(decoded), tenant_ids=tenant_ids)
             except ReadModelWentBack as error:
-                log.warning("restoring %s/%s: %s", RUNS, partition, error)
+                log.warning("%s", error)
+                for partition in decoded:
+                    await self.restore_again(partition)
                 return None
             except TransientError as error:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)

@@ -57,7 +57,7 @@ class NothingRemembered:
     async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
 
-    async def lookup(self, questions: Questions, *, partition: int, tenant_ids: Collection[str]) -> Known:
+    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
         return Known()
 
 
@@ -240,7 +240,9 @@ async def test_a_failed_attempt_is_repeated_with_the_same_bytes() -> None:
 
 async def test_steps_follow_each_other_and_see_what_came_before() -> None:
     async with running() as it:
-        it.receiver.behave("/ask", Reply(status=200, body=b'{"vip": true}', headers={"content-type": "application/json"}))
+        it.receiver.behave(
+            "/ask", Reply(status=200, body=b'{"vip": true}', headers={"content-type": "application/json"})
+        )
         await it.save(f"""
 name: steps
 trigger: {{event: order.refunded}}

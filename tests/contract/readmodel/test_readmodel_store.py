@@ -158,7 +158,7 @@ async def test_lookups_know_what_memory_has_let_go(readmodel: ReadModel) -> None
             match_ids={match_id("known", None), match_id("unknown", None)},
             commands={(TENANT, "c" * 300), ("globex", "c" * 300), (TENANT, "never")},
         ),
-        partition=PARTITION,
+        partitions=[PARTITION],
         tenant_ids={TENANT},
     )
 
@@ -170,7 +170,7 @@ async def test_lookups_know_what_memory_has_let_go(readmodel: ReadModel) -> None
 
 
 async def test_nothing_asked_is_nothing_known(readmodel: ReadModel) -> None:
-    assert await readmodel.lookup(Questions(), partition=0, tenant_ids=()) == Known()
+    assert await readmodel.lookup(Questions(), partitions=[0], tenant_ids=()) == Known()
 
 
 async def test_a_read_model_that_lost_writes_answers_nothing(readmodel: ReadModel) -> None:
@@ -184,9 +184,9 @@ async def test_a_read_model_that_lost_writes_answers_nothing(readmodel: ReadMode
         await connection.execute("UPDATE rm_1.checkpoints SET next = 0")
     asked = Questions(match_ids={match_id("event-0", None)})
     with pytest.raises(ReadModelWentBack):
-        await readmodel.lookup(asked, partition=PARTITION, tenant_ids={TENANT})
+        await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT})
     await readmodel.snapshot([PARTITION])
-    assert await readmodel.lookup(asked, partition=PARTITION, tenant_ids={TENANT}) == Known()
+    assert await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT}) == Known()
 
 
 async def test_cooldowns_are_forgotten_when_the_fold_forgets_them(readmodel: ReadModel) -> None:

@@ -187,7 +187,9 @@ class _Demo:
         port = given.http_port
         if "http_port" not in given.model_fields_set:
             port = _free_port(given.http_host, port)
-        return given.model_copy(update={"data_dir": self._data_dir, "database_url": None, "http_port": port})
+        return given.model_copy(
+            update={"data_dir": self._data_dir, "database_url": None, "public_url": None, "http_port": port}
+        )
 
     def _token(self, data_dir: Path, subject: str, roles: Sequence[str]) -> str:
         given = self._settings.jwt_secret

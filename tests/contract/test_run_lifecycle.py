@@ -97,6 +97,7 @@ class Platform:
     watch: Watch
     receiver: Receiver
     clock: SystemClock
+    follower: RunsFollower
     number: int = 0
 
     async def define(self, fact: DefinitionsFact) -> None:
@@ -182,7 +183,7 @@ async def running() -> AsyncIterator[Platform]:
         follower = RunsFollower(bus, NothingRemembered(), [executor, approvals, watch], group="runs", member_id="m1")
         matcher = Matcher(bus, definitions, matching, MatcherSettings(), member_id="m1")
         tasks = [asyncio.create_task(each.run()) for each in (executor, approvals, follower, matcher)]
-        platform = Platform(bus, watch, target, clock)
+        platform = Platform(bus, watch, target, clock, follower)
         await platform.define(TenantCreated(name="acme", plan="free", command=command(0)))
         await platform.define(
             EndpointCreated(
@@ -293,3 +294,20 @@ steps: [{{id: call, uses: http.request, with: {{url: "{it.receiver.url("/risky")
         )
         (run,) = await it.watch.until_status(ends)
         assert len(it.receiver.requests) == (1 if ends == "succeeded" else 0)
+
+
+async def test_a_partition_that_is_restored_anew_goes_on_with_what_waits() -> None:
+    async with running() as it:
+        await it.save("""
+name: patient
+trigger: {event: order.refunded}
+steps:
+  - {id: pause, uses: wait, with: {seconds: 0.4}}
+  - {id: tell, uses: notify.webhook, with: {endpoint: finance}}
+""")
+        await it.happen("d1", {})
+        await it.watch.until_status("running")
+        for partition in list(it.follower.shards):
+            await it.follower.restore_again(partition)
+        await it.watch.until_status("succeeded")
+        assert len(it.receiver.requests) == 1

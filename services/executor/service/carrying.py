@@ -56,7 +56,7 @@ APPEND_RETRY_SECONDS = (0.1, 0.5, 2.0)
 class Progress(Protocol):
     """What carrying needs of whoever schedules it."""
 
-    def hold(self, run: Run, step_id: str, number: int) -> None: ...
+    def hold(self, shard: Shard, run: Run, step_id: str, number: int) -> None: ...
 
     async def folded_past(self, shard: Shard, offset: int) -> bool: ...
 
@@ -127,7 +127,7 @@ class Carrier:
         )
         waits = prepared.due_at is not None
         if not waits:
-            progress.hold(run, step.id, work.number)
+            progress.hold(shard, run, step.id, work.number)
         position = await self._append(run, fact, record_id=_attempt_id(run, work))
         if waits or not await progress.folded_past(shard, position.offset):
             return position

@@ -20,7 +20,8 @@ from shared.runtime.timers import Timers
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, str, int, type[Work]]
+Key = tuple[Shard, str, str, int, type[Work]]
+"""What is under way. A shard that was restored anew asks anew: what its former self was busy with may never end."""
 
 LATER = timedelta(seconds=2)
 """After a bug, or while heartbeats go unanswered, how long until the state is asked again."""
@@ -75,6 +76,7 @@ class Executor:
         for _, _, waiter in self._waiters.pop(shard, []):
             if not waiter.done():
                 waiter.set_result(False)
+        self._busy = {key for key in self._busy if key[0] is not shard}
 
     # ------------------------------------------------------------ running
 
@@ -107,8 +109,8 @@ class Executor:
 
     def _consider(self, shard: Shard, run: Run) -> None:
         for work in next_work(run):
-            key = (run.id, work.step_id, work.number, type(work))
-            if key in self._busy or (isinstance(work, Settle) and (*key[:3], Carry) in self._busy):
+            key = (shard, run.id, work.step_id, work.number, type(work))
+            if key in self._busy or (isinstance(work, Settle) and (*key[:4], Carry) in self._busy):
                 continue
             self._busy.add(key)
             job = _Job(shard, run, work, key)
@@ -141,7 +143,7 @@ class Executor:
         finally:
             self._queue.done(tenant_id, lane)
             self._busy.discard(job.key)
-            carried = (*job.key[:3], Carry)
+            carried = (*job.key[:4], Carry)
             if carried in self._held:
                 self._held.discard(carried)
                 self._busy.discard(carried)
@@ -169,9 +171,9 @@ class Executor:
 
     # ------------------------------------------------------------ what the carrier needs (Progress)
 
-    def hold(self, run: Run, step_id: str, number: int) -> None:
+    def hold(self, shard: Shard, run: Run, step_id: str, number: int) -> None:
         """The carrier goes on with this attempt itself once it is folded."""
-        key: Key = (run.id, step_id, number, Carry)
+        key: Key = (shard, run.id, step_id, number, Carry)
         self._busy.add(key)
         self._held.add(key)
 

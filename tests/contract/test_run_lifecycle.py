@@ -302,7 +302,7 @@ async def test_a_partition_that_is_restored_anew_goes_on_with_what_waits() -> No
 name: patient
 trigger: {event: order.refunded}
 steps:
-  - {id: pause, uses: wait, with: {seconds: 0.4}}
+  - {id: pause, uses: wait, with: {seconds: 1.6}}
   - {id: tell, uses: notify.webhook, with: {endpoint: finance}}
 """)
         await it.happen("d1", {})

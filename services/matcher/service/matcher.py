@@ -9,7 +9,7 @@ from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Reader, Record
 from shared.bus.topics import EVENTS
 from shared.domain.errors import StaleGenerationError, TransientError
-from shared.runtime.definitions import DefinitionsFollower
+from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
 
 log = logging.getLogger(__name__)
 
@@ -74,17 +74,34 @@ class Matcher:
     async def _match_once(self, membership: Membership, reader: Reader) -> None:
         try:
             batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max)
-            if batches:
-                # After the fetch: whatever was answered 201 before one of these events is folded before it is matched.
-                await self._definitions.catch_up(list(batches))
         except TransientError as error:
-            log.warning("cannot go on matching just now: %s", error)
+            log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
             return
+        # After the fetch: whatever was answered 201 before one of these events is folded before it is matched.
+        batches = await self._understood(reader, batches)
         await self._handle(membership, batches)
         if sum(map(len, batches.values())) >= self._settings.busy_records:
             # Under load a moment's wait lets the next batch grow: what a batch costs by itself is paid less often.
             await asyncio.sleep(self._settings.linger_seconds)
+
+    async def _understood(
+        self, reader: Reader, batches: Mapping[int, Sequence[Record]]
+    ) -> Mapping[int, Sequence[Record]]:
+        """The batches whose definitions are folded. The reader has moved past all of them: none may be let go, except where
+        a partition stands still, and then nothing after it is read either, so that its offset stays."""
+        while batches:
+            try:
+                await self._definitions.catch_up(list(batches))
+                break
+            except PartitionHalted:
+                halted = self._definitions.halted
+                batches = {partition: records for partition, records in batches.items() if partition not in halted}
+                reader.assign({each: at for each, at in reader.positions().items() if each not in halted})
+            except TransientError as error:
+                log.warning("definitions cannot be read just now, trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+        return batches
 
     async def _handle(self, membership: Membership, batches: Mapping[int, Sequence[Record]]) -> None:
         produced: list[NewRecord] = []

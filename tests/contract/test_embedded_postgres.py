@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from shared.runtime.embedded_postgres import (
@@ -445,12 +446,13 @@ async def test_a_server_that_cannot_start_says_why(place: Place) -> None:
 
 async def test_a_server_that_upshot_did_not_start_is_not_touched(place: Place) -> None:
     async with await place.ensure() as handle:
-        pass
+        # In a checkout that only root can enter, the programs that the server's user can run are a copy.
+        program = psutil.Process(handle.pid).exe()
     # given somebody's own postmaster on the data
     owner = place.data.stat().st_uid
     foreign = subprocess.Popen(
         [
-            locate().program("postgres"),
+            program,
             "-D",
             place.data,
             "-c",

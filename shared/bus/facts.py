@@ -4,16 +4,16 @@ pydantic checks every field on the way in: a fact that does not fit its class is
 `definitions` and `runs` that halts the partition, loudly.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar, get_args
 
-import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from shared.bus.codec import UndecodableRecord
 from shared.domain.envelope import Event
-from shared.domain.records import DefinitionsFact, EventMatched, RunsFact
+from shared.domain.json_text import dump_json
+from shared.domain.records import DefinitionsFact, RunsFact
 
 SOURCES = {
     "api": "/upshot/api",
@@ -58,7 +58,7 @@ def envelop(
         source=source,
         type=fact.TYPE,
         tenant_id=tenant_id,
-        data=orjson.dumps(fact, option=orjson.OPT_NON_STR_KEYS),
+        data=dump_json(fact),
         time=at.astimezone(UTC),
         causation_id=cause.causation_id,
         correlation_id=cause.correlation_id,
@@ -75,11 +75,6 @@ def definitions_fact(event: Event) -> DefinitionsFact:
 def runs_fact(event: Event) -> RunsFact:
     """The fact that a record of `upshot.runs` carries."""
     return _parse(_RUNS.get(event.type), event)
-
-
-def with_raw_event_data(fact: EventMatched, raw: bytes) -> EventMatched:
-    """`fact` with its event's data as the very bytes that came: no digit is lost and nothing is serialised twice."""
-    return replace(fact, event=replace(fact.event, data=orjson.Fragment(raw)))
 
 
 def _parse(adapter: TypeAdapter[_Fact] | None, event: Event) -> _Fact:

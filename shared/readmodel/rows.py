@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-import orjson
 from pydantic import TypeAdapter
 
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.definitions import Endpoint, Revision, Source
 from shared.domain.ids import match_id
+from shared.domain.json_text import dump_json
 from shared.domain.runs.approvals import qualified_role
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey
@@ -28,8 +28,6 @@ Row = tuple[object, ...]
 
 RUN_STATE: TypeAdapter[Run] = TypeAdapter(Run)
 """A whole run, from the `state` column back into the fold."""
-
-_ANY: TypeAdapter[object] = TypeAdapter(object)
 
 
 class RunRow(NamedTuple):
@@ -330,8 +328,4 @@ def _optional(text: str | None) -> str | None:
 
 
 def _json(value: object) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        # Integers of more than 64 bits, which vendors do send: pydantic writes them, at ten times the cost.
-        return _ANY.dump_json(value).decode()
+    return dump_json(value).decode()

@@ -228,6 +228,18 @@ async def test_an_event_becomes_one_signed_delivery() -> None:
         assert orjson.loads(it.receiver.requests[0].body)["data"] == {"text": "Refund of 5000", "amount": 5000}
 
 
+async def test_integers_beyond_64_bits_reach_the_receiver_digit_by_digit() -> None:
+    async with running() as it:
+        await it.save("""
+name: precise
+trigger: {event: order.refunded}
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
+""")
+        await it.happen("d1", orjson.Fragment(b'{"n":123456789012345678901234567890}'))
+        await it.watch.until_status("succeeded")
+        assert b"123456789012345678901234567890" in it.receiver.requests[0].body
+
+
 async def test_a_failed_attempt_is_repeated_with_the_same_bytes() -> None:
     async with running() as it:
         it.receiver.behave("/hook", Reply(status=500), Reply(status=200))

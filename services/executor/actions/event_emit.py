@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import orjson
 from pydantic import Field, field_validator
 
 from services.executor.actions import Attempt, Config, Prepared, Scene, Tools, config_flaws, is_template, validated
@@ -16,6 +15,7 @@ from services.executor.core.outcome import Outcome
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw
 from shared.domain.ids import derive
+from shared.domain.json_text import dump_json
 from shared.domain.records import Problem
 from shared.domain.retry import NO_RETRY
 from shared.domain.workflow import Effect
@@ -78,7 +78,7 @@ class EventEmit:
 
     async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
         request, run = attempt.request, attempt.scene.run
-        data = orjson.dumps(request["data"])
+        data = dump_json(request["data"])
         if len(data) > DATA_BYTES_MAX:
             detail = f"the event's data has {len(data)} bytes; {DATA_BYTES_MAX} are the most"
             return Outcome(status="failed", problem=Problem(kind="too_large", detail=detail))

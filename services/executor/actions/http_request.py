@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
-import orjson
 from pydantic import Field
 
 from services.executor.actions import (
@@ -25,6 +24,7 @@ from services.executor.actions import (
 from services.executor.actions.http_answers import call
 from services.executor.core.outcome import Outcome
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.json_text import dump_json
 from shared.domain.retry import RetryPolicy, exponential
 from shared.domain.workflow import Effect
 from shared.runtime.egress import parse_url
@@ -86,7 +86,7 @@ class HttpRequest:
         body = ""
         if wanted.body is not None:
             is_text = isinstance(wanted.body, str)
-            body = wanted.body if isinstance(wanted.body, str) else orjson.dumps(wanted.body).decode()
+            body = wanted.body if isinstance(wanted.body, str) else dump_json(wanted.body).decode()
             headers.setdefault("content-type", "text/plain; charset=utf-8" if is_text else "application/json")
         if len(body.encode()) > BODY_BYTES_MAX:
             raise Refused("too_large", f"the body has more than {BODY_BYTES_MAX} bytes")

@@ -7,7 +7,6 @@ The body is `{"type", "timestamp", "data"}`: the event's type and time unless th
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-import orjson
 from pydantic import Field
 
 from services.executor.actions import (
@@ -26,6 +25,7 @@ from services.executor.core.outcome import Outcome
 from shared.domain.definitions import Endpoint
 from shared.domain.endpoint_secret import EndpointSecret, parse_endpoint_secret
 from shared.domain.errors import Flaw
+from shared.domain.json_text import dump_json
 from shared.domain.records import Problem
 from shared.domain.retry import WEBHOOK_POLICY
 from shared.domain.workflow import Effect
@@ -80,7 +80,7 @@ class NotifyWebhook:
             "timestamp": at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             "data": wanted.body if "body" in config else (event.data if event is not None else scene.run.inputs),
         }
-        body = orjson.dumps(payload)
+        body = dump_json(payload)
         if len(body) > BODY_BYTES_MAX:
             raise Refused("too_large", f"the body has {len(body)} bytes; {BODY_BYTES_MAX} are the most")
         return Prepared(request={"endpoint_id": endpoint.id, "url": endpoint.url, "body": body.decode()})

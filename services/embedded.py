@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from services import __version__
-from services.api.app import ApiDependencies, api_routes
+from services.api.app import ABOUT, ApiDependencies, api_routes
 from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
 from services.api.settings import ApiSettings
 from services.approvals.service import Approvals
@@ -48,7 +47,7 @@ from shared.readmodel.keystore import Keystore
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.egress import EgressSettings, OutgoingClient
-from shared.runtime.http import About, HttpDependencies, HttpServer, Route, TokenVerifier, build_app, jwt_secret
+from shared.runtime.http import HttpDependencies, HttpServer, Route, TokenVerifier, build_app, jwt_secret
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
 from shared.runtime.settings import UpshotSettings
@@ -58,21 +57,6 @@ from shared.workflows.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
-ABOUT = About(
-    title="Upshot",
-    version=__version__,
-    description="Webhooks and events in, explained workflow runs out.",
-    tags=(
-        ("ingest", "Where vendors and upstream services deliver."),
-        ("sources", "Vendor integrations that receive deliveries."),
-        ("endpoints", "Where signed webhooks go."),
-        ("workflows", "What should follow from what happens."),
-        ("runs", "What followed, record by record."),
-        ("approvals", "Runs that wait for a person."),
-        ("events", "What happened."),
-    ),
-)
-
 GC_THRESHOLDS = (100_000, 50, 100)
 
 GROUP = "embedded"
@@ -81,7 +65,7 @@ GROUP = "embedded"
 
 @dataclass(slots=True)
 class Platform:
-    """A running platform. `ended` holds the first service that ended by itself: that is never right."""
+    """A running platform. `tasks` are its services; one that ends by itself is never right."""
 
     url: str
     ground: Foundation

@@ -16,6 +16,7 @@ from services.ingest.sources import HandshakeAnswer, Headers
 from shared.domain.errors import InvalidInput
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.http import PUBLISH, READ, Call, HttpProblem, Returns, Route, reply
+from shared.runtime.http.routing import Handler
 
 
 class Taken(BaseModel):
@@ -80,42 +81,43 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
             {"items": [_rejection(each.at.isoformat(), each.reason, each.detail, each.body_bytes) for each in found]},
         )
 
-    responses = {
-        202: Returns(description="taken", model=Taken),
-        200: Returns(description="a handshake's answer", content_type="text/plain"),
-    }
-    errors = {
-        400: "the body is no JSON, or ambiguous",
-        401: "the signature does not hold",
-        404: "there is no such source",
-        413: "the body is too large",
-        429: "this tenant is over its rate or backlog",
-    }
+    def hook(path: str, handler: Handler, summary: str, description: str = "") -> Route:
+        responses = {
+            202: Returns(description="taken", model=Taken),
+            200: Returns(description="a handshake's answer", content_type="text/plain"),
+        }
+        errors = {
+            400: "the body is no JSON, or ambiguous",
+            401: "the signature does not hold",
+            404: "there is no such source",
+            413: "the body is too large",
+            429: "this tenant is over its rate or backlog",
+        }
+        return Route(
+            method="POST",
+            path=path,
+            handler=handler,
+            summary=summary,
+            description=description,
+            tag="ingest",
+            responses=responses,
+            errors=errors,
+            request_is_raw=True,
+            invalid_status=400,
+            body_bytes_max=it.settings.hook_body_bytes_max,
+        )
+
     return [
-        Route(
-            method="POST",
-            path="/hooks/{source_id}",
-            handler=take_hook,
-            summary="Take a vendor's delivery",
-            description="The body is the vendor's, signed as the vendor signs. 202 only when the events are durable.",
-            tag="ingest",
-            responses=responses,
-            errors=errors,
-            request_is_raw=True,
-            invalid_status=400,
-            body_bytes_max=it.settings.hook_body_bytes_max,
+        hook(
+            "/hooks/{source_id}",
+            take_hook,
+            "Take a vendor's delivery",
+            "The body is the vendor's, signed as the vendor signs. 202 only when the events are durable.",
         ),
-        Route(
-            method="POST",
-            path="/hooks/{source_id}/{token}",
-            handler=take_hook_with_token,
-            summary="Take a delivery that is proved by a token in its path",
-            tag="ingest",
-            responses=responses,
-            errors=errors,
-            request_is_raw=True,
-            invalid_status=400,
-            body_bytes_max=it.settings.hook_body_bytes_max,
+        hook(
+            "/hooks/{source_id}/{token}",
+            take_hook_with_token,
+            "Take a delivery that is proved by a token in its path",
         ),
         Route(
             method="POST",

@@ -44,7 +44,7 @@ class TenantCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCreated:
-    """`secrets` are sealed (`sealed:…`), newest first. `path_token_hash` (SHA-256, hex) guards a hook URL."""
+    """`secrets` are sealed (`sealed:…`), newest first."""
 
     TYPE: ClassVar[str] = "source.created"
     source_id: str

@@ -36,7 +36,10 @@ class UpshotSettings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None, min_length=16, description="Signs bearer tokens. Default: a file in the data folder, made on first start."
     )
-    smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:port of the outgoing mail server.")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="smtp://user:password@host:port of the outgoing mail server. No action of this version sends mail.",
+    )
     allow_unsigned_sources: bool = Field(
         False, description="Whether sources without any proof of origin may be made. Anybody could then send events."
     )

@@ -1,5 +1,5 @@
 """A workflow from the document that a person writes to the values that the services run.
 
 `document.py` is its shape, `check.py` what saving demands beyond the shape, `compiled.py` what matching and execution use,
-`matching.py` how a match is built. Pure.
+`starting.py` how a match is built, `subject.py` what an approval is about. Pure.
 """

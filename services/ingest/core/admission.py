@@ -22,7 +22,7 @@ class _Tenant:
 
 
 class TenantAdmission:
-    """One tenant's excess is that tenant's 429 and delays nobody else. A tenant costs memory only while it is sending."""
+    """One tenant's excess is that tenant's 429 and delays nobody else. A tenant that has ever sent is one small entry."""
 
     def __init__(self, *, events_per_second: float, burst: int, backlog_max: int) -> None:
         self._rate = events_per_second

@@ -4,8 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from services.matcher.core.decide import Budget, decide
-from services.matcher.core.rules import TenantRules
 from services.matcher.settings import MatcherSettings
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
@@ -20,6 +18,8 @@ from shared.domain.errors import InvalidInput
 from shared.domain.ids import match_id
 from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue
+from shared.workflows.decide import Budget, decide
+from shared.workflows.rules import TenantRules
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import orjson
 from pydantic_core import from_json
 
-from services.matcher.core.rules import TenantRules
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import Event
 from shared.domain.ids import match_id, matched_run_id
@@ -18,6 +17,7 @@ from shared.domain.workflow import Match
 from shared.matching import event_of
 from shared.workflows.compiled import CompiledStart
 from shared.workflows.context import Context, event_view, start_context
+from shared.workflows.rules import TenantRules
 from shared.workflows.starting import StartRequest, build_match
 
 CpuSeconds = Callable[[], float]

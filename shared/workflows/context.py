@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from shared.domain.envelope import Event
 from shared.domain.records import SourceEvent
 from shared.domain.runs.state import Run
 
@@ -10,13 +11,17 @@ Context = dict[str, object]
 
 def event_view(event: SourceEvent, tenant_id: str) -> dict[str, object]:
     """An event as tenants see it in patterns, conditions and templates: a CloudEvent in JSON."""
+    return {**attributes_view(event, tenant_id), "data": event.data}
+
+
+def attributes_view(event: Event | SourceEvent, tenant_id: str) -> dict[str, object]:
+    """The view without `data`: for whoever matches many events and parses the data of few."""
     view: dict[str, object] = {
         "specversion": "1.0",
         "id": event.id,
         "source": event.source,
         "type": event.type,
         "tenantid": tenant_id,
-        "data": event.data,
     }
     if event.subject is not None:
         view["subject"] = event.subject

@@ -16,7 +16,7 @@ from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.domain.workflow import Match
 from shared.matching import event_of
 from shared.workflows.compiled import CompiledStart
-from shared.workflows.context import Context, event_view, start_context
+from shared.workflows.context import Context, attributes_view, start_context
 from shared.workflows.rules import TenantRules
 from shared.workflows.starting import StartRequest, build_match
 
@@ -38,25 +38,21 @@ def decide(
     tenant: Tenant, rules: TenantRules, event: Event, budget: Budget, cpu_seconds: CpuSeconds
 ) -> EventMatched | None:
     """None: it leads to nothing. Raises `InvalidInput` where the event's data is no JSON."""
-    source_event = _source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
-    view = event_view(source_event, tenant.id)
-    del view["data"]
+    view = attributes_view(event, tenant.id)
     candidates = rules.candidates(event_of(view, event.data))
     if not candidates:
         return None
-    return _Decision(tenant, rules, event, source_event, view).decide(candidates, budget, cpu_seconds)
+    return _Decision(tenant, rules, event, view).decide(candidates, budget, cpu_seconds)
 
 
 class _Decision:
     """Parses the event's data only once somebody needs its value."""
 
-    def __init__(
-        self, tenant: Tenant, rules: TenantRules, event: Event, source_event: SourceEvent, view: dict[str, object]
-    ) -> None:
+    def __init__(self, tenant: Tenant, rules: TenantRules, event: Event, view: dict[str, object]) -> None:
         self._tenant = tenant
         self._rules = rules
         self._event = event
-        self._source_event = source_event
+        self._source_event = _source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
         self._view = view
         self._match_id = match_id(event.id, event.replay_id)
 

@@ -14,7 +14,7 @@ from shared.domain.envelope import Event
 from shared.domain.ids import match_id, matched_run_id
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.domain.workflow import Match
-from shared.matching import event_of
+from shared.matching import EventFields, event_of
 from shared.workflows.compiled import CompiledStart
 from shared.workflows.context import Context, attributes_view, start_context
 from shared.workflows.rules import TenantRules
@@ -38,22 +38,36 @@ def decide(
     tenant: Tenant, rules: TenantRules, event: Event, budget: Budget, cpu_seconds: CpuSeconds
 ) -> EventMatched | None:
     """None: it leads to nothing. Raises `InvalidInput` where the event's data is no JSON."""
-    view = attributes_view(event, tenant.id)
-    candidates = rules.candidates(event_of(view, event.data))
-    if not candidates:
-        return None
-    return _Decision(tenant, rules, event, view).decide(candidates, budget, cpu_seconds)
+    candidates = rules.candidates(fields_of(event))
+    return decide_among(candidates, tenant, rules, event, budget, cpu_seconds) if candidates else None
+
+
+def fields_of(event: Event) -> EventFields:
+    """The event as patterns see it. Raises `InvalidInput` where its data is no JSON."""
+    return event_of(attributes_view(event, event.tenant_id), event.data)
+
+
+def decide_among(
+    candidates: Sequence[CompiledStart],
+    tenant: Tenant,
+    rules: TenantRules,
+    event: Event,
+    budget: Budget,
+    cpu_seconds: CpuSeconds,
+) -> EventMatched | None:
+    """`decide`, for whoever has asked the patterns already: `candidates` are those of `rules` for this event."""
+    return _Decision(tenant, rules, event).decide(candidates, budget, cpu_seconds)
 
 
 class _Decision:
     """Parses the event's data only once somebody needs its value."""
 
-    def __init__(self, tenant: Tenant, rules: TenantRules, event: Event, view: dict[str, object]) -> None:
+    def __init__(self, tenant: Tenant, rules: TenantRules, event: Event) -> None:
         self._tenant = tenant
         self._rules = rules
         self._event = event
-        self._source_event = _source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
-        self._view = view
+        self._source_event = source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
+        self._view = attributes_view(event, tenant.id)
         self._match_id = match_id(event.id, event.replay_id)
 
     def decide(
@@ -89,7 +103,7 @@ class _Decision:
     def _match(self, start: CompiledStart) -> Match:
         request = StartRequest(
             run_id=matched_run_id(self._match_id, start.workflow.id),
-            event=_source_event(self._event, self._data()) if start.approval is not None else self._source_event,
+            event=source_event(self._event, self._data()) if start.approval is not None else self._source_event,
             inputs={},
             author=start.revision.author,
         )
@@ -116,7 +130,8 @@ class _Decision:
         return from_json(self._event.data) if self._event.data is not None else None
 
 
-def _source_event(event: Event, data: object) -> SourceEvent:
+def source_event(event: Event, data: object) -> SourceEvent:
+    """What a match holds of its event; `data` is parsed, or a fragment of JSON."""
     return SourceEvent(
         id=event.id,
         source=event.source,

@@ -19,11 +19,13 @@ from shared.readmodel.deltas import (
     DefinitionsDelta,
     EventRow,
     EventsDelta,
+    RevisionRow,
     TenantRow,
     WorkflowRow,
     key_text,
     plain_text,
 )
+from shared.workflows.changes import changes_between, in_a_line, same
 
 
 def event_row(record: Record, partition_count: int) -> EventRow | None:
@@ -81,11 +83,21 @@ def include_change(
             delta.endpoints[endpoint.tenant_id, endpoint.id] = endpoint
         case Workflow() as workflow:
             key = (workflow.tenant_id, workflow.id)
-            newest = workflow.newest
-            delta.workflows[key] = WorkflowRow(*key, workflow.name, workflow.enabled, newest.number)
-            delta.revisions[(*key, newest.number)] = newest
+            number = workflow.newest.number
+            delta.workflows[key] = WorkflowRow(*key, workflow.name, workflow.enabled, number, workflow.archived)
+            if (*key, number) not in delta.revisions:
+                delta.revisions[(*key, number)] = _revision_row(workflow)
         case Tenant() | None:
             pass
+
+
+def _revision_row(workflow: Workflow) -> RevisionRow:
+    *former, newest = workflow.revisions
+    if not former:
+        return RevisionRow(newest, "new")
+    changes = in_a_line(changes_between(former[-1].document, newest.document))
+    equal = next((each.number for each in reversed(former[:-1]) if same(each.document, newest.document)), None)
+    return RevisionRow(newest, f"as revision {equal}: {changes}" if equal is not None else changes)
 
 
 def merge_runs(first: RunsDelta, second: RunsDelta) -> None:

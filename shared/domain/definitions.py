@@ -19,9 +19,11 @@ from shared.domain.records import (
     EndpointEnabled,
     SourceCreated,
     TenantCreated,
+    WorkflowArchived,
     WorkflowDisabled,
     WorkflowEnabled,
     WorkflowSaved,
+    WorkflowUnarchived,
 )
 from shared.domain.verdicts import Verdict, still_answers
 from shared.domain.workflow import StepPlan
@@ -66,12 +68,15 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
+    """`archived`: out of use, and then never `enabled`; its name may be another's."""
+
     id: str
     tenant_id: str
     name: str
     enabled: bool
     revisions: tuple[Revision, ...]
     """Oldest first; number n stands at index n - 1."""
+    archived: bool = False
 
     @property
     def newest(self) -> Revision:
@@ -103,6 +108,7 @@ class Tenant:
         return self.endpoints.get(self._endpoint_ids.get(reference, reference))
 
     def workflow_named(self, name: str) -> Workflow | None:
+        """The one that bears the name now: an archived one bears none."""
         return self.workflows.get(self._workflow_ids.get(name, ""))
 
     def source_named(self, name: str) -> bool:
@@ -119,10 +125,11 @@ class Tenant:
 
     def put_workflow(self, workflow: Workflow) -> None:
         former = self.workflows.get(workflow.id)
-        if former is not None and former.name != workflow.name:
+        if former is not None and not former.archived:
             del self._workflow_ids[former.name]
         self.workflows[workflow.id] = workflow
-        self._workflow_ids[workflow.name] = workflow.id
+        if not workflow.archived:
+            self._workflow_ids[workflow.name] = workflow.id
 
 
 Entity = Tenant | Source | Endpoint | Workflow
@@ -224,6 +231,10 @@ class Definitions:
                 return _switch_workflow(tenant, fact.workflow_id, enabled=True)
             case WorkflowDisabled():
                 return _switch_workflow(tenant, fact.workflow_id, enabled=False)
+            case WorkflowArchived():
+                return _archive_workflow(tenant, fact.workflow_id, fact.base_revision)
+            case WorkflowUnarchived():
+                return _unarchive_workflow(tenant, fact.workflow_id)
 
     def _create_tenant(self, tenant_id: str, fact: TenantCreated, at: datetime) -> _Answer:
         if tenant_id in self._tenants:
@@ -286,18 +297,19 @@ def _change_endpoint(tenant: Tenant, endpoint_id: str, change: Callable[[Endpoin
 
 def _save_workflow(tenant: Tenant, fact: WorkflowSaved, at: datetime) -> _Answer:
     name = str(fact.document.get("name", ""))
+    current = tenant.workflows.get(fact.workflow_id)
+    if current is not None and current.archived:
+        return _is_archived(current)
     namesake = tenant.workflow_named(name)
     if namesake is not None and namesake.id != fact.workflow_id:
-        return _refused(409, "name-taken", f"there is a workflow named {name!r} already", id=namesake.id)
-    current = tenant.workflows.get(fact.workflow_id)
+        return _name_taken(namesake)
     newest = current.newest.number if current is not None else None
     if fact.base_revision is None and current is not None:
         return _refused(409, "workflow-exists", f"workflow {fact.workflow_id} exists", revision=newest)
     if fact.base_revision is not None and current is None:
         return _refused(404, "unknown-workflow", f"there is no workflow {fact.workflow_id!r}")
     if fact.base_revision != newest:
-        detail = f"the newest revision is {newest}, not {fact.base_revision}: read it, merge, and save on top of it"
-        return _refused(412, "stale-revision", detail, revision=newest)
+        return _stale(newest, fact.base_revision)
     revision = Revision(
         number=(newest or 0) + 1,
         document=fact.document,
@@ -311,7 +323,7 @@ def _save_workflow(tenant: Tenant, fact: WorkflowSaved, at: datetime) -> _Answer
         id=fact.workflow_id,
         tenant_id=tenant.id,
         name=name,
-        enabled=current.enabled if current is not None else True,
+        enabled=current.enabled if current is not None else fact.enabled,
         revisions=(*former, revision),
     )
     tenant.put_workflow(workflow)
@@ -322,12 +334,51 @@ def _switch_workflow(tenant: Tenant, workflow_id: str, *, enabled: bool) -> _Ans
     workflow = tenant.workflows.get(workflow_id)
     if workflow is None:
         return _refused(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")
-    body = {"id": workflow.id, "revision": workflow.newest.number, "enabled": enabled}
-    if workflow.enabled == enabled:
+    if workflow.archived and enabled:
+        return _is_archived(workflow)
+    return _replaced_workflow(tenant, workflow, replace(workflow, enabled=enabled), enabled=enabled)
+
+
+def _archive_workflow(tenant: Tenant, workflow_id: str, base: int | None) -> _Answer:
+    workflow = tenant.workflows.get(workflow_id)
+    if workflow is None:
+        return _refused(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")
+    if base is not None and base != workflow.newest.number:
+        return _stale(workflow.newest.number, base)
+    return _replaced_workflow(tenant, workflow, replace(workflow, archived=True, enabled=False), archived=True)
+
+
+def _unarchive_workflow(tenant: Tenant, workflow_id: str) -> _Answer:
+    workflow = tenant.workflows.get(workflow_id)
+    if workflow is None:
+        return _refused(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")
+    namesake = tenant.workflow_named(workflow.name)
+    if workflow.archived and namesake is not None:
+        return _name_taken(namesake)
+    return _replaced_workflow(tenant, workflow, replace(workflow, archived=False), archived=False)
+
+
+def _replaced_workflow(tenant: Tenant, workflow: Workflow, changed: Workflow, **members: object) -> _Answer:
+    """200 with these members; where it was so already, nothing has changed."""
+    body = {"id": workflow.id, "revision": workflow.newest.number, **members}
+    if changed == workflow:
         return _Answer(200, body)
-    changed = replace(workflow, enabled=enabled)
     tenant.put_workflow(changed)
     return _Answer(200, body, changed)
+
+
+def _name_taken(namesake: Workflow) -> _Answer:
+    return _refused(409, "name-taken", f"there is a workflow named {namesake.name!r} already", id=namesake.id)
+
+
+def _is_archived(workflow: Workflow) -> _Answer:
+    detail = f"{workflow.name!r} is archived; POST /api/v1/workflows/{workflow.id}/unarchive first"
+    return _refused(409, "workflow-archived", detail)
+
+
+def _stale(newest: int | None, base: int | None) -> _Answer:
+    detail = f"the newest revision is {newest}, not {base}: read it, merge, and save on top of it"
+    return _refused(412, "stale-revision", detail, revision=newest)
 
 
 def _refused(status: int, kind: str, detail: str, **members: object) -> _Answer:

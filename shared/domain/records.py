@@ -88,7 +88,8 @@ class EndpointEnabled:
 class WorkflowSaved:
     """A new revision, void if `base_revision` is not the newest (None: the workflow is new).
 
-    `document` is normalised and checked. `steps` and `high_risk` are what the action catalogue said on saving.
+    `document` is normalised and checked. `steps` and `high_risk` are what the action catalogue said on saving. `enabled`
+    is how a new workflow begins; saving a later revision leaves that as it is.
     """
 
     TYPE: ClassVar[str] = "workflow.saved"
@@ -98,6 +99,7 @@ class WorkflowSaved:
     steps: tuple[StepPlan, ...]
     high_risk: bool
     command: Command
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,26 @@ class WorkflowDisabled:
     command: Command
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowArchived:
+    """Out of use: disabled, its name free, its revisions and runs kept. Void if `base_revision` (None: whichever) is not
+    the newest."""
+
+    TYPE: ClassVar[str] = "workflow.archived"
+    workflow_id: str
+    command: Command
+    base_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowUnarchived:
+    """Back, disabled; void if its name is another's by now."""
+
+    TYPE: ClassVar[str] = "workflow.unarchived"
+    workflow_id: str
+    command: Command
+
+
 DefinitionsFact = (
     TenantCreated
     | SourceCreated
@@ -123,6 +145,8 @@ DefinitionsFact = (
     | WorkflowSaved
     | WorkflowEnabled
     | WorkflowDisabled
+    | WorkflowArchived
+    | WorkflowUnarchived
 )
 
 # ---------------------------------------------------------------- upshot.runs

@@ -65,6 +65,14 @@ class WorkflowRow(NamedTuple):
     name: str
     enabled: bool
     revision: int
+    archived: bool
+
+
+class RevisionRow(NamedTuple):
+    """A revision, and what changed with it in a line."""
+
+    revision: Revision
+    changes: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +87,7 @@ class DefinitionsDelta:
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     endpoints: dict[tuple[str, str], Endpoint] = field(default_factory=dict)
     workflows: dict[tuple[str, str], WorkflowRow] = field(default_factory=dict)
-    revisions: dict[tuple[str, str, int], Revision] = field(default_factory=dict)
+    revisions: dict[tuple[str, str, int], RevisionRow] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
 
 

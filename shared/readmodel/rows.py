@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
-from shared.domain.definitions import Endpoint, Revision, Source
+from shared.domain.definitions import Endpoint, Source
 from shared.domain.ids import match_id
 from shared.domain.json_text import dump_json
 from shared.domain.runs.approvals import qualified_role
@@ -21,7 +21,7 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey
 from shared.domain.runs.state import Approval, Run, Step
 from shared.domain.verdicts import Verdict
-from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, key_text, plain_text
+from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, RevisionRow, key_text, plain_text
 from shared.readmodel.write_sql import TABLES
 
 Row = tuple[object, ...]
@@ -252,7 +252,7 @@ def _add_definitions(rows: Rows, delta: DefinitionsDelta) -> None:
     rows.add(
         "workflows",
         [
-            (key_text(each.tenant_id), key_text(each.workflow_id), key_text(each.name), each.enabled, each.revision)
+            (key_text(each[0]), key_text(each[1]), key_text(each.name), each.enabled, each.revision, each.archived)
             for each in delta.workflows.values()
         ],
     )
@@ -267,7 +267,7 @@ def _source_row(source: Source) -> Row:
     return (
         key_text(source.tenant_id),
         key_text(source.id),
-        plain_text(source.name),
+        key_text(source.name),
         plain_text(source.vendor),
         _json(dict(source.settings)),
         _json(source.secrets),
@@ -279,7 +279,7 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
     return (
         key_text(endpoint.tenant_id),
         key_text(endpoint.id),
-        plain_text(endpoint.name),
+        key_text(endpoint.name),
         plain_text(endpoint.url),
         _json(endpoint.secrets),
         endpoint.created_at,
@@ -288,7 +288,8 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
     )
 
 
-def _revision_row(tenant_id: str, workflow_id: str, revision: Revision) -> Row:
+def _revision_row(tenant_id: str, workflow_id: str, row: RevisionRow) -> Row:
+    revision = row.revision
     return (
         key_text(tenant_id),
         key_text(workflow_id),
@@ -298,6 +299,7 @@ def _revision_row(tenant_id: str, workflow_id: str, revision: Revision) -> Row:
         revision.high_risk,
         plain_text(revision.author),
         revision.saved_at,
+        plain_text(row.changes),
     )
 
 

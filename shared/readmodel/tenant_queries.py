@@ -1,7 +1,7 @@
 """All that the tenant API reads, and can reach: one transaction a call, held to its tenant by row-level security.
 
 Guarantee: a call sees rows of `tenant_id` only, whatever its other arguments are; without a tenant it sees none. Lists
-are newest first (workflows: by name) and paged by opaque cursors.
+are newest first (definitions: by name) and paged by opaque cursors.
 Next: `tenant_sql.py` for the statements, `tenant_values.py` for what comes back.
 """
 
@@ -36,6 +36,7 @@ from shared.readmodel.tenant_values import (
     EventItem,
     Page,
     RevisionItem,
+    RevisionSummary,
     RunDetail,
     RunItem,
     SourceItem,
@@ -47,7 +48,6 @@ from shared.readmodel.versions import MODEL_VERSION
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 _RUNS_OF_EVENT_MAX = 1000
-_REVISIONS_MAX = 1000
 
 _Filters = Mapping[str, Sequence[object] | None]
 
@@ -216,11 +216,21 @@ class TenantQueries:
         return TenantItem(**row) if row is not None else None
 
     async def list_workflows(
-        self, tenant_id: str, *, enabled: bool | None = None, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+        self,
+        tenant_id: str,
+        *,
+        enabled: bool | None = None,
+        archived: bool = False,
+        cursor: str | None = None,
+        limit: int = LIMIT_DEFAULT,
     ) -> Page[WorkflowItem]:
-        """Workflows by name, each with its newest revision."""
+        """Workflows by name, each with its newest revision: those in use, or those that are archived."""
         limit = _bounded(limit)
-        filters: _Filters = {"enabled": _one(enabled), "cursor": _place("workflows", cursor)}
+        filters: _Filters = {
+            "archived": _one(archived),
+            "enabled": _one(enabled),
+            "cursor": _place("workflows", cursor, by_name=True),
+        }
         async with self._session(tenant_id) as session:
             rows = await session.some(sql.WORKFLOWS, sql.WORKFLOWS_FILTERS, filters, limit)
         return page_of("workflows", [workflow_item(row) for row in rows], limit, lambda it: (it.name, it.workflow_id))
@@ -231,35 +241,57 @@ class TenantQueries:
         return workflow_item(row) if row is not None else None
 
     async def get_workflow_named(self, tenant_id: str, name: str) -> WorkflowItem | None:
+        """The one that bears the name now: an archived one bears none."""
         async with self._session(tenant_id) as session:
             row = await session.one(sql.WORKFLOW_NAMED, key_text(name))
         return workflow_item(row) if row is not None else None
 
-    async def list_revisions(self, tenant_id: str, workflow_id: str) -> tuple[RevisionItem, ...]:
-        """Newest first, at most 1,000."""
+    async def list_revisions(
+        self, tenant_id: str, workflow_id: str, *, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+    ) -> Page[RevisionSummary]:
+        """Newest first, without their documents."""
+        limit = _bounded(limit)
+        place = _place("revisions", cursor, by_name=True)
+        filters: _Filters = {
+            "workflow_id": _one(key_text(workflow_id)),
+            "cursor": _one(_revision_number(str(place[0]))) if place is not None else None,
+        }
         async with self._session(tenant_id) as session:
-            rows = await session.all(sql.REVISIONS, key_text(workflow_id), _REVISIONS_MAX)
-        return tuple(revision_item(row) for row in rows)
+            rows = await session.some(sql.REVISIONS, sql.REVISIONS_FILTERS, filters, limit)
+        items = [RevisionSummary(**row) for row in rows]
+        return page_of("revisions", items, limit, lambda it: (str(it.revision), it.workflow_id))
 
     async def get_revision(self, tenant_id: str, workflow_id: str, revision: int) -> RevisionItem | None:
         async with self._session(tenant_id) as session:
             row = await session.one(sql.REVISION, key_text(workflow_id), revision)
         return revision_item(row) if row is not None else None
 
-    async def list_sources(self, tenant_id: str) -> tuple[SourceItem, ...]:
+    async def list_sources(
+        self, tenant_id: str, *, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+    ) -> Page[SourceItem]:
+        """Sources by name."""
+        limit = _bounded(limit)
+        filters: _Filters = {"cursor": _place("sources", cursor, by_name=True)}
         async with self._session(tenant_id) as session:
-            rows = await session.all(sql.SOURCES)
-        return tuple(SourceItem(**parsed(row, "settings", "secrets")) for row in rows)
+            rows = await session.some(sql.SOURCES, sql.SOURCES_FILTERS, filters, limit)
+        items = [SourceItem(**parsed(row, "settings", "secrets")) for row in rows]
+        return page_of("sources", items, limit, lambda it: (it.name, it.source_id))
 
     async def get_source(self, tenant_id: str, source_id: str) -> SourceItem | None:
         async with self._session(tenant_id) as session:
             row = await session.one(sql.SOURCE, key_text(source_id))
         return SourceItem(**parsed(row, "settings", "secrets")) if row is not None else None
 
-    async def list_endpoints(self, tenant_id: str) -> tuple[EndpointItem, ...]:
+    async def list_endpoints(
+        self, tenant_id: str, *, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+    ) -> Page[EndpointItem]:
+        """Endpoints by name."""
+        limit = _bounded(limit)
+        filters: _Filters = {"cursor": _place("endpoints", cursor, by_name=True)}
         async with self._session(tenant_id) as session:
-            rows = await session.all(sql.ENDPOINTS)
-        return tuple(EndpointItem(**parsed(row, "secrets")) for row in rows)
+            rows = await session.some(sql.ENDPOINTS, sql.ENDPOINTS_FILTERS, filters, limit)
+        items = [EndpointItem(**parsed(row, "secrets")) for row in rows]
+        return page_of("endpoints", items, limit, lambda it: (it.name, it.endpoint_id))
 
     async def get_endpoint(self, tenant_id: str, endpoint_id: str) -> EndpointItem | None:
         async with self._session(tenant_id) as session:
@@ -303,13 +335,24 @@ def _one(value: object) -> tuple[object] | None:
     return (value,) if value is not None else None
 
 
-def _place(kind: str, text: str | None) -> tuple[object, object] | None:
+def _place(kind: str, text: str | None, *, by_name: bool = False) -> tuple[object, object] | None:
+    """Where the page before ended: (instant or name, id)."""
     if text is None:
         return None
     cursor = read_cursor(kind, text)
-    if isinstance(cursor.after, datetime) == (kind == "workflows"):
-        raise InvalidInput("This cursor cannot be used.", [Flaw(pointer="#/cursor", detail="begin without one")])
+    if isinstance(cursor.after, datetime) == by_name:
+        raise _unusable_cursor()
     return cursor.after, cursor.id
+
+
+def _revision_number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise _unusable_cursor()
+    return int(text)
+
+
+def _unusable_cursor() -> InvalidInput:
+    return InvalidInput("This cursor cannot be used.", [Flaw(pointer="#/cursor", detail="begin without one")])
 
 
 def _bounded(limit: int) -> int:

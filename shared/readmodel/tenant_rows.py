@@ -54,11 +54,12 @@ def revision(fields: Fields) -> RevisionItem:
 
 def workflow(fields: Fields) -> WorkflowItem:
     """Of a row that is the workflow's and its newest revision's at once."""
-    newest = {name: value for name, value in fields.items() if name not in ("name", "enabled")}
+    newest = {name: value for name, value in fields.items() if name not in ("name", "enabled", "archived")}
     return WorkflowItem(
         tenant_id=fields["tenant_id"],
         workflow_id=fields["workflow_id"],
         name=fields["name"],
         enabled=fields["enabled"],
+        archived=fields["archived"],
         newest=revision(newest),
     )

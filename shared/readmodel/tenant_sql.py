@@ -73,17 +73,18 @@ APPROVALS_FILTERS = {
 }
 
 _WORKFLOW = """
-SELECT workflow.tenant_id, workflow.workflow_id, workflow.name, workflow.enabled, newest.revision, newest.document,
-       newest.steps, newest.high_risk, newest.author, newest.saved_at
+SELECT workflow.tenant_id, workflow.workflow_id, workflow.name, workflow.enabled, workflow.archived, newest.revision,
+       newest.document, newest.steps, newest.high_risk, newest.author, newest.saved_at
 FROM {rm}.workflows AS workflow
 JOIN {rm}.workflow_revisions AS newest
   ON (newest.tenant_id, newest.workflow_id, newest.revision)
    = (workflow.tenant_id, workflow.workflow_id, workflow.revision)
 """
 WORKFLOW = _WORKFLOW + "WHERE workflow.tenant_id = $1 AND workflow.workflow_id = $2"
-WORKFLOW_NAMED = _WORKFLOW + "WHERE workflow.tenant_id = $1 AND workflow.name = $2"
+WORKFLOW_NAMED = _WORKFLOW + "WHERE workflow.tenant_id = $1 AND workflow.archived = false AND workflow.name = $2"
 WORKFLOWS = _WORKFLOW + "WHERE workflow.tenant_id = $1 {filters} ORDER BY name, workflow_id LIMIT {limit}"
 WORKFLOWS_FILTERS = {
+    "archived": "AND workflow.archived = {0}",
     "enabled": "AND workflow.enabled = {0}",
     "cursor": "AND (workflow.name, workflow.workflow_id) > ({0}, {1})",
 }
@@ -93,17 +94,24 @@ SELECT tenant_id, workflow_id, revision, document, steps, high_risk, author, sav
 WHERE tenant_id = $1 AND workflow_id = $2
 """
 REVISION = _REVISION + "AND revision = $3"
-REVISIONS = _REVISION + "ORDER BY revision DESC LIMIT $3"
+# Without their documents: a page of these would be a page of everything.
+REVISIONS = """
+SELECT tenant_id, workflow_id, revision, author, saved_at, changes FROM {rm}.workflow_revisions
+WHERE tenant_id = $1 {filters} ORDER BY revision DESC LIMIT {limit}
+"""
+REVISIONS_FILTERS = {"workflow_id": "AND workflow_id = {0}", "cursor": "AND revision < {0}"}
 
 _SOURCE = "SELECT tenant_id, source_id, name, vendor, settings, secrets, created_at FROM {rm}.sources "
 SOURCE = _SOURCE + "WHERE tenant_id = $1 AND source_id = $2"
-SOURCES = _SOURCE + "WHERE tenant_id = $1 ORDER BY name, source_id"
+SOURCES = _SOURCE + "WHERE tenant_id = $1 {filters} ORDER BY name, source_id LIMIT {limit}"
+SOURCES_FILTERS = {"cursor": "AND (name, source_id) > ({0}, {1})"}
 
 _ENDPOINT = """
 SELECT tenant_id, endpoint_id, name, url, secrets, created_at, revision, disabled_reason FROM {rm}.endpoints
 """
 ENDPOINT = _ENDPOINT + "WHERE tenant_id = $1 AND endpoint_id = $2"
-ENDPOINTS = _ENDPOINT + "WHERE tenant_id = $1 ORDER BY name, endpoint_id"
+ENDPOINTS = _ENDPOINT + "WHERE tenant_id = $1 {filters} ORDER BY name, endpoint_id LIMIT {limit}"
+ENDPOINTS_FILTERS = {"cursor": "AND (name, endpoint_id) > ({0}, {1})"}
 
 COMMAND = """
 SELECT topic, payload_hash, status, body, decided_at FROM {rm}.commands

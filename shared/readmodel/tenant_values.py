@@ -118,6 +118,18 @@ class RevisionItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionSummary:
+    """One saved state in a list; `changes` says in a line what it changed."""
+
+    tenant_id: str
+    workflow_id: str
+    revision: int
+    author: str
+    saved_at: datetime
+    changes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowItem:
     """A workflow with its newest revision."""
 
@@ -125,6 +137,7 @@ class WorkflowItem:
     workflow_id: str
     name: str
     enabled: bool
+    archived: bool
     newest: RevisionItem
 
 

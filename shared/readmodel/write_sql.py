@@ -107,14 +107,14 @@ ENDPOINTS = Table(
 )
 WORKFLOWS = Table(
     "workflows",
-    _columns("tenant_id text, workflow_id text, name text, enabled bool, revision int4"),
+    _columns("tenant_id text, workflow_id text, name text, enabled bool, revision int4, archived bool"),
     keys=("tenant_id", "workflow_id"),
 )
 WORKFLOW_REVISIONS = Table(
     "workflow_revisions",
     _columns(
         "tenant_id text, workflow_id text, revision int4, document json, steps json, high_risk bool, author text, "
-        "saved_at timestamptz"
+        "saved_at timestamptz, changes text"
     ),
     keys=("tenant_id", "workflow_id", "revision"),
     fixed=("*",),

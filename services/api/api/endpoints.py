@@ -31,8 +31,10 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return answer(intent, made.verdict, more=_made(made), headers={"Location": f"/api/v1/endpoints/{made.id}"})
 
     async def list_all(call: Call) -> web.StreamResponse:
-        found = await it.queries.list_endpoints(call.tenant_id)
-        return reply(200, models.EndpointList(items=[shown.endpoint(each) for each in found], next_cursor=None))
+        query = call.query(models.Paging)
+        page = await it.queries.list_endpoints(call.tenant_id, cursor=query.cursor, limit=query.limit)
+        items = [shown.endpoint(each) for each in page.items]
+        return reply(200, models.EndpointList(items=items, next_cursor=page.next_cursor))
 
     async def get(call: Call) -> web.StreamResponse:
         found = await it.queries.get_endpoint(call.tenant_id, call.path("id"))
@@ -80,10 +82,12 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             method="GET",
             path="/api/v1/endpoints",
             handler=list_all,
-            summary="List endpoints",
+            summary="List endpoints, by name",
             tag="endpoints",
             roles=(READ,),
-            responses={200: Returns(description="All of them.", model=models.EndpointList)},
+            query=models.Paging,
+            responses={200: Returns(description="A page.", model=models.EndpointList)},
+            invalid_status=400,
         ),
         Route(
             method="GET",

@@ -161,6 +161,7 @@ class WorkflowAnswer(Outgoing):
     id: str
     name: str
     enabled: bool
+    archived: bool
     revision: int
     high_risk: bool = Field(description="Whether a step's action is of high risk.")
     author: str
@@ -184,13 +185,23 @@ class RevisionAnswer(Outgoing):
     document: JsonObject
 
 
+class RevisionSummaryAnswer(Outgoing):
+    """One saved state in a list; its document is under its number."""
+
+    revision: int
+    author: str
+    saved_at: datetime
+    changes: str = Field(description="What it changed, in a line.")
+
+
 class RevisionList(Outgoing):
-    items: list[RevisionAnswer]
+    items: list[RevisionSummaryAnswer]
     next_cursor: str | None
 
 
 class WorkflowQuery(Paging):
     enabled: bool | None = Field(None, description="Only those that are, or are not.")
+    archived: bool = Field(False, description="Those that are archived, instead of those in use.")
 
 
 # ---------------------------------------------------------------- health

@@ -6,6 +6,7 @@ from shared.readmodel.tenant_values import (
     EndpointItem,
     EventItem,
     RevisionItem,
+    RevisionSummary,
     RunItem,
     SourceItem,
     WorkflowItem,
@@ -42,11 +43,18 @@ def workflow(item: WorkflowItem) -> models.WorkflowAnswer:
         id=item.workflow_id,
         name=item.name,
         enabled=item.enabled,
+        archived=item.archived,
         revision=newest.revision,
         high_risk=newest.high_risk,
         author=newest.author,
         saved_at=newest.saved_at,
         document=dict(newest.document),
+    )
+
+
+def revision_summary(item: RevisionSummary) -> models.RevisionSummaryAnswer:
+    return models.RevisionSummaryAnswer(
+        revision=item.revision, author=item.author, saved_at=item.saved_at, changes=item.changes
     )
 
 

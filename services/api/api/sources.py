@@ -36,10 +36,10 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return answer(intent, made.verdict, more=more, headers={"Location": f"/api/v1/sources/{made.id}"})
 
     async def list_all(call: Call) -> web.StreamResponse:
-        found = await it.queries.list_sources(call.tenant_id)
-        return reply(
-            200, models.SourceList(items=[shown.source(each, url_of(each)) for each in found], next_cursor=None)
-        )
+        query = call.query(models.Paging)
+        page = await it.queries.list_sources(call.tenant_id, cursor=query.cursor, limit=query.limit)
+        items = [shown.source(each, url_of(each)) for each in page.items]
+        return reply(200, models.SourceList(items=items, next_cursor=page.next_cursor))
 
     async def get(call: Call) -> web.StreamResponse:
         found = await it.queries.get_source(call.tenant_id, call.path("id"))
@@ -70,10 +70,12 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             method="GET",
             path="/api/v1/sources",
             handler=list_all,
-            summary="List sources",
+            summary="List sources, by name",
             tag="sources",
             roles=(READ,),
-            responses={200: Returns(description="All of them.", model=models.SourceList)},
+            query=models.Paging,
+            responses={200: Returns(description="A page.", model=models.SourceList)},
+            invalid_status=400,
         ),
         Route(
             method="GET",

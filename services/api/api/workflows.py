@@ -58,7 +58,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
     async def list_all(call: Call) -> web.StreamResponse:
         query = call.query(models.WorkflowQuery)
         page = await it.queries.list_workflows(
-            call.tenant_id, enabled=query.enabled, cursor=query.cursor, limit=query.limit
+            call.tenant_id, enabled=query.enabled, archived=query.archived, cursor=query.cursor, limit=query.limit
         )
         items = [shown.workflow(each) for each in page.items]
         return reply(200, models.WorkflowList(items=items, next_cursor=page.next_cursor))
@@ -70,10 +70,12 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return reply(200, shown.workflow(found), {"ETag": etag(found.newest.revision)})
 
     async def list_revisions(call: Call) -> web.StreamResponse:
-        found = await it.queries.list_revisions(call.tenant_id, call.path("id"))
-        if not found:
+        query = call.query(models.Paging)
+        page = await it.queries.list_revisions(call.tenant_id, call.path("id"), cursor=query.cursor, limit=query.limit)
+        if not page.items and query.cursor is None:
             raise unknown_workflow(call.path("id"))
-        return reply(200, models.RevisionList(items=[shown.revision(each) for each in found], next_cursor=None))
+        items = [shown.revision_summary(each) for each in page.items]
+        return reply(200, models.RevisionList(items=items, next_cursor=page.next_cursor))
 
     async def get_revision(call: Call) -> web.StreamResponse:
         text = call.path("number")
@@ -214,8 +216,10 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             summary="List a workflow's revisions, newest first",
             tag="workflows",
             roles=(READ,),
-            responses={200: Returns(description="The newest 1,000.", model=models.RevisionList)},
+            query=models.Paging,
+            responses={200: Returns(description="A page.", model=models.RevisionList)},
             errors=missing,
+            invalid_status=400,
         ),
         Route(
             method="GET",

@@ -18,6 +18,7 @@ from shared.domain.records import (
     EndpointCreated,
     SourceCreated,
     TenantCreated,
+    WorkflowArchived,
     WorkflowDisabled,
     WorkflowSaved,
 )
@@ -196,7 +197,12 @@ def definitions_of(tenant_id: str, partition: int) -> DefinitionsDelta:
                 high_risk=False,
                 command=named(f"{workflow_id} on {base}"),
             )
-            for workflow_id, name, base in (("w1", "Alert", None), ("w1", "Alert", 1), ("w2", "Refund", None))
+            for workflow_id, name, base in (
+                ("w1", "Alert", None),
+                ("w1", "Alert", 1),
+                ("w2", "Refund", None),
+                ("w0", "Old", None),
+            )
         ),
         WorkflowSaved(
             workflow_id="w1",
@@ -207,6 +213,7 @@ def definitions_of(tenant_id: str, partition: int) -> DefinitionsDelta:
             command=named("stale"),
         ),
         WorkflowDisabled(workflow_id="w2", command=named("off")),
+        WorkflowArchived(workflow_id="w0", command=named("away")),
     ]
     for offset, fact in enumerate(facts):
         change = definitions.apply(tenant_id, fact, START)

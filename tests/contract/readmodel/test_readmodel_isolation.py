@@ -121,9 +121,10 @@ async def test_every_query_answers_for_the_tenant_it_is_asked_for(queries: Tenan
         assert (await queries.list_events(tenant_id)).items == ()
         assert (await queries.list_approvals(tenant_id)).items == ()
         assert (await queries.list_workflows(tenant_id)).items == ()
-        assert await queries.list_sources(tenant_id) == ()
-        assert await queries.list_endpoints(tenant_id) == ()
-        assert await queries.list_revisions(tenant_id, "w1") == ()
+        assert (await queries.list_workflows(tenant_id, archived=True)).items == ()
+        assert (await queries.list_sources(tenant_id)).items == ()
+        assert (await queries.list_endpoints(tenant_id)).items == ()
+        assert (await queries.list_revisions(tenant_id, "w1")).items == ()
         assert await queries.get_tenant(tenant_id) is None
         assert await queries.get_run(tenant_id, page.items[0].run_id) is None
         assert await queries.get_event(tenant_id, "event-0") is None

@@ -123,11 +123,11 @@ async def test_approvals_and_the_runs_behind_them(queries: TenantQueries) -> Non
 async def test_definitions(queries: TenantQueries) -> None:
     tenant = await queries.get_tenant("acme")
     assert tenant is not None
-    assert (tenant.name, tenant.plan, tenant.version) == ("Acme", "free", 7)
-    (source,) = await queries.list_sources("acme")
+    assert (tenant.name, tenant.plan, tenant.version) == ("Acme", "free", 9)
+    (source,) = (await queries.list_sources("acme")).items
     assert (source.vendor, source.settings, source.secrets) == ("shopify", {"region": "eu"}, ["sealed:a"])
     assert await queries.get_source("acme", "source") == source
-    (endpoint,) = await queries.list_endpoints("acme")
+    (endpoint,) = (await queries.list_endpoints("acme")).items
     assert (endpoint.url, endpoint.secrets, endpoint.revision) == ("https://example.com", ["sealed:b"], 1)
     assert await queries.get_endpoint("acme", "endpoint") == endpoint
 
@@ -141,12 +141,26 @@ async def test_definitions(queries: TenantQueries) -> None:
     assert (await queries.list_workflows("acme", limit=1, cursor=first.next_cursor)).items == (refund,)
     assert await queries.get_workflow("acme", "w1") == alert
     assert await queries.get_workflow_named("acme", "Alert") == alert
-    assert [each.revision for each in await queries.list_revisions("acme", "w1")] == [2, 1]
+    newest, first_of_all = (await queries.list_revisions("acme", "w1")).items
+    assert (newest.revision, newest.author, newest.changes) == (2, "ann", "changed note")
+    assert (first_of_all.revision, first_of_all.changes) == (1, "new")
+    page = await queries.list_revisions("acme", "w1", limit=1)
+    assert page.items == (newest,)
+    assert (await queries.list_revisions("acme", "w1", limit=1, cursor=page.next_cursor)).items == (first_of_all,)
+    with pytest.raises(InvalidInput):
+        await queries.list_revisions("acme", "w1", cursor=first.next_cursor)
     oldest = await queries.get_revision("acme", "w1", 1)
     assert oldest is not None
     assert oldest.document["note"] == "of acme, on None"
     assert oldest.steps[0]["id"] == "a"
     assert await queries.get_revision("acme", "w1", 3) is None
+
+
+async def test_an_archived_workflow_is_listed_apart_and_found_by_id_only(queries: TenantQueries) -> None:
+    (old,) = (await queries.list_workflows("acme", archived=True)).items
+    assert (old.workflow_id, old.name, old.archived, old.enabled) == ("w0", "Old", True, False)
+    assert await queries.get_workflow_named("acme", "Old") is None
+    assert await queries.get_workflow("acme", "w0") == old
 
 
 async def test_commands_tell_which_fold_decided_them(queries: TenantQueries) -> None:

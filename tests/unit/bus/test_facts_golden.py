@@ -1,6 +1,7 @@
 """The exact bytes of every fact at version 1: what is shipped is read for ever, and written the same for ever.
 
-A file here is never changed. A fact that must mean something else gets a new version, an upcaster and a file of its own.
+A file here is never changed. A fact that must mean something else gets a new version, an upcaster and a file of its own;
+one that only gains a field with a default gets a new file, and the bytes of before are moved to `earlier`, to be read for ever.
 """
 
 from dataclasses import replace
@@ -41,9 +42,11 @@ from shared.domain.records import (
     StepUnknown,
     TenantCreated,
     Unevaluated,
+    WorkflowArchived,
     WorkflowDisabled,
     WorkflowEnabled,
     WorkflowSaved,
+    WorkflowUnarchived,
 )
 from shared.domain.workflow import ApprovalRule, Limits, Match, StepPlan
 
@@ -130,6 +133,8 @@ FACTS: tuple[DefinitionsFact | RunsFact, ...] = (
     ),
     WorkflowEnabled(workflow_id="wf-1", command=COMMAND),
     WorkflowDisabled(workflow_id="wf-1", command=COMMAND),
+    WorkflowArchived(workflow_id="wf-1", command=COMMAND, base_revision=3),
+    WorkflowUnarchived(workflow_id="wf-1", command=COMMAND),
     EventMatched(
         event=EVENT,
         definitions_version=12,
@@ -208,6 +213,12 @@ def test_it_is_written_as_ever(event_type: str) -> None:
 def test_what_was_written_is_read_as_ever(event_type: str) -> None:
     written = replace(enveloped(BY_TYPE[event_type]), data=golden(event_type))
     assert parsed(written) == BY_TYPE[event_type]
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "earlier").iterdir()), ids=lambda path: path.name)
+def test_what_was_written_before_a_field_was_added_is_read_with_its_default(path: Path) -> None:
+    fact = BY_TYPE[path.name.removesuffix(".v1.json")]
+    assert parsed(replace(enveloped(fact), data=path.read_bytes())) == fact
 
 
 @pytest.mark.parametrize("event_type", BY_TYPE)

@@ -15,9 +15,11 @@ from shared.domain.records import (
     EndpointEnabled,
     SourceCreated,
     TenantCreated,
+    WorkflowArchived,
     WorkflowDisabled,
     WorkflowEnabled,
     WorkflowSaved,
+    WorkflowUnarchived,
 )
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -134,6 +136,62 @@ def test_switching_keeps_its_revisions_and_saving_keeps_the_switch() -> None:
     unchanged = log.apply(WorkflowEnabled(workflow_id="w", command=log.command()))
     assert (unchanged.verdict.status, unchanged.entity, log.tenant().version) == (200, None, version)
     assert answer(log.apply(WorkflowEnabled(workflow_id="x", command=log.command()))) == (404, "unknown-workflow")
+
+
+def test_a_new_workflow_may_begin_disabled() -> None:
+    log = Log()
+    fact = WorkflowSaved(
+        workflow_id="w",
+        base_revision=None,
+        document={"name": "a"},
+        steps=(),
+        high_risk=False,
+        command=log.command(),
+        enabled=False,
+    )
+    assert log.apply(fact).verdict.status == 201
+    assert not log.tenant().workflows["w"].enabled
+    log.apply(WorkflowEnabled(workflow_id="w", command=log.command()))
+    log.apply(replace(fact, base_revision=1, command=log.command()))
+    assert log.tenant().workflows["w"].enabled
+
+
+def test_an_archived_workflow_is_disabled_and_gives_its_name_away() -> None:
+    log = Log()
+    log.save("w1", "alert", None)
+    archived = log.apply(WorkflowArchived(workflow_id="w1", command=log.command()))
+    assert archived.verdict.body == {"id": "w1", "revision": 1, "archived": True}
+    workflow = log.tenant().workflows["w1"]
+    assert (workflow.archived, workflow.enabled, workflow.newest.number) == (True, False, 1)
+    assert log.tenant().workflow_named("alert") is None
+    again = log.apply(WorkflowArchived(workflow_id="w1", command=log.command()))
+    assert (again.verdict.status, again.entity) == (200, None)
+    for refused in (log.save("w1", "alert", 1), log.apply(WorkflowEnabled(workflow_id="w1", command=log.command()))):
+        assert answer(refused) == (409, "workflow-archived")
+    assert log.apply(WorkflowDisabled(workflow_id="w1", command=log.command())).verdict.status == 200
+
+    assert log.save("w2", "alert", None).verdict.status == 201
+    taken = log.apply(WorkflowUnarchived(workflow_id="w1", command=log.command()))
+    assert answer(taken) == (409, "name-taken")
+    assert taken.verdict.body["id"] == "w2"
+    log.save("w2", "other", 1)
+    back = log.apply(WorkflowUnarchived(workflow_id="w1", command=log.command()))
+    assert back.verdict.body == {"id": "w1", "revision": 1, "archived": False}
+    assert not log.tenant().workflows["w1"].enabled
+    assert log.tenant().workflow_named("alert") is log.tenant().workflows["w1"]
+    assert log.apply(WorkflowUnarchived(workflow_id="w1", command=log.command())).entity is None
+
+
+def test_archiving_builds_on_the_revision_that_was_read() -> None:
+    log = Log()
+    log.save("w", "alert", None)
+    log.save("w", "alert", 1)
+    stale = log.apply(WorkflowArchived(workflow_id="w", base_revision=1, command=log.command()))
+    assert answer(stale) == (412, "stale-revision")
+    assert not log.tenant().workflows["w"].archived
+    assert log.apply(WorkflowArchived(workflow_id="w", base_revision=2, command=log.command())).verdict.status == 200
+    for fact in (WorkflowArchived, WorkflowUnarchived):
+        assert answer(log.apply(fact(workflow_id="x", command=log.command()))) == (404, "unknown-workflow")
 
 
 def test_an_endpoint_is_found_by_name_and_id_and_its_revision_counts_changes() -> None:
@@ -257,7 +315,7 @@ def test_a_hook_stays_its_first_owners_in_whatever_order_partitions_are_read() -
 
 NAMES = st.sampled_from(["a", "b", "c"])
 SAVES = st.tuples(st.just("save"), NAMES, NAMES, st.one_of(st.none(), st.integers(1, 3)))
-SWITCHES = st.tuples(st.sampled_from(["enable", "disable"]), NAMES, NAMES, st.none())
+SWITCHES = st.tuples(st.sampled_from(["enable", "disable", "archive", "unarchive"]), NAMES, NAMES, st.none())
 ENDPOINTS = st.tuples(st.sampled_from(["endpoint", "source", "break", "mend"]), NAMES, NAMES, st.none())
 STEPS = st.lists(
     st.tuples(
@@ -281,6 +339,10 @@ def fact_of(what: tuple[str, str, str, int | None], command: Command) -> Definit
             return WorkflowEnabled(workflow_id=id_, command=command)
         case "disable":
             return WorkflowDisabled(workflow_id=id_, command=command)
+        case "archive":
+            return WorkflowArchived(workflow_id=id_, command=command)
+        case "unarchive":
+            return WorkflowUnarchived(workflow_id=id_, command=command)
         case "endpoint":
             return EndpointCreated(endpoint_id=id_, name=name, url="https://x.test", secrets=(), command=command)
         case "source":
@@ -314,11 +376,14 @@ def test_names_lead_to_what_bears_them_and_tenants_do_not_touch(
     for tenant_id, log in alone.items():
         tenant = both.tenant(tenant_id)
         assert verdicts_of(both.definitions, tenant_id) == verdicts_of(log.definitions, tenant_id)
-        for workflow in tenant.workflows.values():
+        named = [workflow for workflow in tenant.workflows.values() if not workflow.archived]
+        for workflow in named:
             assert tenant.workflow_named(workflow.name) == workflow
+        for workflow in tenant.workflows.values():
+            assert not (workflow.archived and workflow.enabled)
             assert [each.number for each in workflow.revisions] == list(range(1, len(workflow.revisions) + 1))
         for endpoint in tenant.endpoints.values():
             assert tenant.endpoint_named(endpoint.name) == endpoint
-        assert len({each.name for each in tenant.workflows.values()}) == len(tenant.workflows)
+        assert len({each.name for each in named}) == len(named)
         for kind in ("workflows", "endpoints", "sources"):
             assert getattr(log.tenant(tenant_id), kind) == getattr(tenant, kind)

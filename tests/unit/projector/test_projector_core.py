@@ -164,6 +164,7 @@ def test_a_change_carries_the_tenants_version_and_the_newest_revision_only() -> 
     assert delta.tenants[TENANT].version == 5
     assert (delta.workflows[TENANT, "w"].enabled, delta.workflows[TENANT, "w"].revision) == (False, 2)
     assert [key[2] for key in delta.revisions] == [1, 2]
+    assert [row.changes for row in delta.revisions.values()] == ["new", "changed name"]
     assert {command_id: verdict.status for (_, command_id), verdict in delta.verdicts.items()} == {
         "t": 201,
         "save on None": 201,

@@ -5,6 +5,7 @@ Start at `conditions.py` and `templates.py`; the rest are their parts.
 
 from shared.expressions.canonical import canonical_json, sha256_hex
 from shared.expressions.conditions import ROOTS, Condition, Outcome, compile_condition
+from shared.expressions.conjuncts import NamedValue, conjuncts_of, values_named
 from shared.expressions.limits import LIMITS, TemplateLimits
 from shared.expressions.templates import PartialRender, Template, TemplateError, compile_template, render_text
 
@@ -12,6 +13,7 @@ __all__ = [
     "LIMITS",
     "ROOTS",
     "Condition",
+    "NamedValue",
     "Outcome",
     "PartialRender",
     "Template",
@@ -20,6 +22,8 @@ __all__ = [
     "canonical_json",
     "compile_condition",
     "compile_template",
+    "conjuncts_of",
     "render_text",
     "sha256_hex",
+    "values_named",
 ]

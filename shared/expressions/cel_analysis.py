@@ -6,7 +6,7 @@ Next: `conditions.py` converts only those paths, and refuses what grows.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -83,7 +83,7 @@ class Analysis:
     text, `builds` how many macros make a list (the library copies it in each round); `growth` bounds how many copies
     of an input `map` can build. `patterns` are the regular expressions with their offsets, None where not a literal;
     `loop_pattern_weight` is what compiling those inside macros costs each round, in comparisons; `messages` are
-    offsets of protobuf literals.
+    offsets of protobuf literals, `conjunctions` of the `&&` that join what must all hold.
     """
 
     references: tuple[Reference, ...]
@@ -99,6 +99,7 @@ class Analysis:
     patterns: tuple[tuple[str | None, int], ...]
     loop_pattern_weight: int
     messages: tuple[int, ...]
+    conjunctions: tuple[int, ...]
 
 
 def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
@@ -119,6 +120,7 @@ def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
         patterns=tuple(walk.patterns),
         loop_pattern_weight=walk.loop_pattern_weight,
         messages=tuple(walk.messages),
+        conjunctions=tuple(sorted(_conjunctions(tree))),
     )
 
 
@@ -248,6 +250,16 @@ class _Walk:
                 self.loop_pattern_weight += 32 + 8 * _pattern_size(node.value)
         else:
             self.patterns.append((None, node.offset))
+
+
+def _conjunctions(node: Node) -> Iterator[int]:
+    match node:
+        case Call(function="_&&_", args=args):
+            yield node.offset
+            for arg in args:
+                yield from _conjunctions(arg)
+        case _:
+            return
 
 
 def _is_filter(loop: Comprehension) -> bool:

@@ -52,6 +52,11 @@ class Condition:
     # Any: the library ships no types
     _expression: Any
 
+    @property
+    def conjunctions(self) -> tuple[int, ...]:
+        """Where, in code points, the `&&` stand that join what must all hold: `conjuncts.py` takes it apart there."""
+        return self._analysis.conjunctions
+
     def evaluate(self, context: Mapping[str, object]) -> Outcome:
         """`context` maps roots to JSON values; a root that is not there is an empty object."""
         try:

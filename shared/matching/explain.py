@@ -1,11 +1,11 @@
 """Why an event matches a pattern, or does not: each field with what it asked for and what it found.
 
 The verdict comes from the same functions that decide, so an explanation never disagrees with the matcher.
-Next: nothing; this is what the tester and the console show.
+Next: `shared/workflows/explaining`, which says it of a workflow's triggers, in the words of its document.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.matching.evaluate import field_holds, stuck_at
 from shared.matching.event import EventFields
@@ -19,17 +19,38 @@ _ACTUAL_CHARACTERS_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClauseExplanation:
-    """One field: the entries it expected (as JSON text), the values found (JSON texts, at most 20), the verdict.
+    """One field, the values found (at most 20 of `found`), the verdict.
 
-    `pointer` is the field's place in the pattern; `reason` is a sentence, empty where the clause holds.
+    `reason` is a sentence, empty where the clause holds. `held_apart`: it holds alone, but in no choice of array elements
+    that the fields before it leave.
     """
 
-    path: str
-    pointer: str
-    expected: str
-    actual: tuple[str, ...]
+    field: FieldPattern
+    values: tuple[object, ...]
+    found: int
     holds: bool
     reason: str
+    held_apart: bool = False
+
+    @property
+    def path(self) -> str:
+        """Keys joined by dots."""
+        return self.field.path
+
+    @property
+    def pointer(self) -> str:
+        """The field's place in the pattern."""
+        return self.field.pointer
+
+    @property
+    def expected(self) -> str:
+        """The field's entries as JSON text."""
+        return _json(self.field.describe())
+
+    @property
+    def actual(self) -> tuple[str, ...]:
+        """`values` as JSON texts, cut where they are long."""
+        return tuple(_json(value) for value in self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +64,12 @@ class AlternativeExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The verdict, every alternative, and the first clause that failed in the alternative that came nearest."""
+    """The verdict, every alternative, the one that came nearest (the first that holds, where one does), and the first
+    clause that failed in it."""
 
     matches: bool
     alternatives: tuple[AlternativeExplanation, ...]
+    nearest: AlternativeExplanation
     first_failed: ClauseExplanation | None
 
     @property
@@ -61,41 +84,55 @@ class Explanation:
 
 def explain(pattern: Pattern, event: EventFields) -> Explanation:
     """The verdict on an event with its reasons."""
-    alternatives = tuple(_explain_alternative(alternative, event) for alternative in pattern.alternatives)
-    if any(alternative.holds for alternative in alternatives):
-        return Explanation(matches=True, alternatives=alternatives, first_failed=None)
-    nearest = min(alternatives, key=lambda alternative: sum(not clause.holds for clause in alternative.clauses))
+    looking = _Looking(event)
+    alternatives = tuple(looking.explain_alternative(alternative) for alternative in pattern.alternatives)
+    nearest = min(alternatives, key=lambda each: (not each.holds, sum(not clause.holds for clause in each.clauses)))
+    if nearest.holds:
+        return Explanation(matches=True, alternatives=alternatives, nearest=nearest, first_failed=None)
     failed = next((clause for clause in nearest.clauses if not clause.holds), None)
-    return Explanation(matches=False, alternatives=alternatives, first_failed=failed)
+    return Explanation(matches=False, alternatives=alternatives, nearest=nearest, first_failed=failed)
 
 
-def _explain_alternative(alternative: Alternative, event: EventFields) -> AlternativeExplanation:
-    array_names: dict[int, str] = {}
-    found = [(field, leaves_at(event, field.path, array_names)) for field in alternative.fields]
-    verdicts = [field_holds(field, leaves) for field, leaves in found]
-    reasons = ["" if holds else _why_not(field, leaves) for (field, leaves), holds in zip(found, verdicts, strict=True)]
-    inconsistent: str | None = None
-    stuck = stuck_at(found) if all(verdicts) else None
-    if stuck is not None:
-        inconsistent = _shared_array(found, stuck, array_names)
-        verdicts[stuck] = False
-        reasons[stuck] = (
-            f"held by different elements of {inconsistent} than the fields before it"
-            if inconsistent is not None
-            else "a value is there in some element, and absence was asked for"
-        )
-    clauses = tuple(
-        ClauseExplanation(
-            path=field.path,
-            pointer=field.pointer,
-            expected=_json(field.describe()),
-            actual=tuple(_json(value) for value, _ in leaves[:ACTUAL_VALUES_MAX]),
-            holds=holds,
-            reason=reason,
-        )
-        for (field, leaves), holds, reason in zip(found, verdicts, reasons, strict=True)
-    )
-    return AlternativeExplanation(holds=all(verdicts), clauses=clauses, inconsistent=inconsistent)
+class _Looking:
+    """Looks at each field once, in however many alternatives it stands: `$or` copies what is beside it."""
+
+    def __init__(self, event: EventFields) -> None:
+        self._event = event
+        self._array_names: dict[int, str] = {}
+        self._seen: dict[int, tuple[list[Leaf], ClauseExplanation]] = {}
+
+    def explain_alternative(self, alternative: Alternative) -> AlternativeExplanation:
+        looked = [self._look(field) for field in alternative.fields]
+        clauses = [clause for _, clause in looked]
+        inconsistent: str | None = None
+        if all(clause.holds for clause in clauses):
+            found = [(field, leaves) for field, (leaves, _) in zip(alternative.fields, looked, strict=True)]
+            stuck = stuck_at(found)
+            if stuck is not None:
+                inconsistent = _shared_array(found, stuck, self._array_names)
+                reason = (
+                    f"held by different elements of {inconsistent} than the fields before it"
+                    if inconsistent is not None
+                    else "a value is there in some element, and absence was asked for"
+                )
+                clauses[stuck] = replace(clauses[stuck], holds=False, reason=reason, held_apart=True)
+        holds = all(clause.holds for clause in clauses)
+        return AlternativeExplanation(holds=holds, clauses=tuple(clauses), inconsistent=inconsistent)
+
+    def _look(self, field: FieldPattern) -> tuple[list[Leaf], ClauseExplanation]:
+        known = self._seen.get(id(field))
+        if known is None:
+            leaves = leaves_at(self._event, field.path, self._array_names)
+            holds = field_holds(field, leaves)
+            clause = ClauseExplanation(
+                field=field,
+                values=tuple(value for value, _ in leaves[:ACTUAL_VALUES_MAX]),
+                found=len(leaves),
+                holds=holds,
+                reason="" if holds else _why_not(field, leaves),
+            )
+            known = self._seen[id(field)] = (leaves, clause)
+        return known
 
 
 def _why_not(field: FieldPattern, leaves: list[Leaf]) -> str:

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import Event
+from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import match_id, matched_run_id
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.domain.workflow import Match
@@ -126,8 +127,21 @@ class _Decision:
     def _data(self) -> object:
         if "data" in self._view:
             return self._view["data"]
-        # The same parser as reads records back: an approval's hash must not depend on who parsed a number.
-        return from_json(self._event.data) if self._event.data is not None else None
+        return event_data(self._event)
+
+
+def event_data(event: Event) -> object:
+    """An event's data as conditions and templates see it. Raises `InvalidInput` where it is no JSON for them.
+
+    The same parser as reads records back: an approval's hash must not depend on who parsed a number.
+    """
+    if event.data is None:
+        return None
+    try:
+        return from_json(event.data)
+    except ValueError as error:
+        # Half of a surrogate pair, say: patterns can look at such an event, nothing else can.
+        raise InvalidInput("the event's data cannot be read", [Flaw(pointer="#", detail=str(error))]) from None
 
 
 def source_event(event: Event, data: object) -> SourceEvent:

@@ -1,0 +1,34 @@
+"""Why a workflow was started by an event, and why not: the matcher's own evaluation, told clause by clause. Pure.
+
+Start at `workflow.py` (one revision and one event to a `Verdict`), `values.py` says what that is, `sentence.py` says it
+to people. Values that are secret are hidden on the way in (`shared/workflows/hiding.py`): no verdict holds them.
+"""
+
+from shared.workflows.explaining.sentence import sentence, why_not
+from shared.workflows.explaining.values import (
+    Clause,
+    ConditionVerdict,
+    Conjunct,
+    Named,
+    Outcome,
+    OutcomeKind,
+    Trigger,
+    Verdict,
+)
+from shared.workflows.explaining.workflow import EventSeen, explain_start, see_event
+
+__all__ = [
+    "Clause",
+    "ConditionVerdict",
+    "Conjunct",
+    "EventSeen",
+    "Named",
+    "Outcome",
+    "OutcomeKind",
+    "Trigger",
+    "Verdict",
+    "explain_start",
+    "see_event",
+    "sentence",
+    "why_not",
+]

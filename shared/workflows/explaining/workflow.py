@@ -1,0 +1,53 @@
+"""Whether one revision would start a run for one event, and why: the evaluation that `decide` makes, told clause by clause.
+
+Guarantee: `Verdict.matches` is what `decide` says of the same revision and event with an unlimited budget; a property test
+holds it. Next: `sentence.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.envelope import Event
+from shared.matching import EventFields, event_of
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.compiled import CompiledStart
+from shared.workflows.context import attributes_view, start_context
+from shared.workflows.decide import event_data
+from shared.workflows.explaining.conditions import explain_condition
+from shared.workflows.explaining.triggers import explain_triggers
+from shared.workflows.explaining.values import Verdict
+from shared.workflows.hiding import Hiding
+
+
+@dataclass(frozen=True, slots=True)
+class EventSeen:
+    """An event as patterns see it and as conditions see it: each parsed once, for however many workflows."""
+
+    tenant_id: str
+    fields: EventFields
+    view: Mapping[str, object]
+
+
+def see_event(event: Event) -> EventSeen:
+    """As the matcher sees it. Raises `InvalidInput` where its data is no JSON."""
+    view = attributes_view(event, event.tenant_id)
+    return EventSeen(event.tenant_id, event_of(view, event.data), {**view, "data": event_data(event)})
+
+
+def explain_start(start: CompiledStart, catalogue: Catalogue, event: EventSeen, hiding: Hiding) -> Verdict:
+    """Whether this revision is started by the event, as if it had been live."""
+    triggers = explain_triggers(start, catalogue, event.fields, hiding)
+    nearest = max(triggers, key=lambda each: (each.holds, each.held / each.total if each.total else 0.0))
+    condition = None
+    if start.condition is not None:
+        context = start_context(
+            tenant_id=event.tenant_id,
+            workflow_id=start.workflow.id,
+            workflow_name=start.workflow.name,
+            revision=start.revision.number,
+            event=event.view,
+            inputs={},
+        )
+        condition = explain_condition(start.condition, context, hiding)
+    matches = nearest.holds and (condition is None or condition.holds)
+    return Verdict(matches=matches, triggers=triggers, nearest=nearest, condition=condition)

@@ -21,8 +21,8 @@ def _about(revision: int, verdict: Verdict, outcome: Outcome, *, hypothetical: b
             return f"revision {revision} {_would(verdict)}; it was not the one that was live ({outcome.reason})"
         case "not_yet_created":
             return f"no, it did not exist yet; revision {revision} {_would(verdict)}"
-        case "disabled":
-            return f"no, it was disabled; by itself it {_would(verdict)}"
+        case "disabled" | "archived":
+            return f"no, it was {outcome.kind}; by itself it {_would(verdict)}"
     if hypothetical:
         return f"as it is today (revision {revision}) it {_would(verdict)}; {_happened(outcome)}"
     match outcome.kind:

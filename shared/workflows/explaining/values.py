@@ -133,6 +133,7 @@ OutcomeKind = Literal[
     "undecided",
     "not_yet_created",
     "disabled",
+    "archived",
     "superseded",
     "broken",
 ]
@@ -144,7 +145,7 @@ class Outcome:
 
     `admitted` and `skipped` have a run; `asked`: the run is in the log, its fold is not shown yet; `unevaluated`: the
     event's budget was used up (`reason`); `undecided`: it matches, but no match of the event was found in the log (yet);
-    `not_yet_created`, `disabled`, `superseded`: it was not live; `broken`: it could not be compiled.
+    `not_yet_created`, `disabled`, `archived`, `superseded`: it was not live; `broken`: it could not be compiled.
     """
 
     kind: OutcomeKind

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.envelope import Event
-from shared.matching import EventFields, event_of
+from shared.matching import EventFields
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import CompiledStart
 from shared.workflows.context import attributes_view, start_context
-from shared.workflows.decide import event_data
+from shared.workflows.decide import event_data, fields_of
 from shared.workflows.explaining.conditions import explain_condition
 from shared.workflows.explaining.triggers import explain_triggers
 from shared.workflows.explaining.values import Verdict
@@ -30,8 +30,8 @@ class EventSeen:
 
 def see_event(event: Event) -> EventSeen:
     """As the matcher sees it. Raises `InvalidInput` where its data is no JSON."""
-    view = attributes_view(event, event.tenant_id)
-    return EventSeen(event.tenant_id, event_of(view, event.data), {**view, "data": event_data(event)})
+    view = {**attributes_view(event, event.tenant_id), "data": event_data(event)}
+    return EventSeen(event.tenant_id, fields_of(event), view)
 
 
 def explain_start(start: CompiledStart, catalogue: Catalogue, event: EventSeen, hiding: Hiding) -> Verdict:

@@ -17,6 +17,9 @@ import services  # noqa: E402  the path above comes first
 import shared  # noqa: E402
 from services.api.app import ABOUT, ApiDependencies, api_routes  # noqa: E402
 from services.api.settings import ApiSettings  # noqa: E402
+from services.backtests.api import BacktestsDependencies  # noqa: E402
+from services.backtests.api import routes as backtests_routes  # noqa: E402
+from services.backtests.settings import BacktestsSettings  # noqa: E402
 from services.ingest.api import IngestDependencies  # noqa: E402
 from services.ingest.api import routes as ingest_routes  # noqa: E402
 from services.ingest.settings import IngestSettings  # noqa: E402
@@ -32,7 +35,9 @@ def pages() -> dict[Path, str]:
     # Routes are described without being called, and only their limits are read while they are made.
     api = cast(ApiDependencies, SimpleNamespace(settings=ApiSettings(), bus=None))
     ingest = cast(IngestDependencies, SimpleNamespace(settings=IngestSettings()))
-    document = openapi_document([*ingest_routes(ingest), *api_routes(api)], ABOUT)
+    trying = cast(BacktestsDependencies, SimpleNamespace(settings=BacktestsSettings()))
+    routes = [*ingest_routes(ingest), *api_routes(api), *backtests_routes(trying)]
+    document = openapi_document(routes, ABOUT)
     return {
         FOLDER / "settings.md": render_settings_page(find_settings([services, shared])),
         FOLDER / "api.md": render_api_page(document),

@@ -21,6 +21,7 @@ from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
 from services.api.settings import ApiSettings
 from services.approvals.service import Approvals
 from services.approvals.settings import ApprovalsSettings
+from services.backtests.api import routes as backtests_routes
 from services.executor.actions import Tools, discover_actions
 from services.executor.service import Executor
 from services.executor.service.carrying import Carrier
@@ -38,6 +39,7 @@ from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
 from services.projector.service.projector import Projector
 from services.projector.settings import ProjectorSettings
+from services.trying import trying
 from shared.bus import codec
 from shared.bus.topics import EVENTS
 from shared.domain import catalogue
@@ -254,6 +256,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
                 )
             ),
             *api_routes(api),
+            *backtests_routes(trying(api, actions)),
         ]
         verifier = TokenVerifier(secret, clock=clock)
         app = build_app(routes, HttpDependencies(verifier=verifier, randomness=ground.randomness, about=ABOUT))

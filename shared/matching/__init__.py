@@ -11,6 +11,7 @@ from shared.matching.evaluate import matches
 from shared.matching.event import EventFields, event_from_value, event_of, has_duplicate_keys, read_event
 from shared.matching.explain import AlternativeExplanation, ClauseExplanation, Explanation, explain
 from shared.matching.index import PatternIndex
+from shared.matching.narrow import narrowed
 from shared.matching.parse import parse_pattern
 from shared.matching.pattern import Pattern
 
@@ -26,6 +27,7 @@ __all__ = [
     "explain",
     "has_duplicate_keys",
     "matches",
+    "narrowed",
     "parse_pattern",
     "read_event",
 ]

@@ -6,11 +6,13 @@ from services.api.core.inputs import check_inputs, check_schemas
 from services.api.service.commands import Commands, Intent
 from services.api.service.ports import ApiDependencies
 from services.api.service.tenants import current_tenant
+from shared.domain.definitions import Tenant
 from shared.domain.ids import derive, requested_run_id
 from shared.domain.records import RunRequested, WorkflowSaved
 from shared.domain.verdicts import Verdict
 from shared.runtime.http import HttpProblem
-from shared.workflows.check import check_document
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.check import CheckedWorkflow, check_document
 from shared.workflows.compiled import compile_start, compile_steps
 from shared.workflows.context import start_context
 from shared.workflows.document import parse_document
@@ -26,13 +28,10 @@ async def save_workflow(
     it: ApiDependencies, commands: Commands, intent: Intent, document: object, *, workflow_id: str, base: int | None
 ) -> Verdict | None:
     """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw, HttpProblem 404."""
-    parsed = parse_document(document)
-    check_schemas(parsed)
     tenant = await current_tenant(it, intent.tenant_id)
     if base is not None and workflow_id not in tenant.workflows:
         raise unknown_workflow(workflow_id)
-    endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
-    checked = check_document(parsed, it.catalogue, endpoint_names=endpoints)
+    _, checked = check_draft(document, tenant, it.catalogue)
     fact = WorkflowSaved(
         workflow_id=workflow_id,
         base_revision=base,
@@ -42,6 +41,14 @@ async def save_workflow(
         command=intent.command,
     )
     return await commands.carry_out(intent, fact)
+
+
+def check_draft(document: object, tenant: Tenant, catalogue: Catalogue) -> tuple[str, CheckedWorkflow]:
+    """All that saving demands: the name, and what the record would hold. Raises InvalidInput with every flaw."""
+    parsed = parse_document(document)
+    check_schemas(parsed)
+    endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
+    return parsed.name, check_document(parsed, catalogue, endpoint_names=endpoints)
 
 
 async def newest_revision(it: ApiDependencies, tenant_id: str, workflow_id: str) -> int:

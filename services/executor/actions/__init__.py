@@ -5,13 +5,15 @@ An action has three moments. On saving a workflow it judges a step's settings (`
 into the request that is then frozen in the log, secrets as references: it does no I/O and gives the same request for the
 same run. `perform` carries out a frozen request; it may be called again with the same request and the same key after a crash
 or a failure, and tells by its `Outcome` what the attempt came to. Trouble outside is an outcome; only a bug is an exception.
+An action that adds to the frozen request on its way out also says what then leaves (`ShowsRequest`), for whoever tries a
+workflow.
 """
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -94,6 +96,15 @@ class Action(ActionType, Protocol):
 
     async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
         """Carry it out once."""
+        ...
+
+
+@runtime_checkable
+class ShowsRequest(Protocol):
+    """An action whose frozen request is not yet all that leaves."""
+
+    def shown(self, request: Mapping[str, object], scene: Scene) -> Mapping[str, object]:
+        """What a receiver would get, with words in the place of what only an attempt knows: times, signatures, secrets."""
         ...
 
 

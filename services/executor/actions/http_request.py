@@ -92,11 +92,12 @@ class HttpRequest:
             raise Refused("too_large", f"the body has more than {BODY_BYTES_MAX} bytes")
         return Prepared(request={"method": wanted.method, "url": wanted.url, "headers": headers, "body": body})
 
+    def shown(self, request: Mapping[str, object], scene: Scene) -> Mapping[str, object]:
+        return {**request, "headers": _headers(request, scene)}
+
     async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
         request = attempt.request
-        frozen = request["headers"]
-        headers = {str(name): str(value) for name, value in frozen.items()} if isinstance(frozen, Mapping) else {}
-        headers["idempotency-key"] = f'"{attempt.scene.delivery_id}"'
+        headers = _headers(request, attempt.scene)
         if attempt.scene.run.traceparent is not None:
             headers["traceparent"] = attempt.scene.run.traceparent
         body = str(request["body"]).encode()
@@ -106,3 +107,10 @@ class HttpRequest:
 
 
 ACTION = HttpRequest()
+
+
+def _headers(request: Mapping[str, object], scene: Scene) -> dict[str, str]:
+    frozen = request["headers"]
+    headers = {str(name): str(value) for name, value in frozen.items()} if isinstance(frozen, Mapping) else {}
+    headers["idempotency-key"] = f'"{scene.delivery_id}"'
+    return headers

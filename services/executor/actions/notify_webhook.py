@@ -32,6 +32,7 @@ from shared.domain.workflow import Effect
 from shared.runtime.webhook_signing import signed_headers
 
 BODY_BYTES_MAX = 262_144
+_CONTENT_TYPE = "application/json"
 
 
 class WebhookConfig(Config):
@@ -85,6 +86,15 @@ class NotifyWebhook:
             raise Refused("too_large", f"the body has {len(body)} bytes; {BODY_BYTES_MAX} are the most")
         return Prepared(request={"endpoint_id": endpoint.id, "url": endpoint.url, "body": body.decode()})
 
+    def shown(self, request: Mapping[str, object], scene: Scene) -> Mapping[str, object]:
+        headers = {
+            "webhook-id": scene.delivery_id,
+            "webhook-timestamp": "(the second of the attempt)",
+            "webhook-signature": "(one signature for each of the endpoint's secrets)",
+            "content-type": _CONTENT_TYPE,
+        }
+        return {"method": "POST", "url": request["url"], "headers": headers, "body": request["body"]}
+
     async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
         scene, request = attempt.scene, attempt.request
         endpoint = scene.tenant.endpoints.get(str(request["endpoint_id"]))
@@ -95,7 +105,7 @@ class NotifyWebhook:
         secrets = [await self._secret(scene.run.tenant_id, sealed, tools) for sealed in endpoint.secrets]
         body = str(request["body"]).encode()
         headers = signed_headers(secrets, scene.delivery_id, int(tools.clock.now().timestamp()), body)
-        headers["content-type"] = "application/json"
+        headers["content-type"] = _CONTENT_TYPE
         if scene.run.traceparent is not None:
             headers["traceparent"] = scene.run.traceparent
         outcome = await call(attempt, tools, method="POST", url=str(request["url"]), headers=headers, body=body)

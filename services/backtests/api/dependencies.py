@@ -1,0 +1,14 @@
+"""What the routes stand on: no bus and no outgoing client among it, so nothing tried here can have an effect."""
+
+from dataclasses import dataclass
+
+from services.backtests.service.trials import Trials
+from services.backtests.settings import BacktestsSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestsDependencies:
+    """Built in the composition root."""
+
+    trials: Trials
+    settings: BacktestsSettings

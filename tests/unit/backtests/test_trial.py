@@ -1,0 +1,171 @@
+"""A workflow tried on one event: the stream's verdict with its reasons, and each step as it would be sent."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.backtests.core.candidate import candidate_of
+from services.backtests.core.given_event import given_event
+from services.backtests.core.rehearsal import waves
+from services.backtests.core.trial import Trial, try_event
+from services.previews import ActionPreviews
+from shared.domain.errors import InvalidInput
+from shared.domain.workflow import StepPlan
+from shared.testing.documents import call, emit, tell, wait, workflow
+from shared.testing.workflows import save, tenant_with
+from shared.workflows.catalogue import Catalogue
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+REFUND = {
+    "type": "order.refunded",
+    "id": "e-1",
+    "subject": "order-7",
+    "data": {"amount_minor": 12900, "currency": "EUR"},
+}
+
+
+@pytest.fixture
+def attempt(catalogue: Catalogue, previewer: ActionPreviews) -> Any:  # Any: a function with defaults
+    def attempt(document: dict[str, Any], event: dict[str, Any] | None = None, **outputs: object) -> Trial:
+        tenant = tenant_with("finance")
+        saved = save(tenant, document, catalogue)
+        candidate = candidate_of(tenant, saved, saved.newest, catalogue)
+        given = given_event(event or REFUND, tenant.id, NOW)
+        return try_event(candidate, given, at=NOW, outputs=outputs, previewer=previewer)
+
+    return attempt
+
+
+def test_a_delivery_is_shown_as_it_would_leave_and_without_a_signature(attempt: Any) -> None:
+    trial = attempt(
+        workflow("Alert", "order.refunded", tell("finance", body={"minor": "{{ event.data.amount_minor }}"}))
+    )
+
+    assert trial.matched
+    (step,) = trial.steps
+    assert (step.runs, step.wave, step.unknown, step.problem) == ("yes", 1, (), None)
+    sent = step.sends
+    assert sent["method"] == "POST"
+    assert sent["url"] == "https://finance.example/hook"
+    assert json.loads(sent["body"]) == {
+        "type": "order.refunded",
+        "timestamp": "2026-03-02T09:00:00Z",
+        "data": {"minor": 12900},
+    }
+    assert set(sent["headers"]) == {"webhook-id", "webhook-timestamp", "webhook-signature", "content-type"}
+    assert "v1," not in sent["headers"]["webhook-signature"]
+    assert "sealed" not in repr(trial)
+
+
+def test_what_needs_an_earlier_output_stays_template_text_and_says_whose(attempt: Any) -> None:
+    document = workflow(
+        "Two",
+        "order.refunded",
+        call("https://crm.example/vip", "lookup"),
+        tell("finance", body={"vip": "{{ steps.lookup.output.body.vip }}", "id": "{{ event.id }}"}),
+    )
+
+    first, second = attempt(document).steps
+
+    assert first.sends["headers"]["idempotency-key"]
+    assert second.sends is None
+    assert second.rendered["body"] == {"vip": "{{ steps.lookup.output.body.vip }}", "id": "e-1"}
+    assert second.unknown == ("#/body/vip",)
+    assert second.needs_output_of == ("lookup",)
+    _, known = attempt(document, lookup={"body": {"vip": True}}).steps
+    assert json.loads(known.sends["body"])["data"] == {"vip": True, "id": "e-1"}
+
+
+def test_conditions_of_steps_are_judged_as_far_as_they_can_be(attempt: Any) -> None:
+    document = workflow(
+        "Conditions",
+        "order.refunded",
+        {**wait(1, "small"), "if": "event.data.amount_minor < 10"},
+        {**wait(1, "later"), "if": "steps.small.status == 'skipped'"},
+        {**emit("seen.it", "ask"), "if": "steps.later.output.until != ''"},
+    )
+
+    small, later, ask = attempt(document).steps
+
+    assert (small.runs, small.why) == ("no", "its condition is false")
+    assert small.sends is None
+    assert later.runs == "yes"
+    assert (ask.runs, ask.why) == ("unknown", "its condition needs the output of later")
+
+
+def test_a_step_that_cannot_be_sent_fails_the_run_there(attempt: Any) -> None:
+    missing = tell("nowhere")
+    first, second = attempt(workflow("Broken", "order.refunded", missing, wait(1))).steps
+    assert first.problem.kind == "endpoint_unknown"
+    assert (second.runs, second.why) == ("no", "the run fails at 'tell'")
+    _, goes_on = attempt(workflow("Goes on", "order.refunded", {**missing, "on_error": "continue"}, wait(1))).steps
+    assert goes_on.runs == "yes"
+
+
+def test_no_match_says_which_field_failed_or_what_the_condition_came_to(attempt: Any) -> None:
+    document = workflow("Alert", "order.refunded", wait(1))
+    document["trigger"]["pattern"] = {"data": {"amount_minor": [{"numeric": [">", 20000]}]}}
+    trial = attempt(document)
+    assert not trial.matched
+    assert trial.steps == ()
+    assert trial.why.reason.startswith("data.amount_minor: ")
+    assert trial.why.condition is None
+    document = workflow("Alert", "order.refunded", wait(1), **{"if": "event.data.currency == 'USD'"})
+    assert attempt(document).why.reason == "the condition is false"
+    document["if"] = "event.data.nothing == 1"
+    assert attempt(document).why.condition.error
+
+
+def test_approval_limits_and_what_would_hold_it(attempt: Any) -> None:
+    document = workflow(
+        "Held",
+        "order.refunded",
+        call("https://crm.example/x"),
+        limits={"cooldown": {"seconds": 60, "key": "{{ event.subject }}"}},
+        approval={"roles": ["finance"], "quorum": 2},
+    )
+    trial = attempt(document)
+    assert (trial.approval.needed, trial.approval.roles, trial.approval.quorum) == (True, ("finance",), 2)
+    assert trial.approval.because == "a step is of high risk"
+    assert trial.cooldown_key == "order-7"
+    assert trial.held is None
+    without_subject = {key: value for key, value in REFUND.items() if key != "subject"}
+    assert attempt(document, without_subject).held.kind == "cooldown_key"
+
+
+def test_an_event_in_whose_chain_the_workflow_stands_already_is_held(
+    catalogue: Catalogue, previewer: ActionPreviews
+) -> None:
+    tenant = tenant_with()
+    saved = save(tenant, workflow("Loop", "order.refunded", wait(1)), catalogue)
+    candidate = candidate_of(tenant, saved, saved.newest, catalogue)
+    looping = given_event({**REFUND, "causalchain": [saved.id]}, tenant.id, NOW)
+    trial = try_event(candidate, looping, at=NOW, outputs={}, previewer=previewer)
+    assert trial.held is not None
+    assert trial.held.kind == "loop"
+
+
+def test_steps_come_in_waves_of_the_plan() -> None:
+    plans = [
+        StepPlan(id="last", uses="wait", needs=("left", "right")),
+        StepPlan(id="left", uses="wait", needs=("first",)),
+        StepPlan(id="right", uses="wait", needs=("first",)),
+        StepPlan(id="first", uses="wait"),
+    ]
+    assert [[plan.id for plan in wave] for wave in waves(plans)] == [["first"], ["left", "right"], ["last"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "pointers"),
+    [
+        ({}, {"#/event/type"}),
+        ({"type": 7, "time": "noon", "tenantid": "others"}, {"#/event/type", "#/event/time", "#/event/tenantid"}),
+        ({"type": "a.b", "causalchain": [1], "color": {}}, {"#/event/causalchain", "#/event/color"}),
+    ],
+)
+def test_an_unusable_event_is_refused_with_every_flaw(given: dict[str, Any], pointers: set[str]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        given_event(given, "acme", NOW)
+    assert {flaw.pointer for flaw in refused.value.flaws} == pointers

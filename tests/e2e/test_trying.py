@@ -1,0 +1,96 @@
+"""A workflow is tried over HTTP: what is shown is what goes out, drafts are refused as saving refuses them, nothing happens."""
+
+import json
+
+import pytest
+
+from shared.testing.documents import call, tell, wait, workflow
+from shared.testing.receivers import Receiver
+from shared.testing.tenant_client import TenantClient
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TEST = "/api/v1/workflows/test"
+
+
+async def test_what_is_shown_for_a_past_event_is_what_went_out(tenant: TenantClient, inbox: Receiver) -> None:
+    await tenant.make_endpoint("sink", inbox.url("/shown"))
+    document = workflow("Shown", "shop.sold", tell("sink", body={"n": "{{ event.data.n }}", "at": "{{ event.time }}"}))
+    workflow_id = await tenant.make_workflow(document)
+    event_id = await tenant.emit("shop.sold", {"n": 12345678901234567890123}, subject="order-1")
+    await tenant.run_of(workflow_id)
+    (sent,) = inbox.received("/shown")
+
+    for named in ({"workflow_id": workflow_id}, {"workflow_id": "Shown", "revision": 1}, {"workflow": document}):
+        tried = (await tenant.request("POST", TEST, json={**named, "event_id": event_id})).expect(200).body
+        shown = tried["steps"][0]["sends"]
+        assert tried["matched"]
+        assert tried["workflow"]["is_draft"] == ("workflow" in named)
+        assert shown["body"].encode() == sent.body
+        assert shown["url"] == inbox.url("/shown")
+        assert shown["headers"]["webhook-id"] == sent.webhook_id
+    assert len(inbox.received("/shown")) == 1
+
+
+async def test_a_draft_is_refused_with_every_flaw_that_saving_would_find(tenant: TenantClient) -> None:
+    draft = workflow("", "no type", tell("nowhere"), **{"if": "evnt.data.x == 1", "limits": {"max_depth": 0}})
+    saved = (await tenant.request("POST", "/api/v1/workflows", json=draft)).expect(422).body
+    tried = (await tenant.request("POST", TEST, json={"workflow": draft, "event": {"type": "a.b"}})).expect(422).body
+    assert [each["pointer"] for each in tried["errors"]] == [
+        each["pointer"].replace("#", "#/workflow") for each in saved["errors"]
+    ]
+    draft = workflow("Checked", "shop.sold", tell("nowhere"), {**wait(1), "needs": ["none"]})
+    tried = (await tenant.request("POST", TEST, json={"workflow": draft, "event": {"type": "a.b"}})).expect(422).body
+    assert {each["pointer"] for each in tried["errors"]} == {
+        "#/workflow/steps/0/with/endpoint",
+        "#/workflow/steps/1/needs/0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "pointers"),
+    [
+        ({"event": {"type": "a.b"}}, 422, ["#"]),
+        ({"workflow": workflow("W", "a.b", wait(1))}, 422, ["#"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "workflow_id": "x", "event": {"type": "a.b"}}, 422, ["#"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "revision": 1, "event": {"type": "a.b"}}, 422, ["#/revision"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "event": {"typ": "a.b"}}, 422, ["#/event/type"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "event": {"type": "a.b"}, "steps": {"x": 1}}, 422, ["#/steps/x"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "evnt": {}}, 422, ["#/evnt"]),
+        ({"workflow_id": "nobody's", "event": {"type": "a.b"}}, 404, []),
+        ({"workflow": workflow("W", "a.b", wait(1)), "event_id": "6f8d2a54-94f6-5d0b-9a0e-6b1f6b7d1c11"}, 404, []),
+    ],
+)
+async def test_an_unusable_request_says_where(
+    tenant: TenantClient, asked: dict[str, object], status: int, pointers: list[str]
+) -> None:
+    problem = (await tenant.request("POST", TEST, json=asked)).expect(status).body
+    assert [each["pointer"] for each in problem.get("errors", [])] == pointers
+
+
+async def test_another_tenants_event_and_workflow_cannot_be_tried(
+    tenant: TenantClient, other_tenant: TenantClient
+) -> None:
+    workflow_id = await tenant.make_workflow(workflow("Mine", "shop.sold", wait(0)))
+    event_id = await tenant.emit("shop.sold", {"secret": "of the first tenant"})
+    await tenant.run_of(workflow_id)
+    draft = {"workflow": workflow("Any", "shop.*", wait(0))}
+    (await other_tenant.request("POST", TEST, json={**draft, "event_id": event_id})).expect(404)
+    (await other_tenant.request("POST", TEST, json={"workflow_id": workflow_id, "event": {"type": "a.b"}})).expect(404)
+
+
+async def test_an_approval_is_told_and_nobody_asks_for_it(tenant: TenantClient, inbox: Receiver) -> None:
+    draft = workflow("Risky", "shop.sold", call(inbox.url("/risky")), approval={"roles": ["finance"]})
+    tried = await tenant.request("POST", TEST, json={"workflow": draft, "event": {"type": "shop.sold", "data": {}}})
+    assert tried.expect(200).body["approval"] == {
+        "needed": True,
+        "because": "a step is of high risk",
+        "roles": ["finance"],
+        "quorum": 1,
+        "expires_in_seconds": 86400,
+        "self_approval": False,
+    }
+    assert json.loads(tried.body["steps"][0]["sends"]["body"]) == {"event": "an-event-to-try"}
+    assert await tenant.every("/api/v1/approvals") == []
+    assert await tenant.every("/api/v1/events") == []
+    assert inbox.received("/risky") == []

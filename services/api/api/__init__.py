@@ -3,7 +3,18 @@
 `models.py` is what goes in and out, `answering.py` what every command has in common.
 """
 
-from services.api.api import approvals, commands, endpoints, events, health, runs, sources, workflows
+from services.api.api import (
+    approvals,
+    commands,
+    endpoints,
+    events,
+    health,
+    lifecycle,
+    revisions,
+    runs,
+    sources,
+    workflows,
+)
 from services.api.service.commands import Commands
 from services.api.service.log_reader import LogReader
 from services.api.service.ports import ApiDependencies
@@ -39,9 +50,11 @@ def routes(it: ApiDependencies) -> list[Route]:
         *sources.routes(it, carrying),
         *endpoints.routes(it, carrying),
         *workflows.routes(it, carrying),
+        *revisions.routes(it, carrying),
+        *lifecycle.routes(it, carrying),
         *runs.routes(it, carrying, log),
         *approvals.routes(it, carrying, log),
         *events.routes(it, log),
-        *commands.routes(it),
+        *commands.routes(it, carrying),
         *health.routes(it),
     ]

@@ -3,17 +3,23 @@
 from aiohttp import web
 
 from services.api.api import models
+from services.api.service.commands import Commands
 from services.api.service.ports import ApiDependencies
 from shared.runtime.http import READ, Call, HttpProblem, Returns, Route, reply
 
 
-def routes(it: ApiDependencies) -> list[Route]:
+def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
     async def get(call: Call) -> web.StreamResponse:
         command_id = call.path("id")
         found = await it.queries.get_command(call.tenant_id, command_id)
         if found is None:
-            # Nobody can tell a command that is still on its way from one that never was: both have no verdict yet.
-            return reply(202, models.Pending(command_id=command_id, status="pending"), {"Retry-After": "1"})
+            # It may be in the log all the same: only a read model that has passed the log's end, as of now, can deny it.
+            level = await commands.has_passed_the_end(call.tenant_id)
+            found = await it.queries.get_command(call.tenant_id, command_id)
+            if found is None and level:
+                raise HttpProblem(404, "unknown-command", f"nothing was ever asked for under {command_id!r}")
+            if found is None:
+                return reply(202, models.Pending(command_id=command_id, status="pending"), {"Retry-After": "1"})
         verdict = found.verdict
         if verdict.status >= 400:
             raise HttpProblem.of_verdict(verdict.status, verdict.body)
@@ -34,11 +40,16 @@ def routes(it: ApiDependencies) -> list[Route]:
                 200: Returns(description="Decided.", model=models.CommandAnswer),
                 201: Returns(description="Decided: something was made.", model=models.CommandAnswer),
                 202: Returns(
-                    description="No verdict under this id yet.",
+                    description="There is no verdict under this id yet, and what was asked for lately is not all decided.",
                     model=models.Pending,
                     headers={"Retry-After": "seconds until asking again is of use"},
                 ),
             },
-            errors={403: "Refused.", 404: "Refused.", 409: "Refused.", 412: "Refused."},
+            errors={
+                403: "Refused.",
+                404: "Refused, or nothing was ever asked for under this id (`unknown-command`).",
+                409: "Refused.",
+                412: "Refused.",
+            },
         )
     ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(min_length=1, max_length=200, description="Unique per tenant.")]
 Reason = Annotated[str, Field(max_length=2000)]
 JsonObject = dict[str, object]
+REVISION_MAX = 999_999_999
 
 
 class Incoming(BaseModel):
@@ -155,6 +156,32 @@ class WorkflowSwitched(Outgoing):
     enabled: bool
 
 
+class WorkflowPutAway(Outgoing):
+    id: str
+    revision: int
+    archived: bool
+
+
+class WorkflowChecked(Outgoing):
+    """What saving would keep."""
+
+    document: JsonObject
+    high_risk: bool = Field(description="Whether a step's action is of high risk.")
+
+
+class NewWorkflowQuery(Incoming):
+    enabled: bool = Field(True, description="Whether it may start runs from the first moment.")
+
+
+class CloneInput(Incoming):
+    name: Name
+    revision: int | None = Field(None, ge=1, le=REVISION_MAX, description="Of which revision; default: the newest.")
+
+
+class RollbackInput(Incoming):
+    revision: int = Field(ge=1, le=REVISION_MAX, description="Which one to go back to.")
+
+
 class WorkflowAnswer(Outgoing):
     """A workflow with its newest revision."""
 
@@ -197,6 +224,29 @@ class RevisionSummaryAnswer(Outgoing):
 class RevisionList(Outgoing):
     items: list[RevisionSummaryAnswer]
     next_cursor: str | None
+
+
+class DiffQuery(Incoming):
+    from_: int = Field(alias="from", ge=1, le=REVISION_MAX, description="The older revision, mostly.")
+    to: int = Field(ge=1, le=REVISION_MAX, description="The other one.")
+
+
+class ChangeAnswer(Outgoing):
+    op: Literal["add", "remove", "replace"]
+    pointer: str = Field(description="Where, once the changes before it are made: `#/steps/0/with`.")
+    old: object = Field(description="Null for what is added.")
+    new: object = Field(description="Null for what is removed.")
+
+
+class DiffAnswer(Outgoing):
+    """What differs between two revisions."""
+
+    id: str
+    from_: int = Field(alias="from")
+    to: int
+    changes: list[ChangeAnswer] = Field(description="Applied in order they make the one the other.")
+    changes_left_out: int = Field(description="Beyond the first 1,000.")
+    text: str | None = Field(description="A unified diff of both as YAML; null where they are too long for one.")
 
 
 class WorkflowQuery(Paging):

@@ -1,59 +1,61 @@
-"""/api/v1/workflows: why runs start, and what they do; /runs below one: asking for a run by hand."""
+"""/api/v1/workflows: why runs start, and what they do; /runs below one: asking for a run by hand.
+
+Next: `revisions.py` for what a workflow was, `lifecycle.py` for what becomes of it.
+"""
 
 from aiohttp import web
 
 from services.api.api import models, run_models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
-from services.api.core.commands import etag, parse_if_match
+from services.api.api.preconditions import IF_MATCH, STALE, WITH_ETAG, base_of, etag_of, required_if_match
+from services.api.core.commands import etag
 from services.api.service.commands import Commands
 from services.api.service.ports import ApiDependencies
+from services.api.service.tenants import current_tenant
 from services.api.service.workflows import (
-    newest_revision,
+    check_draft,
     request_run,
     save_workflow,
     unknown_workflow,
     workflow_id_of,
 )
 from shared.bus.topics import DEFINITIONS, RUNS
-from shared.domain.records import WorkflowDisabled, WorkflowEnabled
-from shared.domain.verdicts import Verdict
-from shared.runtime.http import EXECUTE, READ, WRITE, Call, Header, HttpProblem, Returns, Route, reply
+from shared.runtime.http import EXECUTE, READ, WRITE, Call, Returns, Route, reply
 from shared.workflows.document import WorkflowDocument
 
 INPUTS_BYTES_MAX = 65_536
 """Of a manual run's inputs: they stand in the record, and a tenant's schema judges them on the API's own time."""
 
-_IF_MATCH = Header(name="If-Match", description='The revision that you read, as its ETag says: `"3"`.', required=True)
-
 
 def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
     async def create(call: Call) -> web.StreamResponse:
-        document = await call.document()
-        intent = await intend(call, commands, document)
+        document, enabled = await call.document(), call.query(models.NewWorkflowQuery).enabled
+        intent = await intend(call, commands, document if enabled else {"enabled": False, "document": document})
         verdict = await commands.earlier(intent, DEFINITIONS)
         replayed = verdict is not None
         workflow_id = workflow_id_of(intent)
         if verdict is None:
-            verdict = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=None)
-        headers = {**_etag(verdict), "Location": f"/api/v1/workflows/{workflow_id}"}
+            verdict = await save_workflow(
+                it, commands, intent, document, workflow_id=workflow_id, base=None, enabled=enabled
+            )
+        headers = {**etag_of(verdict), "Location": f"/api/v1/workflows/{workflow_id}"}
         return answer(intent, verdict, headers=headers, more={"id": workflow_id}, replayed=replayed)
 
     async def save(call: Call) -> web.StreamResponse:
-        workflow_id, if_match = call.path("id"), call.header("If-Match")
-        if if_match is None:
-            detail = (
-                f'say which revision you read: If-Match: "<revision>", as GET /api/v1/workflows/{workflow_id} tells'
-            )
-            raise HttpProblem(428, "precondition-required", detail)
-        base = parse_if_match(if_match)
+        workflow_id, if_match = call.path("id"), required_if_match(call)
         document = await call.document()
         intent = await intend(call, commands, document, base=if_match)
         verdict = await commands.earlier(intent, DEFINITIONS)
         replayed = verdict is not None
         if verdict is None:
-            on_top_of = base if base is not None else await newest_revision(it, call.tenant_id, workflow_id)
-            verdict = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=on_top_of)
-        return answer(intent, verdict, headers=_etag(verdict), replayed=replayed)
+            base = await base_of(it, call, if_match)
+            verdict = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=base)
+        return answer(intent, verdict, headers=etag_of(verdict), replayed=replayed)
+
+    async def check(call: Call) -> web.StreamResponse:
+        tenant = await current_tenant(it, call.tenant_id)
+        _, checked = check_draft(await call.document(), tenant, it.catalogue)
+        return reply(200, {"document": checked.document, "high_risk": checked.high_risk})
 
     async def list_all(call: Call) -> web.StreamResponse:
         query = call.query(models.WorkflowQuery)
@@ -69,36 +71,6 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             raise unknown_workflow(call.path("id"))
         return reply(200, shown.workflow(found), {"ETag": etag(found.newest.revision)})
 
-    async def list_revisions(call: Call) -> web.StreamResponse:
-        query = call.query(models.Paging)
-        page = await it.queries.list_revisions(call.tenant_id, call.path("id"), cursor=query.cursor, limit=query.limit)
-        if not page.items and query.cursor is None:
-            raise unknown_workflow(call.path("id"))
-        items = [shown.revision_summary(each) for each in page.items]
-        return reply(200, models.RevisionList(items=items, next_cursor=page.next_cursor))
-
-    async def get_revision(call: Call) -> web.StreamResponse:
-        text = call.path("number")
-        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-        found = await it.queries.get_revision(call.tenant_id, call.path("id"), number) if number else None
-        if found is None:
-            raise HttpProblem(404, "unknown-revision", f"workflow {call.path('id')!r} has no revision {text!r}")
-        return reply(200, shown.revision(found), {"ETag": etag(found.revision)})
-
-    async def enable(call: Call) -> web.StreamResponse:
-        return await switch(call, WorkflowEnabled)
-
-    async def disable(call: Call) -> web.StreamResponse:
-        return await switch(call, WorkflowDisabled)
-
-    async def switch(call: Call, fact: type[WorkflowEnabled] | type[WorkflowDisabled]) -> web.StreamResponse:
-        intent = await intend(call, commands, None)
-        verdict = await commands.earlier(intent, DEFINITIONS)
-        replayed = verdict is not None
-        if verdict is None:
-            verdict = await commands.carry_out(intent, fact(workflow_id=call.path("id"), command=intent.command))
-        return answer(intent, verdict, replayed=replayed)
-
     async def run(call: Call) -> web.StreamResponse:
         wanted = await call.input(run_models.RunInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
@@ -110,7 +82,6 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return answer(intent, verdict, more={"run_id": run_id}, headers=headers)
 
     missing = {404: "There is no such workflow."}
-    with_etag = {"ETag": "the revision"}
     bytes_max = it.settings.body_bytes_max
     return [
         Route(
@@ -123,12 +94,28 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             roles=(WRITE,),
             request=WorkflowDocument,
             yaml=True,
+            query=models.NewWorkflowQuery,
             headers=(IDEMPOTENCY_KEY,),
             responses={
-                201: Returns(description="Saved.", model=models.WorkflowSavedAnswer, headers=with_etag),
+                201: Returns(description="Saved.", model=models.WorkflowSavedAnswer, headers=WITH_ETAG),
                 202: PENDING,
             },
             errors={404: NO_TENANT, 409: "The name is taken."},
+            body_bytes_max=bytes_max,
+        ),
+        Route(
+            method="POST",
+            path="/api/v1/workflows/check",
+            handler=check,
+            summary="Check a workflow without saving it",
+            description="Everything that saving checks but whether its name is free. Answered with the document as it would "
+            "be kept, every default in it.",
+            tag="workflows",
+            roles=(READ,),
+            request=WorkflowDocument,
+            yaml=True,
+            responses={200: Returns(description="It could be saved.", model=models.WorkflowChecked)},
+            errors={404: NO_TENANT},
             body_bytes_max=bytes_max,
         ),
         Route(
@@ -149,7 +136,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             summary="Show a workflow",
             tag="workflows",
             roles=(READ,),
-            responses={200: Returns(description="The workflow.", model=models.WorkflowAnswer, headers=with_etag)},
+            responses={200: Returns(description="The workflow.", model=models.WorkflowAnswer, headers=WITH_ETAG)},
             errors=missing,
         ),
         Route(
@@ -162,38 +149,18 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             roles=(WRITE,),
             request=WorkflowDocument,
             yaml=True,
-            headers=(_IF_MATCH, IDEMPOTENCY_KEY),
+            headers=(IF_MATCH, IDEMPOTENCY_KEY),
             responses={
-                200: Returns(description="Saved.", model=models.WorkflowSavedAnswer, headers=with_etag),
+                200: Returns(description="Saved.", model=models.WorkflowSavedAnswer, headers=WITH_ETAG),
                 202: PENDING,
             },
             errors={
                 **missing,
-                409: "The name is taken.",
-                412: "Somebody has saved since: `revision` says what is newest now.",
+                409: "The name is taken, or the workflow is archived.",
+                412: STALE,
                 428: "If-Match is missing.",
             },
             body_bytes_max=bytes_max,
-        ),
-        *(
-            Route(
-                method="POST",
-                path=f"/api/v1/workflows/{{id}}/{verb}",
-                handler=handler,
-                summary=summary,
-                tag="workflows",
-                roles=(WRITE,),
-                headers=(IDEMPOTENCY_KEY,),
-                responses={
-                    200: Returns(description="Done, also where it was so already.", model=models.WorkflowSwitched),
-                    202: PENDING,
-                },
-                errors=missing,
-            )
-            for verb, handler, summary in (
-                ("enable", enable, "Let a workflow start runs"),
-                ("disable", disable, "Keep a workflow from starting runs; those under way go on"),
-            )
         ),
         Route(
             method="POST",
@@ -206,34 +173,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             request=run_models.RunInput,
             headers=(IDEMPOTENCY_KEY,),
             responses={202: Returns(description="Asked for.", model=run_models.RunRequestedAnswer)},
-            errors={**missing, 409: "The workflow is disabled, or has no manual trigger."},
+            errors={**missing, 409: "The workflow is disabled or archived, or has no manual trigger."},
             body_bytes_max=min(INPUTS_BYTES_MAX, bytes_max),
         ),
-        Route(
-            method="GET",
-            path="/api/v1/workflows/{id}/revisions",
-            handler=list_revisions,
-            summary="List a workflow's revisions, newest first",
-            tag="workflows",
-            roles=(READ,),
-            query=models.Paging,
-            responses={200: Returns(description="A page.", model=models.RevisionList)},
-            errors=missing,
-            invalid_status=400,
-        ),
-        Route(
-            method="GET",
-            path="/api/v1/workflows/{id}/revisions/{number}",
-            handler=get_revision,
-            summary="Show one revision",
-            tag="workflows",
-            roles=(READ,),
-            responses={200: Returns(description="The revision.", model=models.RevisionAnswer, headers=with_etag)},
-            errors={404: "There is no such revision."},
-        ),
     ]
-
-
-def _etag(verdict: Verdict | None) -> dict[str, str]:
-    revision = verdict.body.get("revision") if verdict is not None else None
-    return {"ETag": etag(revision)} if isinstance(revision, int) else {}

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from services.api.core.inputs import check_inputs, check_schemas
+from services.api.core.references import unknown_sources
 from services.api.service.commands import Commands, Intent
 from services.api.service.ports import ApiDependencies
 from services.api.service.tenants import current_tenant
 from shared.domain.definitions import Tenant
+from shared.domain.errors import InvalidInput
 from shared.domain.ids import derive, requested_run_id
 from shared.domain.records import RunRequested, WorkflowSaved
 from shared.domain.verdicts import Verdict
@@ -25,9 +27,19 @@ def workflow_id_of(intent: Intent) -> str:
 
 
 async def save_workflow(
-    it: ApiDependencies, commands: Commands, intent: Intent, document: object, *, workflow_id: str, base: int | None
+    it: ApiDependencies,
+    commands: Commands,
+    intent: Intent,
+    document: object,
+    *,
+    workflow_id: str,
+    base: int | None,
+    enabled: bool = True,
 ) -> Verdict | None:
-    """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw, HttpProblem 404."""
+    """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw, HttpProblem 404.
+
+    `enabled`: how a new one begins.
+    """
     tenant = await current_tenant(it, intent.tenant_id)
     if base is not None and workflow_id not in tenant.workflows:
         raise unknown_workflow(workflow_id)
@@ -39,6 +51,7 @@ async def save_workflow(
         steps=checked.steps,
         high_risk=checked.high_risk,
         command=intent.command,
+        enabled=enabled,
     )
     return await commands.carry_out(intent, fact)
 
@@ -48,7 +61,14 @@ def check_draft(document: object, tenant: Tenant, catalogue: Catalogue) -> tuple
     parsed = parse_document(document)
     check_schemas(parsed)
     endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
-    return parsed.name, check_document(parsed, catalogue, endpoint_names=endpoints)
+    flaws = unknown_sources(parsed, tenant.sources)
+    try:
+        checked = check_document(parsed, catalogue, endpoint_names=endpoints)
+    except InvalidInput as trouble:
+        raise InvalidInput(trouble.title, [*trouble.flaws, *flaws]) from None
+    if flaws:
+        raise InvalidInput("this workflow cannot be saved", flaws)
+    return parsed.name, checked
 
 
 async def newest_revision(it: ApiDependencies, tenant_id: str, workflow_id: str) -> int:
@@ -68,6 +88,9 @@ async def request_run(
     workflow = tenant.workflows.get(workflow_id)
     if workflow is None:
         raise unknown_workflow(workflow_id)
+    if workflow.archived:
+        detail = f"{workflow.name!r} is archived; POST /api/v1/workflows/{workflow_id}/unarchive and /enable first"
+        raise HttpProblem(409, "workflow-archived", detail)
     if not workflow.enabled:
         detail = f"{workflow.name!r} is disabled; POST /api/v1/workflows/{workflow_id}/enable first"
         raise HttpProblem(409, "workflow-disabled", detail)

@@ -81,6 +81,7 @@ class World:
     queries: TenantQueries
     progress: ProjectionProgress
     sealer: Sealer
+    definitions: DefinitionsFollower
     table: Sequence[Route]
     session: aiohttp.ClientSession
     document: Json
@@ -271,6 +272,7 @@ async def world(database: ConnectParameters, api_settings: ApiSettings) -> Async
             queries=queries,
             progress=progress,
             sealer=sealer,
+            definitions=definitions,
             table=table,
             session=session,
             document=document,

@@ -47,6 +47,23 @@ async def test_a_late_verdict_is_a_202_that_says_where_it_will_be(world, slow):
     assert "secret" not in answer.body
 
 
+async def test_what_was_never_asked_for_is_unknown_once_all_that_was_asked_is_decided(world, slow):
+    slow.set()
+    unknown = (await world.call("GET", "/api/v1/commands/never")).expect(404)
+    assert unknown["type"] == "urn:upshot:problem:unknown-command"
+    slow.clear()
+    (await world.call("POST", "/api/v1/endpoints", ENDPOINT, key="on-its-way")).expect(202)
+    for command_id in ("on-its-way", "never"):
+        assert (await world.call("GET", f"/api/v1/commands/{command_id}")).expect(202)["status"] == "pending"
+    slow.set()
+
+    async def decided():
+        return (await world.call("GET", "/api/v1/commands/never")).status == 404
+
+    await eventually(decided, "the read model has caught up", timeout_seconds=5)
+    (await world.call("GET", "/api/v1/commands/on-its-way")).expect(201)
+
+
 async def test_a_pending_endpoint_shows_its_secret_only_where_no_earlier_try_can_have_been(world, slow):
     unkeyed = (await world.call("POST", "/api/v1/endpoints", ENDPOINT)).expect(202)
     assert unkeyed["secret"].startswith("whsec_")

@@ -180,7 +180,14 @@ async def test_saving_builds_on_the_revision_that_was_read(world):
     (await world.call("PUT", "/api/v1/workflows/none", changed, headers={"If-Match": '"1"'})).expect(404)
     (await world.call("PUT", "/api/v1/workflows/none", changed, headers={"If-Match": "*"})).expect(404)
     revisions = (await world.call("GET", f"{path}/revisions")).expect(200)["items"]
-    assert [each["revision"] for each in revisions] == [3, 2, 1]
+    assert [(each["revision"], each["changes"]) for each in revisions] == [
+        (3, "nothing changed"),
+        (2, "changed description"),
+        (1, "new"),
+    ]
+    page = (await world.call("GET", f"{path}/revisions?limit=2")).expect(200)
+    rest = (await world.call("GET", f"{path}/revisions?limit=2&cursor={page['next_cursor']}")).expect(200)
+    assert ([each["revision"] for each in rest["items"]], rest["next_cursor"]) == ([1], None)
     assert (await world.call("GET", f"{path}/revisions/1")).expect(200)["document"]["description"] == ""
     for wrong in ("4", "0", "x", "99999999999999"):
         (await world.call("GET", f"{path}/revisions/{wrong}")).expect(404)
@@ -228,6 +235,21 @@ async def test_workflows_are_switched_listed_and_paged(world):
     assert [each["name"] for each in enabled["items"]] == ["a", "b"]
     (await world.call("GET", "/api/v1/workflows?cursor=nonsense")).expect(400)
     (await world.call("POST", "/api/v1/workflows/none/enable")).expect(404)
+
+
+async def test_sources_and_endpoints_are_listed_by_name_and_paged(world):
+    for name in "cab":
+        await make_endpoint(world, name)
+        wanted = {"name": name, "vendor": "github", "secret": "s"}
+        (await world.call("POST", "/api/v1/sources", wanted)).expect(201)
+    for kind in ("sources", "endpoints"):
+        first = (await world.call("GET", f"/api/v1/{kind}?limit=2")).expect(200)
+        assert [each["name"] for each in first["items"]] == ["a", "b"]
+        second = (await world.call("GET", f"/api/v1/{kind}?limit=2&cursor={first['next_cursor']}")).expect(200)
+        assert ([each["name"] for each in second["items"]], second["next_cursor"]) == (["c"], None)
+        for wrong in ("cursor=nonsense", "limit=0", "colour=red"):
+            (await world.call("GET", f"/api/v1/{kind}?{wrong}")).expect(400)
+    (await world.call("GET", f"/api/v1/sources?cursor={first['next_cursor']}")).expect(400)
 
 
 # ---------------------------------------------------------------- whose they are

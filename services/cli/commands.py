@@ -148,6 +148,14 @@ def conformance_signatures(file: Path) -> None:
     _report(run_signature_cases(file))
 
 
+@conformance_app.command("schedules")
+def conformance_schedules(file: Path) -> None:
+    """Cron expressions: JSON or JSONL rows {id, expr, tz, start, expected_next, agree}."""
+    from services.cli.conformance_schedules import run_schedule_cases
+
+    _report(run_schedule_cases(file))
+
+
 def _report(report: ConformanceReport) -> None:
     for line in (*report.lines, report.summary):
         print(line)

@@ -1,0 +1,126 @@
+"""`upshot conformance schedules FILE`: our reading of cron expressions against what four libraries made of them.
+
+FILE is JSON (a list) or JSON lines of {expr, tz, start, expected_next, agree}: `expected_next` is a list of local instants
+(null: never again) or `invalid`, a `tz` of null is UTC without offsets. Rows on which four libraries agree count; others
+are reported, never failed: with fewer in `agree`, with none, or with `results` by library instead of one expectation.
+Next: `shared/schedules/cron.py`, what is being judged.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from services.cli.conformance_report import ConformanceReport
+from shared.domain.errors import Flaw, InvalidInput
+from shared.schedules import zone_named
+from shared.schedules.cron import parse_cron
+from shared.schedules.recurrence import ByTheClock
+
+_LIBRARIES = 4
+_INVALID = "invalid"
+_UNREADABLE = (
+    "an unreadable row: expr is a text, start an instant, tz an IANA zone or null, expected_next a list or invalid"
+)
+
+_Outcome = str | list[str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    case_id: str
+    expression: str
+    start: datetime
+    zone: ZoneInfo | None  # None: local times without offset
+    acceptable: Sequence[_Outcome]  # one, or each that some library gives
+    counts: bool
+
+
+def run_schedule_cases(path: Path) -> ConformanceReport:
+    """Every row of the file, in order. Raises InvalidInput for a file that is none; a row that is none has failed."""
+    passed = failed = reported = 0
+    lines: list[str] = []
+    for number, row in enumerate(_rows(path.read_text(encoding="utf-8")), start=1):
+        case = _read(row, f"row-{number}")
+        if case is None:
+            lines.append(f"row-{number}: expected a case, got {_UNREADABLE}")
+            failed += 1
+            continue
+        got = _outcome(case)
+        agreed = any(_meets(got, each) for each in case.acceptable)
+        if not agreed:
+            lines.append(f"{case.case_id}: expected {' or '.join(map(_shown, case.acceptable))}, got {_shown(got)}")
+        if not case.counts:
+            reported += 1
+        elif agreed:
+            passed += 1
+        else:
+            failed += 1
+    return ConformanceReport(passed=passed, failed=failed, reported=reported, lines=lines)
+
+
+def _rows(text: str) -> Iterator[object]:
+    try:
+        if text.lstrip().startswith("["):
+            yield from json.loads(text)
+            return
+        for line in text.splitlines():
+            if line.strip():
+                yield json.loads(line)
+    except ValueError as error:
+        raise InvalidInput("The file holds no cases.", [Flaw(pointer="#", detail=str(error))]) from None
+
+
+def _read(row: object, name: str) -> _Case | None:
+    if not isinstance(row, dict) or not isinstance(row.get("expr"), str):
+        return None
+    results, zone = row.get("results"), row.get("tz")
+    said = list(results.values()) if isinstance(results, dict) else [row.get("expected_next", row.get("expected"))]
+    # A library that refuses an expression says so in its own words.
+    acceptable = [each if isinstance(each, list) else _INVALID for each in said if isinstance(each, list | str)]
+    local = zone_named(zone) if isinstance(zone, str) else None
+    try:
+        start = datetime.fromisoformat(row.get("start", "1970-01-01"))
+    except (TypeError, ValueError):
+        return None
+    if not acceptable or (zone is not None and local is None):
+        return None
+    return _Case(
+        case_id=str(row.get("id") or name),
+        expression=row["expr"],
+        start=start.replace(tzinfo=UTC) if start.tzinfo is None else start,
+        zone=local,
+        acceptable=acceptable,
+        counts=len(row.get("agree") or ()) >= _LIBRARIES,
+    )
+
+
+def _outcome(case: _Case) -> _Outcome:
+    """What ours makes of it, as many instants as the longest expectation has."""
+    try:
+        pattern, reading = parse_cron(case.expression, seconds=True)
+    except InvalidInput:
+        return _INVALID
+    recurrence = ByTheClock(pattern=pattern, zone=case.zone or ZoneInfo("UTC"), reading=reading)
+    found: list[str | None] = []
+    after = case.start
+    for _ in range(max((len(each) for each in case.acceptable if isinstance(each, list)), default=1)):
+        following = recurrence.next(after)
+        if following is None:
+            return [*found, None]
+        found.append((following.astimezone(case.zone) if case.zone else following.replace(tzinfo=None)).isoformat())
+        after = following
+    return found
+
+
+def _meets(got: _Outcome, expected: _Outcome) -> bool:
+    """Libraries were asked for different numbers of instants."""
+    if isinstance(got, list) and isinstance(expected, list):
+        return got[: len(expected)] == expected
+    return got == expected
+
+
+def _shown(outcome: _Outcome) -> str:
+    return outcome if isinstance(outcome, str) else json.dumps(outcome)

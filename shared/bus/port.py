@@ -14,7 +14,9 @@ safe, because ids are derived and folds ignore what they have applied. Concurren
 commit) and never dead-lock, within one process or between several.
 
 **Watermarks.** `low` is the first readable offset, `high` the last offset + 1; an empty partition has low == high.
-A reader is level with a partition when its *position* equals `high`.
+A reader is level with a partition when its *position* equals `high`. Who must know all that another topic held before
+the records in hand were appended asks for watermarks `as_of` those records: an adapter that appended them itself has
+the answer in memory.
 
 **Time.** `recorded_at` is the bus's append time, never the writer's, and does not fall within a partition as long as
 the server's clock does not.
@@ -185,8 +187,19 @@ class Bus(Protocol):
         replaces its former self)."""
         ...
 
-    async def watermarks(self, topic: str, partitions: Sequence[int] | None = None) -> Mapping[int, Watermarks]:
-        """Of the given partitions, or of all, also where they are empty."""
+    async def watermarks(
+        self,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        *,
+        as_of: Mapping[int, Sequence[Record]] | None = None,
+    ) -> Mapping[int, Watermarks]:
+        """Of the given partitions, or of all, also where they are empty, as they are now.
+
+        `as_of` (instead of `partitions`): what a reader of this bus gave, by partition; of exactly these partitions. The
+        marks may then be older than now, but in each partition every record of `topic` whose append had returned before
+        the append of any of these records was called lies below `high`.
+        """
         ...
 
     async def close(self) -> None:

@@ -7,4 +7,7 @@ DEADLETTERS = "upshot.deadletters"
 
 TOPICS = (EVENTS, DEFINITIONS, RUNS, DEADLETTERS)
 
+COMPANIONS = {EVENTS: DEFINITIONS}
+"""Who reads the one topic must know how far the other reaches (`Bus.watermarks`, `as_of`)."""
+
 PARTITION_COUNT_DEFAULT = 32

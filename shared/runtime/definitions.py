@@ -1,17 +1,18 @@
 """Follows `upshot.definitions` from its beginning and keeps its fold in memory, for every service that needs to know.
 
-Guarantee: after `catch_up` every definition that was in the log when it was called has been folded. A record that this
+Guarantee: after `catch_up` every definition that was in the log when it was called has been folded, after
+`catch_up_as_of` every one that was there before the given records were appended. A record that this
 version does not understand halts its partition, loudly: whoever needs that partition gets `PartitionHalted`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Bus, Record
+from shared.bus.port import Bus, Record, Watermarks
 from shared.bus.topics import DEFINITIONS
 from shared.domain.definitions import Change, Definitions, Tenant
 from shared.domain.errors import TransientError
@@ -58,9 +59,16 @@ class DefinitionsFollower:
     async def catch_up(self, partitions: Collection[int] | None = None) -> None:
         """Return when everything now in these partitions (default: all) is folded. Raises `PartitionHalted`."""
         wanted = list(self._positions if partitions is None else partitions)
-        watermarks = await self._bus.watermarks(DEFINITIONS, wanted)
-        for partition in wanted:
-            while self._positions[partition] < watermarks[partition].high:
+        await self._reach(await self._bus.watermarks(DEFINITIONS, wanted))
+
+    async def catch_up_as_of(self, batches: Mapping[int, Sequence[Record]]) -> None:
+        """Return when everything is folded whose append had returned before any of these records' was called: mostly at
+        once. Raises `PartitionHalted`."""
+        await self._reach(await self._bus.watermarks(DEFINITIONS, as_of=batches))
+
+    async def _reach(self, watermarks: Mapping[int, Watermarks]) -> None:
+        for partition, marks in watermarks.items():
+            while self._positions[partition] < marks.high:
                 if partition in self._halted:
                     raise PartitionHalted(self._halted[partition])
                 self._moved.clear()

@@ -9,12 +9,14 @@ import contextlib
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, NewRecord, Position, Reader, Record, RecordTooLarge, Watermarks
+from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError, StaleGenerationError, TransientError
 from shared.testing.bus import (
     PARTITION_COUNT,
@@ -91,6 +93,11 @@ async def workers(log: Log, variant: Variant) -> AsyncIterator[list[Worker]]:
 
 def new(partition: int, value: bytes | None = b"{}", topic: str = TOPIC) -> NewRecord:
     return NewRecord(topic=topic, key=KEYS[partition], headers=(("ce_id", b"1"),), value=value)
+
+
+def known(partition: int) -> NewRecord:
+    """One whose event the appending process has at hand, as everything has that services append."""
+    return replace(new(partition), origin=Event(id="1", source="/s", type="t", tenant_id="acme", data=b"{}"))
 
 
 def values(records: Sequence[Record]) -> list[bytes | None]:
@@ -207,6 +214,23 @@ class TestWatermarks:
         await drained(reader, 3 * PARTITION_COUNT)
         highs = {partition: marks.high for partition, marks in (await bus.watermarks(TOPIC)).items()}
         assert reader.positions() == highs
+
+    async def test_as_of_a_record_tell_of_all_that_another_topic_held_before_it(self, log: Log) -> None:
+        """Whoever appended what and whoever asks: the reader's own bus, another one, one that follows nothing else."""
+        ours, theirs = await log.client(poll_interval_seconds=60), await log.client(poll_interval_seconds=60)
+        readers = {bus: reader_of(bus) for bus in (ours, theirs)}
+        for number in range(1, 13):
+            first, second = (ours, theirs) if number % 2 else (theirs, ours)
+            await first.append([new(3, topic=OTHER)])
+            writer = second if number % 3 else first
+            await writer.append([known(3), known(3) if number % 4 else new(3)])
+            for bus, reader in readers.items():
+                if bus is not writer:
+                    await bus.watermarks(TOPIC)  # nobody waits for a notification here
+                batch = await drained(reader, 2)
+                marks = await bus.watermarks(OTHER, as_of=batch)
+                assert marks.keys() == {3}
+                assert marks[3].high >= number
 
 
 class TestReading:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 import pytest
@@ -13,6 +13,7 @@ from shared.bus.adapters.postgres import PostgresBus, install
 from shared.bus.adapters.postgres.link import Connection
 from shared.bus.partitioner import partition_of
 from shared.bus.port import AppendInDoubt, NewRecord, RecordTooLarge
+from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError, TransientError
 from shared.runtime.clock import SystemClock
 from shared.testing.bus import PARTITION_COUNT, TOPICS, Server, Variant, postgres
@@ -130,6 +131,20 @@ async def test_a_log_that_is_not_there_or_another_is_told_apart_from_one_that_is
     await owner.execute("drop schema log cascade")
     with pytest.raises(PermanentError, match="refuses"):
         await PostgresBus.open(log.connect, settings_of(), SystemClock())
+
+
+async def test_what_an_append_brought_along_is_answered_from_memory(log: PostgresLog) -> None:
+    ours, theirs = await log.client(poll_interval_seconds=60), await log.client()
+    other = replace(new(), topic=TOPICS[1])
+    event = Event(id="1", source="/s", type="t", tenant_id=KEY.decode(), data=b"{}")
+    reader = ours.reader(TOPIC)
+    reader.assign({PARTITION: 0})
+    await theirs.append([other])
+    await ours.append([replace(new(), origin=event)])
+    batch = await reader.poll(timeout_seconds=5)
+    await theirs.append([other])
+    assert (await ours.watermarks(TOPICS[1], as_of=batch))[PARTITION].high == 1
+    assert (await ours.watermarks(TOPICS[1], [PARTITION]))[PARTITION].high == 2
 
 
 async def test_segments_stand_ahead_of_need_whoever_writes(log: PostgresLog, owner: Connection) -> None:

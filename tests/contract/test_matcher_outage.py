@@ -15,7 +15,7 @@ from services.matcher.triggers import discover_triggers
 from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.facts import Cause
-from shared.bus.port import NewRecord, Watermarks
+from shared.bus.port import NewRecord, Record, Watermarks
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.envelope import Event
 from shared.domain.errors import TransientError
@@ -35,11 +35,17 @@ class AwayNowAndThen(MemoryBus):
 
     refusals = 0
 
-    async def watermarks(self, topic: str, partitions: Sequence[int] | None = None) -> Mapping[int, Watermarks]:
+    async def watermarks(
+        self,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        *,
+        as_of: Mapping[int, Sequence[Record]] | None = None,
+    ) -> Mapping[int, Watermarks]:
         if topic == DEFINITIONS and self.refusals:
             self.refusals -= 1
             raise TransientError("the server is away")
-        return await super().watermarks(topic, partitions)
+        return await super().watermarks(topic, partitions, as_of=as_of)
 
 
 def _command(number: int) -> Command:

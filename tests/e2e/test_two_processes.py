@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from shared.runtime.clock import SystemClock
-from shared.testing.documents import call, cloud_event, tell, workflow
+from shared.testing.documents import call, cloud_event, tell, wait, workflow
 from shared.testing.platform import RunningPlatform, second_process
 from shared.testing.receivers import Receiver
 from shared.testing.tenant_client import TenantClient, tenant_client
@@ -141,6 +141,27 @@ async def test_both_do_part_of_the_work(start_platform: StartPlatform, space: Wo
             return max(webhook_ids.values()) == 1
 
         await holds_for(nothing_twice, "nothing is sent twice when nobody dies", seconds=0.5)
+
+
+async def test_a_workflow_answered_201_by_one_sees_the_next_event_sent_to_the_other(
+    start_platform: StartPlatform, space: Workspace, inbox: Receiver
+) -> None:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(start_platform())
+        second = await stack.enter_async_context(
+            second_process(first, space, environment={"UPSHOT_EGRESS_ALLOW": inbox.authority})
+        )
+
+        async def save_and_sell(number: int) -> None:
+            tenant = await stack.enter_async_context(tenant_client(first, f"hasty-{number}"))
+            for turn in range(6):
+                saving, selling = (first, second) if turn % 2 else (second, first)
+                kind = f"shop.sold{turn}"
+                saved = await tenant.at(saving).make_workflow(workflow(f"At once {turn}", kind, wait(1)))
+                (await tenant.at(selling).publish(cloud_event(kind, event_id=str(turn)))).expect(202)
+                await tenant.at(selling).runs_of(saved, 1, {"succeeded"}, 30)
+
+        await asyncio.gather(*(save_and_sell(number) for number in range(TENANTS)))
 
 
 def _owner(client_port: int, platforms: list[RunningPlatform]) -> str | None:

@@ -78,7 +78,7 @@ class Matcher:
             log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
             return
-        # After the fetch: whatever was answered 201 before one of these events is folded before it is matched.
+        # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
         batches = await self._understood(reader, batches)
         await self._handle(membership, batches)
         if sum(map(len, batches.values())) >= self._settings.busy_records:
@@ -92,7 +92,7 @@ class Matcher:
         a partition stands still, and then nothing after it is read either, so that its offset stays."""
         while batches:
             try:
-                await self._definitions.catch_up(list(batches))
+                await self._definitions.catch_up_as_of(batches)
                 break
             except PartitionHalted:
                 halted = self._definitions.halted

@@ -78,7 +78,15 @@ class MemoryBus:
             shares = self._groups[group, topic] = _Group(self._partition_count, self._wake)
         return shares.join(member_id, self)
 
-    async def watermarks(self, topic: str, partitions: Sequence[int] | None = None) -> Mapping[int, Watermarks]:
+    async def watermarks(
+        self,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        *,
+        as_of: Mapping[int, Sequence[Record]] | None = None,
+    ) -> Mapping[int, Watermarks]:
+        if as_of is not None:
+            partitions = list(as_of)
         wanted = range(self._partition_count) if partitions is None else partitions
         return {partition: Watermarks(0, len(self.log(topic, partition))) for partition in wanted}
 

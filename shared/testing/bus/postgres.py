@@ -26,6 +26,7 @@ from shared.testing.bus import (
 from shared.testing.postgres import debian_installation, debian_postgres, embedded_postgres
 
 SEGMENT_RECORDS = 500
+COMPANIONS = {TOPICS[0]: TOPICS[1]}
 
 
 def variants() -> Sequence[Variant]:
@@ -63,7 +64,7 @@ class PostgresLog:
         return await asyncpg.connect(self.address)
 
     async def client(self, **settings: float) -> PostgresBus:
-        bus = await PostgresBus.open(self.connect, settings_of(**settings), SystemClock())
+        bus = await PostgresBus.open(self.connect, settings_of(**settings), SystemClock(), companions=COMPANIONS)
         self._clients.append(bus)
         return bus
 

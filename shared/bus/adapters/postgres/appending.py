@@ -6,7 +6,7 @@ waits its turn. A caller's records are never split over two commits. Next: `sche
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,12 @@ from shared.bus.partitioner import partition_of
 from shared.bus.port import AppendInDoubt, NewRecord, Position, RecordTooLarge
 from shared.domain.errors import TransientError
 
-_APPEND = "select firsts, recorded_at from log.append($1, $2, $3, $4, $5, $6, $7)"
+# Arrays as text, and all bytes as one value: encoding an array costs the driver two look-ups of abstract classes an element.
+_APPEND = """
+select firsts, recorded_at, ends from log.append(
+    $1::text::text[], $2::text::int[], $3::text::int[], $4::text::int[], $5::text::int[], $6::text::int[],
+    $7::text::int[], $8::text::int[], $9, $10::text::text[], $11::text::int[])
+"""
 _ENSURE = "select log.ensure_segments($1, $2)"
 
 
@@ -42,6 +47,9 @@ class _Call:
     answer: asyncio.Future[Sequence[Position]]
 
 
+Advance = Callable[[str, Iterable[tuple[int, int]]], None]
+"""Told of the ends (topic, (partition, end) pairs) that an append brought along, before the records are."""
+
 Appended = Callable[[str, int, int, datetime, Sequence[Placed]], None]
 """Told of each partition's records (topic, partition, first offset, recorded at, records) before callers are answered."""
 
@@ -50,11 +58,20 @@ class Appender:
     """Owns the writing connection."""
 
     def __init__(
-        self, link: Link, settings: BusSettings, segment_records: Mapping[str, int], appended: Appended
+        self,
+        link: Link,
+        settings: BusSettings,
+        segment_records: Mapping[str, int],
+        companions: Mapping[str, str],
+        advance: Advance,
+        appended: Appended,
     ) -> None:
+        """`companions`: with an append to the one topic comes back where the other one ends, partition by partition."""
         self._link = link
         self._settings = settings
         self._segment_records = segment_records
+        self._companions = companions
+        self._advance = advance
         self._appended = appended
         self._last_segments: dict[str, int] = {}
         self._queue: deque[_Call] = deque()
@@ -151,9 +168,9 @@ class Appender:
         return call
 
     async def _commit(self, calls: list[_Call]) -> None:
-        batch = _Batch(calls)
+        batch = _Batch(calls, self._companions)
         try:
-            firsts, recorded_at = await self._link.run(_append, batch)
+            firsts, recorded_at, ends = await self._link.run(_append, batch)
         except LinkBroken as error:
             _fail(calls, AppendInDoubt(str(error), retry_after_seconds=error.retry_after_seconds))
             return
@@ -166,6 +183,8 @@ class Appender:
             if isinstance(error, Exception):
                 return  # the server refuses this batch (`PermanentError`); its callers know
             raise
+        for (topic, partition), end in zip(batch.asked, ends, strict=True):
+            self._advance(topic, ((partition, end),))
         for (topic, partition), first, placed in zip(batch.heads, firsts, batch.placed_by_head, strict=True):
             self._appended(topic, partition, first, recorded_at, placed)
         batch.answer(firsts, recorded_at)
@@ -189,9 +208,9 @@ class Appender:
 
 
 class _Batch:
-    """The calls of one commit as the arrays that `log.append` takes: heads sorted, records in the order of the heads."""
+    """The calls of one commit as what `log.append` takes: heads sorted, records in the order of the heads."""
 
-    def __init__(self, calls: Sequence[_Call]) -> None:
+    def __init__(self, calls: Sequence[_Call], companions: Mapping[str, str]) -> None:
         self._calls = calls
         by_head: dict[tuple[str, int], list[Placed]] = {}
         self._spots: list[tuple[tuple[str, int], int]] = []  # per record in the callers' order: head, rank in it
@@ -204,18 +223,43 @@ class _Batch:
         self.heads = sorted(by_head)
         self.placed_by_head = [by_head[head] for head in self.heads]
         self.counts = [len(placed) for placed in self.placed_by_head]
+        self.asked = [(companions[topic], partition) for topic, partition in self.heads if topic in companions]
 
-    def arguments(self) -> tuple[Sequence[object], ...]:
+    def arguments(self) -> tuple[object, ...]:
         """In the order of the function's parameters."""
-        ordered = [item for placed in self.placed_by_head for item in placed]
+        heads: list[int] = []
+        starts: list[int] = []
+        key_bytes: list[int] = []
+        header_bytes: list[int] = []
+        value_bytes: list[int | str] = []
+        parts: list[bytes] = []
+        start = 1
+        for head, placed in enumerate(self.placed_by_head, 1):
+            for item in placed:
+                record = item.record
+                heads.append(head)
+                starts.append(start)
+                key_bytes.append(len(record.key))
+                header_bytes.append(len(item.packed_headers))
+                parts += (record.key, item.packed_headers)
+                if record.value is None:
+                    value_bytes.append("NULL")
+                else:
+                    value_bytes.append(len(record.value))
+                    parts.append(record.value)
+                start += item.size
         return (
-            [topic for topic, _ in self.heads],
-            [partition for _, partition in self.heads],
-            self.counts,
-            [number for number, count in enumerate(self.counts, 1) for _ in range(count)],
-            [item.record.key for item in ordered],
-            [item.packed_headers for item in ordered],
-            [item.record.value for item in ordered],
+            _array(topic for topic, _ in self.heads),
+            _array(partition for _, partition in self.heads),
+            _array(self.counts),
+            _array(heads),
+            _array(starts),
+            _array(key_bytes),
+            _array(header_bytes),
+            _array(value_bytes),
+            b"".join(parts),
+            _array(topic for topic, _ in self.asked),
+            _array(partition for _, partition in self.asked),
         )
 
     def answer(self, firsts: Sequence[int], recorded_at: datetime) -> None:
@@ -231,7 +275,12 @@ class _Batch:
                 call.answer.set_result(positions)
 
 
-async def _append(connection: Connection, batch: _Batch) -> tuple[Sequence[int], datetime]:
+def _array(elements: Iterable[int | str]) -> str:
+    """An array's text. Numbers and topics' names need no quotes (`schema.install` sees to the latter)."""
+    return f"{{{','.join(map(str, elements))}}}"
+
+
+async def _append(connection: Connection, batch: _Batch) -> tuple[Sequence[int], datetime, Sequence[int]]:
     arguments = batch.arguments()
     try:
         row = await connection.fetchrow(_APPEND, *arguments)
@@ -240,7 +289,8 @@ async def _append(connection: Connection, batch: _Batch) -> tuple[Sequence[int],
             await connection.execute(_ENSURE, topic, sum(batch.counts))
         row = await connection.fetchrow(_APPEND, *arguments)
     assert row is not None  # a function with OUT parameters gives one row
-    return row["firsts"], row["recorded_at"]
+    firsts, recorded_at, ends = row
+    return firsts, recorded_at, ends
 
 
 async def _ensure_segments(connection: Connection, topic: str) -> int:

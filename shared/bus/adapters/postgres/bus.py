@@ -16,6 +16,7 @@ from shared.bus.adapters.postgres.settings import BusSettings
 from shared.bus.adapters.postgres.tail import RECORD_OVERHEAD_BYTES, Tail
 from shared.bus.adapters.postgres.watching import Announcer, Watcher
 from shared.bus.port import NewRecord, Position, Record, Watermarks
+from shared.bus.topics import COMPANIONS
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError
 
@@ -24,7 +25,13 @@ class PostgresBus:
     """A `Bus`. Make one with `open`, in the loop that uses it."""
 
     def __init__(
-        self, connect: Connect, settings: BusSettings, clock: Clock, segment_records: Mapping[str, int], poll: Link
+        self,
+        connect: Connect,
+        settings: BusSettings,
+        clock: Clock,
+        segment_records: Mapping[str, int],
+        companions: Mapping[str, str],
+        poll: Link,
     ) -> None:
         def link() -> Link:
             return Link(connect, settings, clock)
@@ -40,12 +47,17 @@ class PostgresBus:
         self._announcer = Announcer(link(), settings)
         self._watcher = Watcher(poll, link(), settings, self._heads, self._announcer, self._group_changed)
         self._fetcher = Fetcher(self._read_links, settings, segment_records, self._heads, self._tail)
-        self._appender = Appender(link(), settings, segment_records, self._appended)
+        self._companions = companions
+        self._appender = Appender(link(), settings, segment_records, companions, self._heads.advance, self._appended)
         self._closed = False
 
     @classmethod
-    async def open(cls, connect: Connect, settings: BusSettings, clock: Clock) -> "PostgresBus":
+    async def open(
+        cls, connect: Connect, settings: BusSettings, clock: Clock, *, companions: Mapping[str, str] = COMPANIONS
+    ) -> "PostgresBus":
         """Connect to a log that `install` has made. `connect` gives a new connection each time it is called.
+
+        `companions`: of which topics `watermarks(…, as_of)` is asked by readers of which.
 
         `TransientError`: the server is away. `PermanentError`: no log there, or one with another partition count.
         """
@@ -58,7 +70,9 @@ class PostgresBus:
                     f"topic {topic} has {partition_count} partitions, not {settings.partition_count}; "
                     "the number never changes"
                 )
-        return cls(connect, settings, clock, {topic: size for topic, (_, size) in topics.items()}, poll)
+        segment_records = {topic: size for topic, (_, size) in topics.items()}
+        known = {topic: other for topic, other in companions.items() if topic in topics and other in topics}
+        return cls(connect, settings, clock, segment_records, known, poll)
 
     @property
     def partition_count(self) -> int:
@@ -93,11 +107,35 @@ class PostgresBus:
         self._members[group, topic, member_id] = member
         return member
 
-    async def watermarks(self, topic: str, partitions: Sequence[int] | None = None) -> Mapping[int, Watermarks]:
+    async def watermarks(
+        self,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        *,
+        as_of: Mapping[int, Sequence[Record]] | None = None,
+    ) -> Mapping[int, Watermarks]:
         self._check_topic(topic)
-        await self._refresh(topic)
+        if as_of is not None:
+            partitions = list(as_of)
+        if as_of is None or not self._brought_along(topic, as_of):
+            await self._refresh(topic)
         wanted = range(self.partition_count) if partitions is None else partitions
         return {partition: Watermarks(0, self._heads.high(topic, partition)) for partition in wanted}
+
+    def _brought_along(self, topic: str, batches: Mapping[int, Sequence[Record]]) -> bool:
+        """Whether the appends of all these records told where the topic ended.
+
+        A record has an `origin` only if this bus appended it and saw the commit (`_appended`). The server read the
+        companion's end after that append had begun: under READ COMMITTED a statement within a function sees all that was
+        committed before that statement, so it saw every append that had returned before this one was called. The end was
+        taken into `Heads` before any reader was given the record, and ends never fall. An append of another process
+        that commits later than that read is later than the record, or beside it, and nobody was promised that it is seen.
+        """
+        return all(
+            self._companions.get(record.topic) == topic and record.origin is not None
+            for records in batches.values()
+            for record in records
+        )
 
     async def close(self) -> None:
         if self._closed:

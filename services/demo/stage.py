@@ -12,6 +12,7 @@ from services.demo.memory import Memory
 from services.foundation import Foundation
 from services.tenants import create_tenant
 from shared.domain.errors import PermanentError
+from shared.domain.plans import DEFAULT_PLAN
 
 MADE_OR_THERE = (200, 201, 409)
 
@@ -34,7 +35,7 @@ async def ensure_tenant(ground: Foundation) -> bool:
     if await is_there():
         return False
     try:
-        await create_tenant(ground, TENANT, "standard")
+        await create_tenant(ground, TENANT, DEFAULT_PLAN)
         made = True
     except PermanentError:  # an earlier start made it and was killed before the read model knew
         made = False

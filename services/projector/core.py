@@ -75,7 +75,15 @@ def include_change(
     delta.verdicts[change.tenant_id, change.verdict.command_id] = change.verdict
     if tenant is not None and change.entity is not None:
         # Its version counts every change, whatever it was that changed.
-        delta.tenants[tenant.id] = TenantRow(tenant.id, tenant.name, tenant.plan, tenant.created_at, tenant.version)
+        delta.tenants[tenant.id] = TenantRow(
+            tenant.id,
+            tenant.name,
+            tenant.plan,
+            tenant.created_at,
+            tenant.version,
+            tenant.quotas.workflows,
+            tenant.quotas.runs_per_month,
+        )
     match change.entity:
         case Source() as source:
             delta.sources[source.tenant_id, source.id] = source

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from shared.domain.plans import UNBOUNDED, Quotas
 from shared.domain.records import (
     Command,
     DefinitionsFact,
@@ -19,6 +20,7 @@ from shared.domain.records import (
     EndpointEnabled,
     SourceCreated,
     TenantCreated,
+    TenantPlanChanged,
     WorkflowArchived,
     WorkflowDisabled,
     WorkflowEnabled,
@@ -95,6 +97,7 @@ class Tenant:
     name: str
     plan: str
     created_at: datetime
+    quotas: Quotas = UNBOUNDED
     version: int = 0
     sources: dict[str, Source] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
@@ -114,6 +117,11 @@ class Tenant:
     def source_named(self, name: str) -> bool:
         """Whether a source has that name."""
         return name in self._source_names
+
+    @property
+    def enabled_workflows(self) -> int:
+        """How many there are: what a plan counts."""
+        return sum(1 for each in self.workflows.values() if each.enabled)
 
     def put_source(self, source: Source) -> None:
         self.sources[source.id] = source
@@ -216,6 +224,8 @@ class Definitions:
         if tenant is None:
             return _refused(404, "unknown-tenant", f"there is no tenant {tenant_id!r}")
         match fact:
+            case TenantPlanChanged():
+                return _change_plan(tenant, fact)
             case SourceCreated():
                 return self._create_source(tenant, fact, at)
             case EndpointCreated():
@@ -239,7 +249,7 @@ class Definitions:
     def _create_tenant(self, tenant_id: str, fact: TenantCreated, at: datetime) -> _Answer:
         if tenant_id in self._tenants:
             return _refused(409, "tenant-exists", f"there is a tenant {tenant_id!r} already")
-        tenant = Tenant(id=tenant_id, name=fact.name, plan=fact.plan, created_at=at)
+        tenant = Tenant(id=tenant_id, name=fact.name, plan=fact.plan, quotas=fact.quotas, created_at=at)
         self._tenants[tenant_id] = tenant
         return _Answer(201, {"id": tenant_id, "name": fact.name, "plan": fact.plan}, tenant)
 
@@ -264,6 +274,13 @@ class Definitions:
         if holder is None or (at, tenant.id) < (holder.created_at, holder.tenant_id):
             self._sources[source.id] = source
         return _Answer(201, {"id": source.id}, source)
+
+
+def _change_plan(tenant: Tenant, fact: TenantPlanChanged) -> _Answer:
+    changes = (fact.plan, fact.quotas) != (tenant.plan, tenant.quotas)
+    tenant.plan, tenant.quotas = fact.plan, fact.quotas
+    quotas = {"workflows": fact.quotas.workflows, "runs_per_month": fact.quotas.runs_per_month}
+    return _Answer(200, {"id": tenant.id, "plan": fact.plan, "quotas": quotas}, tenant if changes else None)
 
 
 def _create_endpoint(tenant: Tenant, fact: EndpointCreated, at: datetime) -> _Answer:
@@ -310,6 +327,8 @@ def _save_workflow(tenant: Tenant, fact: WorkflowSaved, at: datetime) -> _Answer
         return _refused(404, "unknown-workflow", f"there is no workflow {fact.workflow_id!r}")
     if fact.base_revision != newest:
         return _stale(newest, fact.base_revision)
+    if current is None and fact.enabled and (refused := _no_room(tenant)) is not None:
+        return refused
     revision = Revision(
         number=(newest or 0) + 1,
         document=fact.document,
@@ -336,6 +355,8 @@ def _switch_workflow(tenant: Tenant, workflow_id: str, *, enabled: bool) -> _Ans
         return _refused(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")
     if workflow.archived and enabled:
         return _is_archived(workflow)
+    if enabled and not workflow.enabled and (refused := _no_room(tenant)) is not None:
+        return refused
     return _replaced_workflow(tenant, workflow, replace(workflow, enabled=enabled), enabled=enabled)
 
 
@@ -379,6 +400,18 @@ def _is_archived(workflow: Workflow) -> _Answer:
 def _stale(newest: int | None, base: int | None) -> _Answer:
     detail = f"the newest revision is {newest}, not {base}: read it, merge, and save on top of it"
     return _refused(412, "stale-revision", detail, revision=newest)
+
+
+def _no_room(tenant: Tenant) -> _Answer | None:
+    """Whether the plan keeps one more workflow from being enabled. What is enabled already stays, whatever the plan."""
+    quota = tenant.quotas.workflows
+    if quota is None or (enabled := tenant.enabled_workflows) < quota:
+        return None
+    detail = (
+        f"the plan {tenant.plan!r} allows {quota} enabled workflows, and {enabled} are enabled; "
+        "disable one, or ask for a larger plan"
+    )
+    return _refused(409, "plan-workflows", detail, plan=tenant.plan, quota=quota, enabled_workflows=enabled)
 
 
 def _refused(status: int, kind: str, detail: str, **members: object) -> _Answer:

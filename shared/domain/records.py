@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from shared.domain.plans import UNBOUNDED, Quotas
 from shared.domain.workflow import Match, StepPlan
 
 
@@ -36,9 +37,22 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantCreated:
+    """`quotas` are the plan's as they were then; tenants from before there were any are bounded by none."""
+
     TYPE: ClassVar[str] = "tenant.created"
     name: str
     plan: str
+    command: Command
+    quotas: Quotas = UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantPlanChanged:
+    """From here on these quotas bound the tenant. What is beyond them already stays; nothing more is added to it."""
+
+    TYPE: ClassVar[str] = "tenant.plan_changed"
+    plan: str
+    quotas: Quotas
     command: Command
 
 
@@ -138,6 +152,7 @@ class WorkflowUnarchived:
 
 DefinitionsFact = (
     TenantCreated
+    | TenantPlanChanged
     | SourceCreated
     | EndpointCreated
     | EndpointDisabled

@@ -43,6 +43,30 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedLimit:
+    """What a run honours against the common count of a tag: all runs of the tenant that name the tag count there.
+
+    None: unbounded. Each workflow states bounds of its own; what they are held against is one count.
+    """
+
+    tag: str
+    max_runs_per_day: int | None = None
+    max_concurrent: int | None = None
+    cooldown_seconds: int | None = None
+    cooldown_key: str | None = None
+    cooldown_problem: str | None = None
+    """Why the key could not be rendered: the run is then skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthlyQuota:
+    """How many runs a calendar month (UTC) the tenant's plan admits, as known when the run was asked for."""
+
+    plan: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRule:
     """Who must agree before a run starts. `subject_hash` names exactly what is agreed to (SHA-256, hex).
 
@@ -74,3 +98,6 @@ class Match:
     cooldown_key: str | None = None
     cooldown_problem: str | None = None
     """Why the cooldown's key could not be rendered: the run is then skipped."""
+    shared: tuple[SharedLimit, ...] = ()
+    quota: MonthlyQuota | None = None
+    """None: the plan bounds no runs."""

@@ -55,6 +55,8 @@ class TenantRow(NamedTuple):
     plan: str
     created_at: datetime
     version: int
+    workflows_max: int | None
+    runs_per_month_max: int | None
 
 
 class WorkflowRow(NamedTuple):

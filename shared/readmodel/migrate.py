@@ -14,7 +14,7 @@ import asyncpg
 
 from shared.readmodel.connect import Connection, ConnectParameters, connect
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration's revision; a test compares it with the folder."""
 
 _LOCK_KEY = 0x5570_73686F74_01

@@ -6,7 +6,7 @@ Runs are the fold's own, still changing objects: everything here must run before
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -124,17 +124,14 @@ def _add_runs(rows: Rows, delta: RunsDelta) -> None:
         commands=list(delta.verdicts),
     )
     rows.add("approvals", [approval_row(run, partition) for run in delta.runs.values() if run.approval is not None])
+    rows.add("activity", _activity_rows(delta))
     rows.add(
-        "activity",
-        [
-            (key_text(tenant_id), key_text(workflow_id), partition, day, count)
-            for (tenant_id, workflow_id), (day, count) in delta.days.items()
-        ],
+        "monthly_runs",
+        [(key_text(tenant_id), month, partition, runs) for (tenant_id, month), runs in delta.months.items()],
     )
-    ends = cooldown_ends(delta)
-    if ends:
-        rows.add("cooldowns", _cooldown_rows(delta, ends))
-        rows.add("old_cooldowns", [(*workflow, end) for workflow, end in ends.items()])
+    if delta.cooldown_ends:
+        rows.add("cooldowns", _cooldown_rows(delta))
+        rows.add("old_cooldowns", [(*map(key_text, scope), end) for scope, end in delta.cooldown_ends.items()])
     rows.add("commands", [_command_row(RUNS, *key, verdict) for key, verdict in delta.verdicts.items()])
 
 
@@ -204,30 +201,20 @@ def approval_row(run: Run, partition: int) -> Row:
     )
 
 
-def cooldown_ends(delta: RunsDelta) -> dict[tuple[str, str], datetime]:
-    """By (tenant, workflow): up to which instant admissions no longer cool anything down.
-
-    The fold forgets them at each admission (`admission.note_cooldown`); the read model must forget the same ones, or
-    a restored fold would remember more than one that never stopped.
-    """
-    ends: dict[tuple[str, str], datetime] = {}
-    for run in delta.runs.values():
-        seconds = run.match.limits.cooldown_seconds
-        if seconds is None or run.status == "skipped" or run.positions[0] < delta.start:
-            continue
-        workflow = (key_text(run.tenant_id), key_text(run.match.workflow_id))
-        end = run.requested_at - timedelta(seconds=seconds)
-        if workflow not in ends or end > ends[workflow]:
-            ends[workflow] = end
-    return ends
+def _activity_rows(delta: RunsDelta) -> Iterator[Row]:
+    """Of workflows, then of tags; a tag's quarters as pairs, since they are no names."""
+    for (tenant_id, workflow_id), (day, runs) in delta.days.items():
+        yield (key_text(tenant_id), key_text(workflow_id), delta.partition, day, runs, None, 0)
+    for (tenant_id, scope), (quarters, cooldown_seconds) in delta.tags.items():
+        pairs = _json(list(quarters.items()))
+        yield (key_text(tenant_id), key_text(scope), delta.partition, "", 0, pairs, cooldown_seconds)
 
 
-def _cooldown_rows(delta: RunsDelta, ends: Mapping[tuple[str, str], datetime]) -> Iterator[Row]:
-    for (tenant_id, workflow_id, key), at in delta.cooldowns.items():
-        workflow = (key_text(tenant_id), key_text(workflow_id))
-        if at > ends[workflow]:
-            written = key.encode("utf-8", "surrogatepass")
-            yield (*workflow, hashlib.sha256(written).digest()[:16], delta.partition, written, at)
+def _cooldown_rows(delta: RunsDelta) -> Iterator[Row]:
+    for (tenant_id, scope, key), at in delta.cooldowns.items():
+        written = key.encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(written).digest()[:16]
+        yield (key_text(tenant_id), key_text(scope), digest, delta.partition, written, at)
 
 
 def _command_row(topic: str, tenant_id: str, command_id: str, verdict: Verdict) -> Row:

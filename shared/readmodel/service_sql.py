@@ -17,12 +17,19 @@ SELECT $1, partition, 0, $3 FROM unnest($2::int4[]) AS wanted (partition) ON CON
 OPEN_RUNS = "SELECT partition, state FROM {rm}.runs WHERE open AND partition = ANY($1::int4[])"
 
 ACTIVITIES = """
-SELECT partition, tenant_id, workflow_id, day, runs_today FROM {rm}.activity WHERE partition = ANY($1::int4[])
+SELECT partition, tenant_id, scope, day, runs_today, quarters, cooldown_seconds FROM {rm}.activity
+WHERE partition = ANY($1::int4[])
 """
 
 COOLDOWNS = """
-SELECT partition, tenant_id, workflow_id, key, admitted_at FROM {rm}.cooldowns
+SELECT partition, tenant_id, scope, key, admitted_at FROM {rm}.cooldowns
 WHERE partition = ANY($1::int4[]) ORDER BY admitted_at
+"""
+
+# A fold's time never goes back: only the newest month still counts.
+MONTHS = """
+SELECT DISTINCT ON (tenant_id) partition, tenant_id, month, runs FROM {rm}.monthly_runs
+WHERE partition = ANY($1::int4[]) ORDER BY tenant_id, month DESC
 """
 
 # One snapshot for the answers, the generation they come from and the checkpoint they are as new as.
@@ -52,4 +59,6 @@ WHERE status = 'pending' AND expires_at <= $1 AND partition = ANY($2::int4[])
 ORDER BY expires_at, approval_id LIMIT $3
 """
 
-TENANTS = "SELECT tenant_id, name, plan, created_at, version FROM {rm}.tenants ORDER BY tenant_id"
+TENANTS = """
+SELECT tenant_id, name, plan, created_at, version, workflows_max, runs_per_month_max FROM {rm}.tenants ORDER BY tenant_id
+"""

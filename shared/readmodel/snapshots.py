@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.domain.runs.fold import ActivityKey
-from shared.domain.runs.state import Activity, Run
+import orjson
+
+from shared.domain.runs.state import Activity, ActivityKey, Run, Usage
 from shared.readmodel.rows import RUN_STATE
 
 
@@ -27,7 +28,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What `RunsFold.restore` takes: `fold.restore(snapshot.runs, snapshot.activities, snapshot.now)`.
+    """What `RunsFold.restore` takes: `fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now)`.
 
     `next` is the offset to go on from. `now` is None where nothing was ever folded.
     """
@@ -37,6 +38,7 @@ class Snapshot:
     now: datetime | None
     runs: tuple[Run, ...] = ()
     activities: Mapping[ActivityKey, Activity] = field(default_factory=dict)
+    usage: Mapping[str, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,9 @@ def snapshots_of(
     partitions: Iterable[int],
     checkpoints: Iterable[Fields],
     runs: Iterable[Fields],
-    days: Iterable[Fields],
+    counts: Iterable[Fields],
     cooldowns: Iterable[Fields],
+    months: Iterable[Fields],
 ) -> dict[int, Snapshot]:
     """A snapshot a partition, from the rows of the statements of the same names in `service_sql.py`."""
     wanted = set(partitions)
@@ -73,12 +76,19 @@ def snapshots_of(
     for row in runs:
         states[row["partition"]].append(RUN_STATE.validate_json(row["state"]))
     activities: dict[int, dict[ActivityKey, Activity]] = {partition: {} for partition in wanted}
-    for row in days:
-        workflow = (row["tenant_id"], row["workflow_id"])
-        activities[row["partition"]][workflow] = Activity(day=row["day"], runs_today=row["runs_today"])
+    for row in counts:
+        activities[row["partition"]][row["tenant_id"], row["scope"]] = Activity(
+            day=row["day"],
+            runs_today=row["runs_today"],
+            quarters=dict(orjson.loads(row["quarters"])) if row["quarters"] is not None else {},
+            cooldown_seconds=row["cooldown_seconds"],
+        )
     for row in cooldowns:
-        activity = activities[row["partition"]].setdefault((row["tenant_id"], row["workflow_id"]), Activity())
+        activity = activities[row["partition"]].setdefault((row["tenant_id"], row["scope"]), Activity())
         activity.cooldowns[row["key"].decode("utf-8", "surrogatepass")] = row["admitted_at"]
+    usage: dict[int, dict[str, Usage]] = {partition: {} for partition in wanted}
+    for row in months:
+        usage[row["partition"]][row["tenant_id"]] = Usage(month=row["month"], runs=row["runs"])
     return {
         row["partition"]: Snapshot(
             partition=row["partition"],
@@ -86,6 +96,7 @@ def snapshots_of(
             now=row["now"],
             runs=in_order(states[row["partition"]]),
             activities=activities[row["partition"]],
+            usage=usage[row["partition"]],
         )
         for row in checkpoints
         if row["partition"] in wanted

@@ -159,6 +159,7 @@ class ReadModel:
                 await connection.fetch(sql.OPEN_RUNS.format(rm=rm), wanted),
                 await connection.fetch(sql.ACTIVITIES.format(rm=rm), wanted),
                 await connection.fetch(sql.COOLDOWNS.format(rm=rm), wanted),
+                await connection.fetch(sql.MONTHS.format(rm=rm), wanted),
             )
 
         found = await self._in_current("repeatable_read", read)

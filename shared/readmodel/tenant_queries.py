@@ -215,6 +215,12 @@ class TenantQueries:
             row = await session.one(sql.TENANT)
         return TenantItem(**row) if row is not None else None
 
+    async def monthly_runs(self, tenant_id: str, months: int) -> dict[str, int]:
+        """Runs that were admitted by month (`2026-03`, UTC): the newest `months` in which there were any, newest first."""
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.MONTHS, months)
+        return {row["month"]: row["runs"] for row in rows}
+
     async def list_workflows(
         self,
         tenant_id: str,

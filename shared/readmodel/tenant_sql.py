@@ -8,7 +8,12 @@ SESSION = """
 SELECT set_config('upshot.tenant', $1, true), generation, fold_version FROM readmodel.current
 """
 
-TENANT = "SELECT tenant_id, name, plan, created_at, version FROM {rm}.tenants WHERE tenant_id = $1"
+TENANT = """
+SELECT tenant_id, name, plan, created_at, version, workflows_max, runs_per_month_max FROM {rm}.tenants
+WHERE tenant_id = $1
+"""
+
+MONTHS = "SELECT month, runs FROM {rm}.monthly_runs WHERE tenant_id = $1 ORDER BY month DESC LIMIT $2"
 
 _EVENT = """
 SELECT tenant_id, event_id, type, source, subject, time, recorded_at, partition, "offset", bytes, correlation_id,

@@ -170,13 +170,15 @@ class EndpointItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantItem:
-    """The tenant itself."""
+    """The tenant itself. `…_max` are what its plan allows; None: unbounded."""
 
     tenant_id: str
     name: str
     plan: str
     created_at: datetime
     version: int
+    workflows_max: int | None
+    runs_per_month_max: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,13 +70,20 @@ APPROVALS = Table(
 )
 ACTIVITY = Table(
     "activity",
-    _columns("tenant_id text, workflow_id text, partition int4, day text, runs_today int4"),
-    keys=("tenant_id", "workflow_id"),
+    _columns(
+        "tenant_id text, scope text, partition int4, day text, runs_today int4, quarters json, cooldown_seconds int4"
+    ),
+    keys=("tenant_id", "scope"),
 )
 COOLDOWNS = Table(
     "cooldowns",
-    _columns("tenant_id text, workflow_id text, digest bytea, partition int4, key bytea, admitted_at timestamptz"),
-    keys=("tenant_id", "workflow_id", "digest"),
+    _columns("tenant_id text, scope text, digest bytea, partition int4, key bytea, admitted_at timestamptz"),
+    keys=("tenant_id", "scope", "digest"),
+)
+MONTHLY_RUNS = Table(
+    "monthly_runs",
+    _columns("tenant_id text, month text, partition int4, runs int8"),
+    keys=("tenant_id", "month"),
 )
 COMMANDS = Table(
     "commands",
@@ -87,7 +94,10 @@ COMMANDS = Table(
 )
 TENANTS = Table(
     "tenants",
-    _columns("tenant_id text, name text, plan text, created_at timestamptz, version int4"),
+    _columns(
+        "tenant_id text, name text, plan text, created_at timestamptz, version int4, workflows_max int4, "
+        "runs_per_month_max int8"
+    ),
     keys=("tenant_id",),
 )
 SOURCES = Table(
@@ -128,6 +138,7 @@ TABLES = {
         APPROVALS,
         ACTIVITY,
         COOLDOWNS,
+        MONTHLY_RUNS,
         COMMANDS,
         TENANTS,
         SOURCES,
@@ -138,21 +149,21 @@ TABLES = {
 }
 
 OLD_COOLDOWNS = "old_cooldowns"
-"""Not a table: up to which instant a workflow's cooldowns are deleted, in the statement that adds the new ones."""
+"""Not a table: up to which instant a scope's cooldowns are deleted, in the statement that adds the new ones."""
 
 # Plain data-modifying parts of one statement see the same snapshot and touch each row at most once: a key that is
 # admitted again is left to the upsert.
 _OLD_COOLDOWNS = """
 deleted_cooldowns AS (
-    DELETE FROM {rm}.cooldowns AS cooldown USING unnest({arrays}) AS old (tenant_id, workflow_id, until)
-    WHERE cooldown.tenant_id = old.tenant_id AND cooldown.workflow_id = old.workflow_id
+    DELETE FROM {rm}.cooldowns AS cooldown USING unnest({arrays}) AS old (tenant_id, scope, until)
+    WHERE cooldown.tenant_id = old.tenant_id AND cooldown.scope = old.scope
       AND cooldown.admitted_at <= old.until{unless_admitted_again}
 )"""
 _UNLESS_ADMITTED_AGAIN = """
       AND NOT EXISTS (
           SELECT FROM new_cooldowns AS new
-          WHERE (new.tenant_id, new.workflow_id, new.digest)
-              = (cooldown.tenant_id, cooldown.workflow_id, cooldown.digest))"""
+          WHERE (new.tenant_id, new.scope, new.digest)
+              = (cooldown.tenant_id, cooldown.scope, cooldown.digest))"""
 _OLD_COOLDOWNS_TYPES = ("text", "text", "timestamptz")
 
 _MOVE_TYPES = ("text", "int4", "int8", "int8", "timestamptz")

@@ -5,10 +5,20 @@ An unusable value ends the process with one line that names the variable. `docs/
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.plans import Quotas
+
+
+class PlanQuotas(BaseModel):
+    """One plan of `UPSHOT_PLANS`; what it does not name is unbounded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workflows: int | None = Field(None, ge=0)
+    runs_per_month: int | None = Field(None, ge=0)
 
 
 class UpshotSettings(BaseSettings):
@@ -43,10 +53,24 @@ class UpshotSettings(BaseSettings):
     allow_unsigned_sources: bool = Field(
         False, description="Whether sources without any proof of origin may be made. Anybody could then send events."
     )
+    plans: Json[dict[str, PlanQuotas]] = Field(
+        "{}",
+        validate_default=True,
+        description='Plans beside, or instead of, the built-in ones: `{"free": {"workflows": 10, "runs_per_month": 5000}}`; '
+        "what is left out is unbounded. A tenant gets the numbers with `upshot tenant create` and `upshot tenant plan`.",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     shutdown_timeout_seconds: float = Field(
         10.0, gt=0, description="After SIGTERM, how long requests and attempts under way may take to end."
     )
+
+    @property
+    def own_plans(self) -> dict[str, Quotas]:
+        """`plans` as the domain knows them."""
+        return {
+            name: Quotas(workflows=each.workflows, runs_per_month=each.runs_per_month)
+            for name, each in self.plans.items()
+        }
 
 
 def read_settings() -> UpshotSettings:

@@ -27,8 +27,8 @@ from shared.domain.records import (
     SourceEvent,
 )
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import ActivityKey, CommandKey, Folded, Known, Questions, RunsFold
-from shared.domain.runs.state import Activity, Run
+from shared.domain.runs.fold import CommandKey, Folded, Known, Questions, RunsFold
+from shared.domain.runs.state import Activity, ActivityKey, Run, Usage
 from shared.domain.verdicts import Verdict
 from shared.domain.workflow import ApprovalRule, Limits, Match, StepPlan
 
@@ -231,6 +231,8 @@ class ProjectedRuns:
     match_ids: set[str] = field(default_factory=set)
     verdicts: dict[CommandKey, Verdict] = field(default_factory=dict)
     days: dict[ActivityKey, tuple[str, int]] = field(default_factory=dict)
+    tags: dict[ActivityKey, tuple[dict[int, int], int]] = field(default_factory=dict)
+    months: dict[tuple[str, str], int] = field(default_factory=dict)
     cooldowns: dict[ActivityKey, dict[str, datetime]] = field(default_factory=dict)
     now: datetime = NEVER
     next: int = 0
@@ -246,6 +248,8 @@ class ProjectedRuns:
         self.match_ids.update(matches)
         self.verdicts.update(delta.verdicts)
         self.days.update(delta.days)
+        self.tags.update(delta.tags)
+        self.months.update(delta.months)
         self._write_cooldowns(delta)
         self.now, self.next = delta.now, delta.end
         return list(delta.runs), matches, list(delta.verdicts)
@@ -262,23 +266,23 @@ class ProjectedRuns:
         """A fold that begins from the rows; these tell no order."""
         fold = RunsFold()
         activities = {key: Activity(day=day, runs_today=count) for key, (day, count) in self.days.items()}
+        for key, (quarters, cooldown_seconds) in self.tags.items():
+            activities[key] = Activity(quarters=quarters, cooldown_seconds=cooldown_seconds)
         for key, ages in self.cooldowns.items():
             activity = activities.setdefault(key, Activity())
             activity.cooldowns = OrderedDict(sorted(ages.items(), key=lambda each: each[1]))
         runs = [_RUN.validate_json(self.rows[run_id]) for run_id in sorted(self.open_ids)]
-        fold.restore(runs, activities, self.now)
+        usage = {tenant_id: Usage(month=month, runs=count) for (tenant_id, month), count in sorted(self.months.items())}
+        fold.restore(runs, activities, usage, self.now)
         return fold
 
     def _write_cooldowns(self, delta: RunsDelta) -> None:
-        for run in delta.runs.values():
-            seconds = run.match.limits.cooldown_seconds
-            if seconds is not None and run.status != "skipped":
-                ages = self.cooldowns.setdefault((run.tenant_id, run.match.workflow_id), {})
-                over = run.requested_at - timedelta(seconds=seconds)
-                for key in [key for key, at in ages.items() if at <= over]:
-                    del ages[key]
-        for (tenant_id, workflow_id, key), at in delta.cooldowns.items():
-            self.cooldowns.setdefault((tenant_id, workflow_id), {})[key] = at
+        for scope, over in delta.cooldown_ends.items():
+            ages = self.cooldowns.setdefault(scope, {})
+            for key in [key for key, at in ages.items() if at <= over]:
+                del ages[key]
+        for (tenant_id, scope_name, key), at in delta.cooldowns.items():
+            self.cooldowns[tenant_id, scope_name][key] = at
 
 
 def dump_run(run: Run) -> bytes:

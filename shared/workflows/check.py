@@ -14,7 +14,7 @@ from shared.domain.workflow import StepPlan
 from shared.expressions import compile_condition, compile_template
 from shared.matching import parse_pattern
 from shared.workflows.catalogue import Catalogue
-from shared.workflows.document import Step, WorkflowDocument, pointer_to
+from shared.workflows.document import Cooldown, Step, WorkflowDocument, pointer_to
 
 WORKFLOW_ROOTS = frozenset({"event", "inputs", "workflow", "tenant"})
 STEP_ROOTS = frozenset({"event", "inputs", "workflow", "tenant", "run", "steps"})
@@ -39,11 +39,8 @@ def check_document(
         flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue)
     schemas = _event_schemas(document, catalogue)
     flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas, None)
-    if document.limits.cooldown is not None and document.limits.cooldown.key:
-        key = document.limits.cooldown.key
-        flaws += _guarded(
-            ("limits", "cooldown", "key"), lambda: compile_template(key, pointer="#", roots=WORKFLOW_ROOTS)
-        )
+    flaws += _check_cooldown(document.limits.cooldown, ("limits",))
+    flaws += _check_shared(document)
     flaws += _check_graph(document)
     upstream = upstream_steps(document)
     for index, step in enumerate(document.steps):
@@ -89,6 +86,29 @@ def _check_zone(document: WorkflowDocument) -> list[Flaw]:
         detail = f"{document.timezone!r} is no IANA time zone; name one such as Europe/Paris or UTC"
         return [Flaw(pointer="#/timezone", detail=detail)]
     return []
+
+
+def _check_cooldown(cooldown: Cooldown | None, base: tuple[str | int, ...]) -> list[Flaw]:
+    if cooldown is None or not cooldown.key:
+        return []
+    key = cooldown.key
+    return _guarded((*base, "cooldown", "key"), lambda: compile_template(key, pointer="#", roots=WORKFLOW_ROOTS))
+
+
+def _check_shared(document: WorkflowDocument) -> list[Flaw]:
+    flaws = []
+    seen: set[str] = set()
+    for index, limit in enumerate(document.limits.shared):
+        base = ("limits", "shared", index)
+        if limit.tag not in document.tags:
+            detail = f"this workflow does not carry the tag {limit.tag!r}; add it to its `tags`, or name one of them"
+            flaws.append(Flaw(pointer=pointer_to(*base, "tag"), detail=detail))
+        if limit.tag in seen:
+            detail = f"{limit.tag!r} is named twice; put its bounds into one entry"
+            flaws.append(Flaw(pointer=pointer_to(*base, "tag"), detail=detail))
+        seen.add(limit.tag)
+        flaws += _check_cooldown(limit.cooldown, base)
+    return flaws
 
 
 def _trigger_base(document: WorkflowDocument, index: int) -> tuple[str | int, ...]:

@@ -8,12 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.definitions import Revision, Workflow
-from shared.domain.workflow import Limits
+from shared.domain.workflow import Limits, SharedLimit
 from shared.expressions import Condition, Template, compile_condition, compile_template
 from shared.matching import Pattern, parse_pattern
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import STEP_ROOTS, WORKFLOW_ROOTS, trigger_pattern
-from shared.workflows.document import Approval, Retry, WorkflowDocument, parse_document
+from shared.workflows.document import (
+    Approval,
+    Cooldown,
+    Retry,
+    SharedLimits,
+    WorkflowDocument,
+    parse_document,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +35,24 @@ class CompiledStart:
     condition: Condition | None
     cooldown_key: Template | None
     limits: Limits
+    shared: tuple["CompiledSharedLimit", ...]
     approval: Approval | None
     """None: none is needed."""
     priority: int
     stop_on_match: bool
+
+    @property
+    def renders_keys(self) -> bool:
+        """Whether asking for a run takes the event's data, for a cooldown's key."""
+        return self.cooldown_key is not None or any(each.key is not None for each in self.shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledSharedLimit:
+    """What is held against the common count of a tag; `key` is still to be rendered."""
+
+    limit: SharedLimit
+    key: Template | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +71,15 @@ def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) 
     """For the matcher, the tester, the backtest and manual runs."""
     document = parse_document(revision.document)
     patterns = [trigger_pattern(trigger, catalogue) for trigger in document.triggers]
-    cooldown = document.limits.cooldown
     return CompiledStart(
         workflow=workflow,
         revision=revision,
         patterns=tuple(parse_pattern(each) for each in patterns if each is not None),
         manual=any("manual" in trigger for trigger in document.triggers),
         condition=compile_condition(document.if_, roots=WORKFLOW_ROOTS) if document.if_ is not None else None,
-        cooldown_key=compile_template(cooldown.key, roots=WORKFLOW_ROOTS) if cooldown is not None else None,
+        cooldown_key=_key(document.limits.cooldown),
         limits=_limits(document),
+        shared=tuple(_shared(each) for each in document.limits.shared),
         approval=document.approval if _needs_approval(document, revision) else None,
         priority=document.priority,
         stop_on_match=document.stop_on_match,
@@ -97,3 +118,17 @@ def _limits(document: WorkflowDocument) -> Limits:
         reentrant=limits.reentrant,
         zone=document.timezone,
     )
+
+
+def _shared(limits: SharedLimits) -> CompiledSharedLimit:
+    limit = SharedLimit(
+        tag=limits.tag,
+        max_runs_per_day=limits.max_runs_per_day,
+        max_concurrent=limits.max_concurrent,
+        cooldown_seconds=limits.cooldown.seconds if limits.cooldown is not None else None,
+    )
+    return CompiledSharedLimit(limit=limit, key=_key(limits.cooldown))
+
+
+def _key(cooldown: Cooldown | None) -> Template | None:
+    return compile_template(cooldown.key, roots=WORKFLOW_ROOTS) if cooldown is not None else None

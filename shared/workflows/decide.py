@@ -108,7 +108,7 @@ class _Decision:
             inputs={},
             author=start.revision.author,
         )
-        needs_context = start.approval is not None or start.cooldown_key is not None
+        needs_context = start.approval is not None or start.renders_keys
         context: Context = self._context(start) if needs_context else {}
         return build_match(self._tenant, start, request, context, lambda: self._rules.steps_of(start))
 

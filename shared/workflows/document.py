@@ -13,6 +13,8 @@ from shared.domain.workflow import DEPTH_MAX
 
 STEPS_MAX = 100
 TRIGGERS_MAX = 20
+SHARED_MAX = 10
+"""Tags whose common count one run is held against: each costs a look and a row."""
 SECONDS_PER_YEAR = 366 * 24 * 3600
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -38,7 +40,16 @@ class Cooldown(_Part):
     """At most one run per key in this time."""
 
     seconds: int = Field(ge=1, le=SECONDS_PER_YEAR)
-    key: str = Field("", max_length=1000, description="a template; empty: one cooldown for the whole workflow")
+    key: str = Field("", max_length=1000, description="a template; empty: one cooldown for all runs")
+
+
+class SharedLimits(_Part):
+    """Bounds held against the common count of a tag: every run of every workflow that names the tag here counts."""
+
+    tag: str = Field(min_length=1, max_length=64, description="one of the workflow's own tags")
+    max_runs_per_day: int | None = Field(None, ge=1)
+    cooldown: Cooldown | None = None
+    max_concurrent: int | None = Field(None, ge=1, le=10_000)
 
 
 class Limits(_Part):
@@ -50,6 +61,9 @@ class Limits(_Part):
     max_queued: int = Field(1000, ge=0, le=100_000)
     max_depth: int = Field(3, ge=1, le=DEPTH_MAX)
     reentrant: bool = Field(False, description="whether it may stand twice in one causal chain")
+    shared: tuple[SharedLimits, ...] = Field(
+        (), max_length=SHARED_MAX, description="bounds that the workflows of a tag reach together"
+    )
 
 
 class Retry(_Part):

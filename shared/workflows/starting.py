@@ -4,13 +4,13 @@ The matcher builds matches for events, the API for manual runs; the fold decides
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.definitions import Tenant
 from shared.domain.records import SourceEvent
-from shared.domain.workflow import ApprovalRule, Match
-from shared.expressions import TemplateError, render_text
-from shared.workflows.compiled import CompiledStart, CompiledStep
+from shared.domain.workflow import ApprovalRule, Match, MonthlyQuota, SharedLimit
+from shared.expressions import Template, TemplateError, render_text
+from shared.workflows.compiled import CompiledSharedLimit, CompiledStart, CompiledStep
 from shared.workflows.context import Context
 from shared.workflows.subject import approval_subject, subject_hash
 
@@ -32,8 +32,8 @@ def build_match(
     context: Context,
     steps: Callable[[], Mapping[str, CompiledStep]],
 ) -> Match:
-    """`context` is `start_context` of this run; it is read only for a cooldown's key and for an approval."""
-    cooldown_key, cooldown_problem = _cooldown_key(start, context)
+    """`context` is `start_context` of this run; it is read only for cooldowns' keys and for an approval."""
+    cooldown_key, cooldown_problem = _rendered(start.cooldown_key, context)
     return Match(
         run_id=request.run_id,
         workflow_id=start.workflow.id,
@@ -46,14 +46,27 @@ def build_match(
         approval=_approval_rule(tenant, start, request, context, steps),
         cooldown_key=cooldown_key,
         cooldown_problem=cooldown_problem,
+        shared=tuple(_shared_limit(each, context) for each in start.shared),
+        quota=_monthly_quota(tenant),
     )
 
 
-def _cooldown_key(start: CompiledStart, context: Context) -> tuple[str | None, str | None]:
-    if start.cooldown_key is None:
+def _shared_limit(shared: CompiledSharedLimit, context: Context) -> SharedLimit:
+    key, problem = _rendered(shared.key, context)
+    return replace(shared.limit, cooldown_key=key, cooldown_problem=problem)
+
+
+def _monthly_quota(tenant: Tenant) -> MonthlyQuota | None:
+    runs = tenant.quotas.runs_per_month
+    return MonthlyQuota(plan=tenant.plan, runs=runs) if runs is not None else None
+
+
+def _rendered(key: Template | None, context: Context) -> tuple[str | None, str | None]:
+    """(a cooldown's key, why it could not be rendered)."""
+    if key is None:
         return None, None
     try:
-        return render_text(start.cooldown_key, context), None
+        return render_text(key, context), None
     except TemplateError as error:
         return None, str(error)
 

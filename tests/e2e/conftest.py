@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from services.foundation import Foundation, foundation
 from services.tenants import create_tenant
+from shared.domain.plans import DEFAULT_PLAN
 from shared.runtime.clock import SystemClock
 from shared.runtime.settings import UpshotSettings
 from shared.testing.platform import RunningPlatform, running_platform
@@ -76,7 +77,7 @@ async def _new_tenant(
     platform: RunningPlatform, ground: Foundation, session: aiohttp.ClientSession, request: pytest.FixtureRequest
 ) -> TenantClient:
     name = tenant_name(request.node.name)
-    await create_tenant(ground, name, "standard")
+    await create_tenant(ground, name, DEFAULT_PLAN)
     token = make_token(platform, name, *ALL_ROLES, subject=f"owner@{name}")
     return TenantClient(platform, session, name, token)
 

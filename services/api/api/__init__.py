@@ -13,6 +13,7 @@ from services.api.api import (
     revisions,
     runs,
     sources,
+    usage,
     workflows,
 )
 from services.api.service.commands import Commands
@@ -35,6 +36,7 @@ ABOUT = About(
         ("runs", "One execution of a workflow's revision each."),
         ("approvals", "Human decisions that runs wait for."),
         ("events", "What happened."),
+        ("usage", "What your plan allows, and what of it is used."),
         ("commands", "What became of a change whose verdict was not known yet."),
         ("health", "For whoever runs the platform."),
         ("about", "This description."),
@@ -55,6 +57,7 @@ def routes(it: ApiDependencies) -> list[Route]:
         *runs.routes(it, carrying, log),
         *approvals.routes(it, carrying, log),
         *events.routes(it, log),
+        *usage.routes(it),
         *commands.routes(it, carrying),
         *health.routes(it),
     ]

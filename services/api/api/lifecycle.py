@@ -60,7 +60,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return answer(intent, verdict, headers=headers, more={"id": clone_id}, replayed=replayed)
 
     missing = {404: "There is no such workflow."}
-    archived = {409: "The workflow is archived."}
+    no_room = {409: "The workflow is archived, or the plan allows no more enabled workflows."}
     switched = {200: Returns(description="Done, also where it was so already.", model=models.WorkflowSwitched)}
     put_away = {200: Returns(description="Done, also where it was so already.", model=models.WorkflowPutAway)}
     return [
@@ -77,7 +77,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
                 errors={**missing, **refused},
             )
             for verb, handler, summary, refused in (
-                ("enable", enable, "Let a workflow start runs", archived),
+                ("enable", enable, "Let a workflow start runs", no_room),
                 ("disable", disable, "Keep a workflow from starting runs; those under way go on", {}),
             )
         ),

@@ -259,3 +259,38 @@ class WorkflowQuery(Paging):
 
 class Health(Outgoing):
     status: Literal["ok"]
+
+
+# ---------------------------------------------------------------- usage
+
+
+class WorkflowUsage(Outgoing):
+    """Enabled workflows: disabled and archived ones count for nothing."""
+
+    enabled: int
+    quota: int | None = Field(description="How many the plan allows; null: any number.")
+
+
+class RunUsage(Outgoing):
+    """Runs that were admitted in this calendar month, UTC; skipped ones count for nothing."""
+
+    month: str = Field(description="Such as 2026-03.")
+    admitted: int
+    quota: int | None = Field(description="How many the plan allows; null: any number.")
+    resets_at: datetime = Field(description="When the next month begins.")
+
+
+class MonthAnswer(Outgoing):
+    """One month."""
+
+    month: str
+    admitted: int
+
+
+class UsageAnswer(Outgoing):
+    """What the plan allows, and what of it is used."""
+
+    plan: str
+    workflows: WorkflowUsage
+    runs: RunUsage
+    months: list[MonthAnswer] = Field(description="The last months with runs, newest first, twelve at most.")

@@ -100,7 +100,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
                 201: Returns(description="Saved.", model=models.WorkflowSavedAnswer, headers=WITH_ETAG),
                 202: PENDING,
             },
-            errors={404: NO_TENANT, 409: "The name is taken."},
+            errors={404: NO_TENANT, 409: "The name is taken, or the plan allows no more workflows."},
             body_bytes_max=bytes_max,
         ),
         Route(

@@ -13,8 +13,7 @@ from services.backtests.core.candidate import BUDGET, Candidate
 from services.backtests.core.rehearsal import Previewer, StepRehearsal, rehearse
 from shared.domain.envelope import Event
 from shared.domain.records import Problem
-from shared.domain.runs.admission import refusal
-from shared.domain.runs.state import Activity
+from shared.domain.runs.admission import refusal_of_the_first
 from shared.domain.workflow import Limits
 from shared.matching import AlternativeExplanation, event_of, explain
 from shared.workflows.context import attributes_view, start_context
@@ -86,7 +85,7 @@ def try_event(
     held: Problem | None = None
     if match is not None:
         happened = source_event(event, from_json(event.data) if event.data is not None else None)
-        held = refusal(match, happened, Activity(), at)
+        held = refusal_of_the_first(match, happened, at)
         steps = rehearse(candidate, match, happened, at=at, outputs=outputs, previewer=previewer)
     return Trial(
         matched=match is not None,

@@ -3,11 +3,12 @@
 Guarantees: a fact that was applied before, or that its run's state rules out, changes nothing; a run leaves its
 terminal state never; the same facts give the same state, whoever folds them and whenever. Time is the highest append
 time folded so far. The caller looks up, once a batch, what memory has let go (`ask`, `Known`).
-Next: `admission.py`, `approvals.py`, `steps.py`; `shared/runtime/shards.py` drives this.
+Next: `admission.py`, `waiting.py`, `approvals.py`, `steps.py`; `shared/runtime/shards.py` drives this.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from shared.domain.envelope import Event
@@ -26,13 +27,11 @@ from shared.domain.records import (
 )
 from shared.domain.runs import admission, approvals, steps
 from shared.domain.runs.approvals import Answer
-from shared.domain.runs.state import Activity, Run, RunStatus, Step
+from shared.domain.runs.state import Activity, ActivityKey, Run, RunStatus, Step, Usage
 from shared.domain.runs.steps import Change, StepFact
+from shared.domain.runs.waiting import WaitingRuns, scopes_of
 from shared.domain.verdicts import Verdict, still_answers
-from shared.domain.workflow import Limits, Match
-
-ActivityKey = tuple[str, str]
-"""(tenant id, workflow id)"""
+from shared.domain.workflow import Match
 
 CommandKey = tuple[str, str]
 """(tenant id, command id)"""
@@ -75,8 +74,11 @@ class RunsFold:
         self.now = datetime.min.replace(tzinfo=UTC)
         self.runs: dict[str, Run] = {}
         self.activities: dict[ActivityKey, Activity] = {}
+        self.usage: dict[str, Usage] = {}
+        """By tenant id."""
         self.match_ids: set[str] = set()
         self.verdicts: dict[CommandKey, Verdict] = {}
+        self._waiting = WaitingRuns(self.runs, self.activities)
 
     def ask(self, asked: Questions, facts: Iterable[tuple[str, RunsFact]]) -> None:
         """Add to `asked` what `apply` needs to know of the read model for these (tenant id, fact) pairs."""
@@ -118,21 +120,24 @@ class RunsFold:
         for command in commands:
             self.verdicts.pop(command, None)
 
-    def restore(self, runs: Iterable[Run], activities: Mapping[ActivityKey, Activity], now: datetime) -> None:
+    def restore(
+        self, runs: Iterable[Run], activities: Mapping[ActivityKey, Activity], usage: Mapping[str, Usage], now: datetime
+    ) -> None:
         """Take over a snapshot: runs that are not closed, and of activities what runs do not tell."""
         self.now = max(self.now, now)
         for key, each in activities.items():
-            self.activities[key] = Activity(day=each.day, runs_today=each.runs_today, cooldowns=each.cooldowns.copy())
-        queued: list[tuple[int, Run]] = []
+            self.activities[key] = replace(
+                each, running=set(), queued=OrderedDict(), cooldowns=each.cooldowns.copy(), quarters={**each.quarters}
+            )
+        self.usage.update({tenant_id: replace(each) for tenant_id, each in usage.items()})
+        queued = []
         for run in runs:
             self.runs[run.id] = run
             if run.status == "running":
-                self._activity(run.tenant_id, run.match.workflow_id).running.add(run.id)
+                self._waiting.occupy(run)
             elif run.status == "queued":
-                queued.append((run.queued_position if run.queued_position is not None else run.positions[0], run))
-        # One record queues at most one run of a workflow, so positions order each queue wholly.
-        for _, run in sorted(queued, key=lambda each: each[0]):
-            self._activity(run.tenant_id, run.match.workflow_id).queued[run.id] = None
+                queued.append(run)
+        self._waiting.take_over(queued)
 
     # ------------------------------------------------------------ runs begin
 
@@ -186,42 +191,46 @@ class RunsFold:
         return run
 
     def _admit(self, run: Run, offset: int, folded: Folded) -> None:
-        activity = self._activity(run.tenant_id, run.match.workflow_id)
-        refused = admission.refusal(run.match, run.event, activity, self.now)
-        if refused is None and run.match.approval is None:
-            refused = self._queue_full(run, activity)
+        match = run.match
+        own, *shared = (self._activity(key) for key in scopes_of(run))
+        usage = self.usage.get(run.tenant_id)
+        if usage is None:
+            usage = self.usage[run.tenant_id] = Usage()
+        refused = admission.refusal(match, run.event, own, shared, usage, self.now)
+        if refused is None and match.approval is None:
+            refused = self._queue_full(run, own)
         if refused is not None:
             self._skip(run, refused)
             return
-        admission.note_admitted(run.match, activity, self.now)
+        admission.note_admitted(match, own, shared, usage, self.now)
         folded.admitted.append(run)
-        if run.match.approval is not None:
+        if match.approval is not None:
             run.status = "pending_approval"
-            run.approval = approvals.open_approval(run.id, run.match.approval, self.now)
+            run.approval = approvals.open_approval(run.id, match.approval, self.now)
             return
-        self._start_or_queue(run, activity, offset)
+        self._start_or_queue(run, offset)
 
     def _queue_full(self, run: Run, activity: Activity) -> Problem | None:
-        limits = run.match.limits
-        if _has_room(limits, activity) or len(activity.queued) < limits.max_queued:
+        queued_max = run.match.limits.max_queued
+        if len(activity.queued) < queued_max or self._waiting.may_start(run):
             return None
-        detail = f"{len(activity.running)} runs are running and {len(activity.queued)} queued: the queue is full"
-        return Problem(kind="queue_full", detail=detail)
+        detail = f"{self._waiting.told(run)}, {len(activity.queued)} wait and `max_queued` is {queued_max}"
+        return Problem(kind="queue_full", detail=f"{detail}; the next is admitted once one of them ends")
 
-    def _start_or_queue(self, run: Run, activity: Activity, offset: int) -> None:
-        if _has_room(run.match.limits, activity):
-            self._start(run, activity)
+    def _start_or_queue(self, run: Run, offset: int) -> None:
+        if self._waiting.may_start(run):
+            self._start(run)
             return
         run.status, run.queued_position = "queued", offset
-        activity.queued[run.id] = None
+        self._waiting.wait(run)
 
-    def _start(self, run: Run, activity: Activity) -> None:
+    def _start(self, run: Run) -> None:
         run.started_at = self.now
         if not run.steps:
             run.status, run.ended_at = "succeeded", self.now
             return
         run.status = "running"
-        activity.running.add(run.id)
+        self._waiting.occupy(run)
 
     def _skip(self, run: Run, reason: Problem) -> None:
         run.status, run.reason, run.ended_at = "skipped", reason, self.now
@@ -289,7 +298,7 @@ class RunsFold:
             self._end(run, "denied", Problem(kind="denied", detail=detail), folded)
         elif run.approval.status == "granted":
             # `max_queued` bounds what events ask for; what a person has granted is queued, not thrown away.
-            self._start_or_queue(run, self._activity(run.tenant_id, run.match.workflow_id), offset)
+            self._start_or_queue(run, offset)
         return answer
 
     def _resolve(self, run: Run, fact: StepResolved, folded: Folded) -> Answer:
@@ -347,20 +356,8 @@ class RunsFold:
     def _end(self, run: Run, status: RunStatus, reason: Problem | None, folded: Folded) -> None:
         run.status, run.reason, run.ended_at = status, reason, self.now
         steps.abandon_waits(run, status, self.now)
-        activity = self._activity(run.tenant_id, run.match.workflow_id)
-        activity.running.discard(run.id)
-        activity.queued.pop(run.id, None)
-        self._start_next(activity, folded)
-
-    def _start_next(self, activity: Activity, folded: Folded) -> None:
-        """The bound is the next run's own: a newer revision may have raised or dropped it."""
-        while activity.queued:
-            following = self.runs[next(iter(activity.queued))]
-            concurrent_max = following.match.limits.max_concurrent
-            if concurrent_max is not None and len(activity.running) >= concurrent_max:
-                return
-            del activity.queued[following.id]
-            self._start(following, activity)
+        for following in self._waiting.release(run):
+            self._start(following)
             folded.runs.append(following)
 
     # ------------------------------------------------------------ looking things up
@@ -371,16 +368,8 @@ class RunsFold:
         run = self.runs.get(run_id)
         return run if run is not None and run.tenant_id == tenant_id and not run.closed else None
 
-    def _activity(self, tenant_id: str, workflow_id: str) -> Activity:
-        key = (tenant_id, workflow_id)
+    def _activity(self, key: ActivityKey) -> Activity:
         activity = self.activities.get(key)
         if activity is None:
             activity = self.activities[key] = Activity()
         return activity
-
-
-def _has_room(limits: Limits, activity: Activity) -> bool:
-    """A bounded run starts at once only where none waits: nobody overtakes the queue."""
-    if limits.max_concurrent is None:
-        return True
-    return not activity.queued and len(activity.running) < limits.max_concurrent

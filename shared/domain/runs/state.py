@@ -13,13 +13,16 @@ from typing import Literal
 from shared.domain.records import Problem, SourceEvent
 from shared.domain.workflow import Match
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised whenever the meaning of a snapshot changes: older ones are then rebuilt, never read."""
 
 RunStatus = Literal[
     "pending_approval", "queued", "running", "succeeded", "failed", "cancelled", "denied", "expired", "skipped"
 ]
 StepStatus = Literal["pending", "started", "retrying", "unknown", "succeeded", "failed", "skipped"]
+
+ActivityKey = tuple[str, str]
+"""(tenant id, scope): a workflow's id, or `tag_scope` of a tag."""
 
 ENDED: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "denied", "expired", "skipped"})
 STEP_ENDED: frozenset[StepStatus] = frozenset({"succeeded", "failed", "skipped"})
@@ -120,11 +123,34 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class Activity:
-    """One workflow's admissions. `queued`: run ids, next one first; `cooldowns`: when a key was last admitted, oldest
-    first."""
+    """What counts in one scope. `cooldowns`: when a key was last admitted, oldest first.
+
+    A workflow has a line, and days of its own zone. A tag has no line, and its workflows may name several zones, whose days
+    begin at other instants: its admissions are counted by the quarter of an hour, which every zone's midnight falls on.
+    """
 
     running: set[str] = field(default_factory=set)
     queued: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Run ids, next one first."""
     day: str = ""
     runs_today: int = 0
     cooldowns: OrderedDict[str, datetime] = field(default_factory=OrderedDict)
+    quarters: dict[int, int] = field(default_factory=dict)
+    """Of a tag: admissions by quarter of an hour since the epoch, oldest first, as far back as a day can reach."""
+    cooldown_seconds: int = 0
+    """Of a tag: the longest cooldown that was ever held against it, which is how long keys are remembered."""
+    cooldowns_end: datetime | None = field(default=None, compare=False)
+    """Since it was restored: up to which instant admissions have been forgotten."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """One tenant's runs that were admitted in `month` (`2026-03`, UTC)."""
+
+    month: str = ""
+    runs: int = 0
+
+
+def tag_scope(tag: str) -> str:
+    """The scope that all runs of a tenant share that name this tag. No workflow's id has a colon."""
+    return f"tag:{tag}"

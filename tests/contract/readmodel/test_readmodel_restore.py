@@ -103,7 +103,7 @@ async def _fold(readmodel: ReadModel, fold: RunsFold, entries: list[Entry], part
 async def _restored(readmodel: ReadModel, partition: int) -> RunsFold:
     snapshot = (await readmodel.snapshot([partition]))[partition]
     fold = RunsFold()
-    fold.restore(snapshot.runs, snapshot.activities, snapshot.now or fold.now)
+    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now)
     return fold
 
 

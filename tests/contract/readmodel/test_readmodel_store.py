@@ -14,6 +14,7 @@ from shared.readmodel.connect import ConnectParameters, connect
 from shared.readmodel.deltas import EventRow, EventsDelta
 from shared.readmodel.errors import NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
 from shared.readmodel.store import ReadModel
+from shared.readmodel.write_sql import TABLES
 from shared.testing.folds import START, TENANT, RunsScenario, apply_all, approval, limits, match, step
 
 PARTITION = 0
@@ -30,7 +31,7 @@ def written_from(scenario: RunsScenario, start: int = 0) -> RunsDelta:
 async def restored(readmodel: ReadModel, partition: int = PARTITION) -> RunsFold:
     snapshot = (await readmodel.snapshot([partition]))[partition]
     fold = RunsFold()
-    fold.restore(snapshot.runs, snapshot.activities, snapshot.now or fold.now)
+    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now)
     return fold
 
 
@@ -187,6 +188,18 @@ async def test_a_read_model_that_lost_writes_answers_nothing(readmodel: ReadMode
         await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT})
     await readmodel.snapshot([PARTITION])
     assert await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT}) == Known()
+
+
+async def test_the_tables_that_are_written_are_the_ones_that_are_there(readmodel: ReadModel) -> None:
+    async with readmodel.pool.acquire() as connection:
+        columns = await connection.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'rm_1' "
+            "AND table_name <> 'checkpoints' ORDER BY table_name, ordinal_position"
+        )
+    found: dict[str, list[str]] = {}
+    for row in columns:
+        found.setdefault(row["table_name"], []).append(row["column_name"])
+    assert found == {name: [column.strip('"') for column, _, _ in table.columns] for name, table in TABLES.items()}
 
 
 async def test_cooldowns_are_forgotten_when_the_fold_forgets_them(readmodel: ReadModel) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from shared.domain.records import ApprovalExpired, EventMatched, Problem, SourceEvent, StepFailed, StepSkipped
 from shared.domain.runs.fold import Known, Questions, RunsFold
+from shared.domain.runs.state import Usage
+from shared.domain.workflow import Match, MonthlyQuota, SharedLimit
 from shared.testing.folds import TENANT, RunsScenario, approval, command, limits, match
 
 
@@ -291,7 +293,7 @@ def test_the_queue_comes_back_in_the_order_of_the_grants() -> None:
     for run_id in reversed(asked):
         log.grants(run_id)
     restored = RunsFold()
-    restored.restore(list(log.fold.runs.values()), {}, log.now)
+    restored.restore(list(log.fold.runs.values()), {}, {}, log.now)
     activity = restored.activities[TENANT, "w1"]
     assert activity.running == {asked[3]}
     assert list(activity.queued) == [asked[2], asked[1], asked[0]] == list(log.activity().queued)
@@ -364,3 +366,77 @@ def test_facts_of_runs_that_nobody_asked_for_are_nothing() -> None:
     assert not log.fold.runs
     assert log.cancels("nobody's").status == 409
     assert command("c").actor == "ann"
+
+
+# ---------------------------------------------------------------- the plan's runs a month
+
+
+def on_plan(runs: int, workflow_id: str = "w1") -> Match:
+    return match(workflow_id, quota=MonthlyQuota(plan="free", runs=runs))
+
+
+def test_a_plan_bounds_a_tenants_runs_of_a_calendar_month_over_all_its_workflows() -> None:
+    log = RunsScenario(datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC))
+    first, second = (log.happens(on_plan(2, each))[0] for each in ("w1", "w2"))
+    (refused,) = log.happens(on_plan(2))
+    (theirs,) = log.happens(on_plan(2), event_id="theirs", tenant_id="other")
+    (next_month,) = log.wait(seconds=2).happens(on_plan(2))
+    admitted = [log.run(each).status for each in (first, second, theirs, next_month)]
+    assert admitted == ["running"] * 4
+    assert skipped_for(log, refused) == "plan_runs_per_month"
+    assert log.run(refused).reason == Problem(
+        kind="plan_runs_per_month",
+        detail="2 runs in 2026-12 (UTC), the plan 'free' allows 2; the next is admitted from 2027-01-01T00:00:00+00:00",
+    )
+
+
+def test_a_larger_plan_counts_on_and_skipped_runs_count_for_nothing() -> None:
+    log = RunsScenario()
+    for _ in range(3):
+        log.happens(on_plan(1))
+    (by_then,) = log.happens(on_plan(2))
+    (unbounded,) = log.happens(match())
+    assert log.run(by_then).status == log.run(unbounded).status == "running"
+    assert log.fold.usage[TENANT] == Usage(month="2026-03", runs=3)
+
+
+# ---------------------------------------------------------------- what a refusal says
+
+
+@pytest.mark.parametrize(
+    ("wanted", "detail"),
+    [
+        (
+            match(limits=limits(cooldown_seconds=300), cooldown_key="ann"),
+            "last admitted for 'ann' at 2026-03-02T09:00:00+00:00, the cooldown is 300 s; "
+            "the next is admitted from 2026-03-02T09:05:00+00:00",
+        ),
+        (
+            match(limits=limits(max_runs_per_day=1, zone="Europe/Paris")),
+            "1 runs on 2026-03-02 (Europe/Paris), `max_runs_per_day` is 1; "
+            "the next is admitted from 2026-03-02T23:00:00+00:00",
+        ),
+        (
+            match(limits=limits(max_concurrent=1, max_queued=0)),
+            "1 runs are running and `max_concurrent` is 1, 0 wait and `max_queued` is 0; "
+            "the next is admitted once one of them ends",
+        ),
+        (
+            match(shared=(SharedLimit(tag="finance", max_runs_per_day=1),)),
+            "tag 'finance': 1 runs on 2026-03-02 (UTC), `max_runs_per_day` is 1; "
+            "the next is admitted from 2026-03-03T00:00:00+00:00",
+        ),
+        (
+            match(shared=(SharedLimit(tag="finance", max_concurrent=1),), limits=limits(max_queued=0)),
+            "tag 'finance': 1 runs are running and `max_concurrent` is 1, 0 wait and `max_queued` is 0; "
+            "the next is admitted once one of them ends",
+        ),
+    ],
+)
+def test_a_refusal_says_its_numbers_and_when_the_next_is_admitted(wanted: Match, detail: str) -> None:
+    log = RunsScenario()
+    log.happens(wanted)
+    (refused,) = log.happens(wanted)
+    reason = log.run(refused).reason
+    assert reason is not None
+    assert reason.detail == detail

@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 from services.executor.actions import discover_actions
 from services.matcher.triggers import discover_triggers
 from shared.domain.catalogue import all_types
-from shared.domain.definitions import Revision, Workflow
+from shared.domain.definitions import Revision, Tenant, Workflow
+from shared.domain.envelope import Event
 from shared.domain.errors import InvalidInput
-from shared.domain.workflow import StepPlan
+from shared.domain.plans import Quotas
+from shared.domain.workflow import MonthlyQuota, SharedLimit, StepPlan
 from shared.testing.folds import START
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import CheckedWorkflow, check_document, upstream_steps
 from shared.workflows.compiled import compile_start, compile_steps
+from shared.workflows.decide import Budget, decide
 from shared.workflows.document import WorkflowDocument, parse_document, pointer_to
+from shared.workflows.rules import TenantRules
 
 CATALOGUE = Catalogue(
     actions=discover_actions(),
@@ -46,6 +50,11 @@ limits:
   max_concurrent: 10
   max_queued: 1000
   max_depth: 3
+  shared:
+    - tag: finance
+      max_runs_per_day: 500
+      max_concurrent: 5
+      cooldown: {seconds: 60, key: "{{ event.data.customer_id }}"}
 steps:
   - id: look_up
     uses: http.request
@@ -115,6 +124,59 @@ def test_what_passes_compiles() -> None:
     assert start.cooldown_key is not None
     assert (start.limits.zone, start.limits.cooldown_seconds, start.limits.max_concurrent) == ("Europe/Paris", 300, 10)
     assert list(compile_steps(revision)) == ["look_up", "tell_finance"]
+    (shared,) = start.shared
+    assert shared.limit == SharedLimit(tag="finance", max_runs_per_day=500, max_concurrent=5, cooldown_seconds=60)
+    assert start.renders_keys
+
+
+def test_a_match_holds_the_shared_limits_with_their_keys_and_the_plans_month() -> None:
+    found = checked(
+        document(
+            tags=["finance", "support"],
+            limits={
+                "shared": [
+                    {"tag": "finance", "cooldown": {"seconds": 60, "key": "{{ event.subject }}"}},
+                    {"tag": "support", "max_concurrent": 1, "cooldown": {"seconds": 5, "key": "{{ event.data.none }}"}},
+                ]
+            },
+        )
+    )
+    revision = Revision(
+        number=1, document=found.document, steps=found.steps, high_risk=False, author="ann", saved_at=START
+    )
+    workflow = Workflow(id="w", tenant_id="acme", name="n", enabled=True, revisions=(revision,))
+    rules = TenantRules(CATALOGUE)
+    rules.put(workflow)
+    tenant = Tenant(id="acme", name="acme", plan="free", created_at=START, quotas=Quotas(runs_per_month=1_000))
+    event = Event(id="e", source="/s", type="order.refunded", tenant_id="acme", data=b"{}", subject="order-7")
+    decided = decide(tenant, rules, event, Budget(conditions=9, seconds=9, matches=9), lambda: 0.0)
+    assert decided is not None
+    (match,) = decided.matches
+    finance, support = match.shared
+    assert finance == SharedLimit(tag="finance", cooldown_seconds=60, cooldown_key="order-7")
+    assert (support.max_concurrent, support.cooldown_key) == (1, None)
+    assert "none" in str(support.cooldown_problem)
+    assert match.quota == MonthlyQuota(plan="free", runs=1_000)
+
+
+@pytest.mark.parametrize(
+    ("shared", "pointer", "said"),
+    [
+        ([{"tag": "finance"}], "#/limits/shared/0/tag", "does not carry the tag 'finance'"),
+        ([{"tag": "ops"}, {"tag": "ops"}], "#/limits/shared/1/tag", "named twice"),
+        ([{"tag": "ops", "max_concurrent": 0}], "#/limits/shared/0/max_concurrent", "greater than or equal to 1"),
+        ([{"tag": "ops", "max_queued": 1}], "#/limits/shared/0/max_queued", "no such field"),
+        (
+            [{"tag": "ops", "cooldown": {"seconds": 1, "key": "{{ nobody.x }}"}}],
+            "#/limits/shared/0/cooldown/key",
+            "nobody",
+        ),
+        ([{"tag": f"t{n}"} for n in range(11)], "#/limits/shared", "at most 10"),
+    ],
+)
+def test_a_shared_limit_that_cannot_hold_is_refused(shared: object, pointer: str, said: str) -> None:
+    found = flaws(document(tags=["ops"], limits={"shared": shared}))
+    assert said in found[pointer]
 
 
 def test_needs_default_to_the_step_above() -> None:

@@ -345,3 +345,26 @@ async def test_a_cancelled_call_leaves_no_connection_behind(it: Receiver, client
     it.behave("/", Reply())
     await _post(client, it.url())
     assert len(it.connections) == 2
+
+
+async def test_a_connection_whose_request_was_not_wholly_taken_is_not_used_again() -> None:
+    """Else the rest of one body would be read as the beginning of the next request."""
+    connections = 0
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await over.wait()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1024)
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    port = server.sockets[0].getsockname()[1]
+    async with server, _client(f"127.0.0.1:{port}") as client:
+        for _ in range(2):
+            assert (await _post(client, f"http://127.0.0.1:{port}/", body=bytes(1_048_576))).status == 413
+        assert connections == 2
+        over.set()

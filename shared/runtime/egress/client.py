@@ -3,7 +3,7 @@
 Guarantees: nothing is dialled that the policy refuses, whatever a name resolves to; no proxy and no netrc of the
 environment is used; redirects are answers, never followed; certificates are verified; bodies go out as the bytes given
 and come back undecoded, at most as many as asked for.
-Next: `trouble.py` lists what a call can raise, `wire.py` tells them apart.
+Next: `exchange.py` for one call, `trouble.py` lists what it can raise, `wire.py` tells them apart.
 """
 
 import asyncio
@@ -23,14 +23,12 @@ from yarl import URL
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput
 from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
+from shared.runtime.egress.exchange import Destination, Exchange
 from shared.runtime.egress.policy import EgressPolicy
 from shared.runtime.egress.settings import EgressSettings
 from shared.runtime.egress.trouble import EgressRefused
 from shared.runtime.egress.url import Target, parse_url
 from shared.runtime.egress.wire import translated
-
-HEADERS_MAX = 100  # of an answer; each at most
-HEADER_BYTES_MAX = 8190
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -77,9 +75,9 @@ class OutgoingClient:
     """Open with `await OutgoingClient.open(…)` inside the running loop, close with `await client.close()`."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, resolver: AbstractResolver, settings: EgressSettings, clock: Clock
+        self, connector: aiohttp.TCPConnector, resolver: AbstractResolver, settings: EgressSettings, clock: Clock
     ) -> None:
-        self._session = session
+        self._connector = connector
         self._resolver = resolver
         self._settings = settings
         self._clock = clock
@@ -96,12 +94,11 @@ class OutgoingClient:
         inner = resolver if resolver is not None else SystemResolver(settings.dns_threads)
         guarded = GuardedResolver(inner, policy, timeout_seconds=settings.dns_timeout_seconds)
         tls = await asyncio.to_thread(_tls_context, settings.ca_file)
-        session = _open_session(settings, policy, guarded, tls)
-        return cls(session, guarded, settings, clock)
+        return cls(_open_connector(settings, policy, guarded, tls), guarded, settings, clock)
 
     async def close(self) -> None:
         """Closes every connection; calls still running fail as unreachable."""
-        await self._session.close()
+        await self._connector.close()
         await self._resolver.close()
 
     async def __aenter__(self) -> Self:
@@ -116,43 +113,41 @@ class OutgoingClient:
         Raises EgressRefused (nothing was sent), ReceiverTimeout or ReceiverUnreachable; see `trouble.py`.
         """
         self._check_form(request)
-        target, url = self._prepare(request.url)
-        bytes_max = request.response_bytes_max
+        target, destination = self._prepare(request.url)
+        bytes_max = self._settings.response_bytes_max
+        if request.response_bytes_max is not None:
+            bytes_max = request.response_bytes_max
+        limits = self._timeouts(request.timeout_seconds)
+        headers = request.headers
+        if "user-agent" not in map(str.lower, headers):
+            headers = {**headers, "User-Agent": self._settings.user_agent}
         started = self._clock.monotonic()
         token = dialling.set(target)
         status: int | None = None
         try:
-            response = await self._session.request(
-                request.method,
-                url,
-                data=request.body or None,
-                headers=request.headers,
-                allow_redirects=False,
-                timeout=self._timeouts(request.timeout_seconds),
-                middlewares=None if request.method == "POST" else _ONCE,
-            )
-            status = response.status
-            try:
-                body, truncated = await _read(
-                    response, self._settings.response_bytes_max if bytes_max is None else bytes_max
-                )
-            finally:
-                # Read to its end, the connection is back in the pool by now; otherwise it must not be used again.
-                if not response.closed:
-                    response.close()
+            async with asyncio.timeout(request.timeout_seconds):
+                exchange = await Exchange.open(self._connector, destination, limits)
+                try:
+                    head = await exchange.begin(request.method, headers, request.body)
+                    status = head.code
+                    body, truncated = await exchange.body(bytes_max)
+                except BaseException:
+                    exchange.abandon()
+                    raise
+                exchange.end(whole=not truncated)
         except (aiohttp.ClientError, OSError) as trouble:
             raise translated(trouble, target, request.timeout_seconds, status) from trouble
         finally:
             dialling.reset(token)
         return Answer(
             status=status,
-            headers=_collect(response.headers),
+            headers=_collect(head.headers),
             body=body,
             truncated=truncated,
             elapsed_seconds=self._clock.monotonic() - started,
         )
 
-    def _check(self, text: str) -> tuple[Target, URL]:
+    def _check(self, text: str) -> tuple[Target, Destination]:
         try:
             target = parse_url(text)
         except InvalidInput as trouble:
@@ -173,7 +168,7 @@ class OutgoingClient:
             path + (question and query and f"?{query}"),
         ):
             raise EgressRefused("url", "this URL is read differently by two parsers")
-        return target, url
+        return target, Destination.of(url)
 
     def _check_form(self, request: OutgoingRequest) -> None:
         if request.method not in _METHODS:
@@ -199,10 +194,11 @@ def _check_header_name(name: str) -> None:
         raise EgressRefused("header", f"the header {name!r} is set by Upshot itself")
 
 
-def _open_session(
+def _open_connector(
     settings: EgressSettings, policy: EgressPolicy, resolver: AbstractResolver, tls: ssl.SSLContext
-) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
+) -> aiohttp.TCPConnector:
+    # Given a connector of ours and no session, aiohttp knows no proxy, no netrc, no cookie and no redirect.
+    return aiohttp.TCPConnector(
         resolver=resolver,
         use_dns_cache=False,  # each look-up is judged by the answer that is dialled
         socket_factory=guarded_socket_factory(policy),
@@ -210,17 +206,6 @@ def _open_session(
         limit=settings.connections_max,
         limit_per_host=settings.connections_per_host_max,
         keepalive_timeout=settings.keepalive_seconds,
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        trust_env=False,  # a proxy of the environment would dial for us, unchecked
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,  # nobody asked for compression; a bomb stays folded
-        headers={"User-Agent": settings.user_agent},
-        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
-        max_line_size=HEADER_BYTES_MAX,
-        max_field_size=HEADER_BYTES_MAX,
-        max_headers=HEADERS_MAX,
     )
 
 
@@ -230,32 +215,6 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         context.load_verify_locations(cafile=ca_file)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    # aiohttp sends a GET, PUT or DELETE again, silently, when a kept connection breaks; repeating is the caller's call.
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as trouble:
-        raise aiohttp.ClientConnectionError(str(trouble)) from trouble
-
-
-_ONCE = (_send_once,)
-
-
-async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> tuple[bytes, bool]:
-    """At most `bytes_max` bytes of the body, and whether there was more. The stream itself holds back the sender."""
-    content = response.content
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await content.readany():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > bytes_max:
-            return b"".join(chunks)[:bytes_max], True
-    return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), False
 
 
 def _collect(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import AddrInfoType, ClientTimeout, TCPConnector
 from aiohttp.abc import ResolveResult
+from yarl import URL
 
 from shared.runtime.clock import SystemClock
 from shared.runtime.egress import (
@@ -18,6 +20,7 @@ from shared.runtime.egress import (
     ReceiverTimeout,
     ReceiverUnreachable,
 )
+from shared.runtime.egress.exchange import Destination, Exchange
 from shared.testing.receivers import (
     Drip,
     Endless,
@@ -352,6 +355,11 @@ async def test_a_connection_whose_request_was_not_wholly_taken_is_not_used_again
     connections = 0
     over = asyncio.Event()
 
+    def with_small_buffer(address: AddrInfoType) -> socket.socket:
+        made = socket.socket(address[0], address[1], address[2])
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return made
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
@@ -362,9 +370,15 @@ async def test_a_connection_whose_request_was_not_wholly_taken_is_not_used_again
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1024)
     server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    port = server.sockets[0].getsockname()[1]
-    async with server, _client(f"127.0.0.1:{port}") as client:
-        for _ in range(2):
-            assert (await _post(client, f"http://127.0.0.1:{port}/", body=bytes(1_048_576))).status == 413
-        assert connections == 2
-        over.set()
+    url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    async with server, TCPConnector(socket_factory=with_small_buffer) as connector:
+        try:
+            for _ in range(2):
+                exchange = await Exchange.open(connector, Destination.of(url), ClientTimeout(sock_connect=5))
+                async with asyncio.timeout(5):
+                    assert (await exchange.begin("POST", {}, bytes(8 * 1024 * 1024))).code == 413
+                    assert await exchange.body(10) == (b"", False)
+                exchange.end(whole=True)
+            assert connections == 2
+        finally:
+            over.set()

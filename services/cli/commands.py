@@ -22,6 +22,9 @@ app = typer.Typer(
 tenant_app = typer.Typer(help="Tenants.", no_args_is_help=True)
 conformance_app = typer.Typer(help="Our kernels against recorded cases.", no_args_is_help=True)
 app.add_typer(tenant_app, name="tenant")
+
+Url = Annotated[str, typer.Option(envvar="UPSHOT_URL", help="The platform; else UPSHOT_URL.")]
+Token = Annotated[str, typer.Option(envvar="UPSHOT_TOKEN", help="A bearer token; else UPSHOT_TOKEN.")]
 app.add_typer(conformance_app, name="conformance")
 
 
@@ -100,6 +103,49 @@ def tenant_plan(
     from shared.runtime.settings import read_settings
 
     print(_run(give_plan(read_settings(), name, plan)))
+
+
+@app.command()
+def export(
+    url: Url,
+    token: Token,
+    folder: Annotated[Path, typer.Option("--dir", help="Where the files go.")] = Path("workflows"),
+) -> None:
+    """Write one YAML file for each workflow in use. A file that means the same already stays as it is."""
+    from services.cli.as_code.api import tenant_api
+    from services.cli.as_code.export import export_workflows
+
+    async def run() -> None:
+        async with tenant_api(url, token) as api:
+            for line in await export_workflows(api, folder):
+                print(line)
+
+    _run(run())
+
+
+@app.command("apply")
+def apply_(
+    url: Url,
+    token: Token,
+    file: Annotated[Path, typer.Option("-f", "--file", help="A file, or a folder with all below it.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; end with 2 where there is something to do.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Archive workflows that no file names.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Archive without asking.")] = False,
+) -> None:
+    """Make the platform's workflows agree with files: create, update, enable, disable, and archive with --prune."""
+    from services.cli.as_code.api import tenant_api
+    from services.cli.as_code.apply import ApplyOptions, apply_files
+
+    def may_archive(count: int) -> bool:
+        return yes or (sys.stdin.isatty() and typer.confirm(f"Archive {count}?"))
+
+    async def run() -> int:
+        async with tenant_api(url, token) as api:
+            return await apply_files(api, file, ApplyOptions(dry_run=dry_run, prune=prune, may_archive=may_archive))
+
+    sys.exit(_run(run()))
 
 
 @app.command()

@@ -8,6 +8,7 @@ Everything else is `InvalidInput` with the line, never another exception.
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -31,6 +32,10 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
+Place = tuple[str | int, ...]
+"""Keys and indices that lead to a value."""
+
+
 @dataclass(slots=True)
 class _Open:
     """A collection whose end has not come. `key`: of a mapping, the key that waits for its value."""
@@ -38,14 +43,16 @@ class _Open:
     value: dict[str, object] | list[object]
     anchor: str | None
     line: int
+    place: Place = ()
     size: int = 1
     key: str | None = None
 
 
 @dataclass(slots=True)
 class _Builder:
-    """Builds the value from parser events on a stack of its own."""
+    """Builds the value from parser events on a stack of its own. `lines`, where it is asked for: where each value stands."""
 
+    lines: dict[Place, int] | None = None
     stack: list[_Open] = field(default_factory=list)
     anchors: dict[str, tuple[object, int]] = field(default_factory=dict)
     documents: int = 0
@@ -59,6 +66,7 @@ class _Builder:
                 self._refuse_tag(event.tag, line)
                 plain = event.implicit[0] and not event.style  # libyaml says "" where Python says None
                 value = _resolved(event.value, line) if plain and not self._awaits_key() else event.value
+                self._note(line)
                 self._place(value, event.anchor, line, size=1)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._refuse_tag(event.tag, line)
@@ -66,7 +74,10 @@ class _Builder:
                     raise _flaw(line, "a key must be a text")
                 if len(self.stack) >= DEPTH_MAX:
                     raise _flaw(line, f"it is nested deeper than {DEPTH_MAX} levels")
-                self.stack.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor, line))
+                self._note(line)
+                empty: dict[str, object] | list[object] = {} if isinstance(event, yaml.MappingStartEvent) else []
+                place = self._next_place() if self.lines is not None else ()
+                self.stack.append(_Open(empty, event.anchor, line, place))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 done = self.stack.pop()
                 self._place(done.value, done.anchor, done.line, size=done.size)
@@ -76,11 +87,24 @@ class _Builder:
                 value, size = self.anchors[event.anchor]
                 if self._awaits_key() and not isinstance(value, str):
                     raise _flaw(line, "a key must be a text")
+                self._note(line)
                 self._place(value, None, line, size=size)
             case yaml.DocumentStartEvent():
                 self.documents += 1
                 if self.documents > 1:
                     raise _flaw(line, "it holds more than one document")
+
+    def _next_place(self) -> Place:
+        """Where the value that begins now belongs."""
+        if not self.stack:
+            return ()
+        parent = self.stack[-1]
+        return (*parent.place, len(parent.value) if isinstance(parent.value, list) else parent.key or "")
+
+    def _note(self, line: int) -> None:
+        """A member stands where its key does, an item where it begins."""
+        if self.lines is not None and not (self.stack and isinstance(self.stack[-1].value, dict)):
+            self.lines[self._next_place()] = line
 
     def _awaits_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
@@ -109,6 +133,8 @@ class _Builder:
         if key == "<<":
             raise _flaw(line, "merge keys (<<) are not supported; write the members out")
         parent.key = key
+        if self.lines is not None:
+            self.lines[(*parent.place, key)] = line
 
     def _refuse_tag(self, tag: str | None, line: int) -> None:
         if tag is not None and tag != "!":
@@ -117,6 +143,16 @@ class _Builder:
 
 def read_yaml(body: bytes) -> object:
     """The value of one YAML document in UTF-8. Raises InvalidInput."""
+    return _read(body, _Builder())
+
+
+def read_yaml_with_lines(body: bytes) -> tuple[object, Mapping[Place, int]]:
+    """`read_yaml`, and the line, from 1, of every member and item. What an alias repeats stands where the alias does."""
+    lines: dict[Place, int] = {}
+    return _read(body, _Builder(lines=lines)), lines
+
+
+def _read(body: bytes, builder: _Builder) -> object:
     if len(body) > YAML_BYTES_MAX:
         raise InvalidInput(_TITLE, [Flaw(pointer="#", detail=f"it has more than {YAML_BYTES_MAX} bytes; send JSON")])
     try:
@@ -124,7 +160,6 @@ def read_yaml(body: bytes) -> object:
     except UnicodeDecodeError as flaw:
         detail = f"it is not UTF-8: byte {flaw.start} cannot be decoded"
         raise InvalidInput(_TITLE, [Flaw(pointer="#", detail=detail)]) from None
-    builder = _Builder()
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)

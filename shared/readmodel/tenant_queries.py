@@ -144,6 +144,13 @@ class TenantQueries:
             runs = await session.all(sql.RUNS_OF_EVENT, own_match, key_text(event_id), _RUNS_OF_EVENT_MAX)
         return EventDetail(event=EventItem(**row), runs=tuple(RunItem(**each) for each in runs))
 
+    async def runs_of_match(self, tenant_id: str, event_id: str, replay_id: str | None) -> tuple[RunItem, ...]:
+        """The runs that an event led to by itself, or in one replay, oldest first."""
+        match = UUID(match_id(event_id, replay_id))
+        async with self._session(tenant_id) as session:
+            rows = await session.all(sql.RUNS_OF_MATCH, match, _RUNS_OF_EVENT_MAX)
+        return tuple(RunItem(**row) for row in rows)
+
     async def known_events(self, tenant_id: str, event_ids: Collection[str]) -> frozenset[str]:
         """Those of these ids that are events already."""
         keys = {key_text(event_id): event_id for event_id in event_ids}

@@ -64,6 +64,7 @@ RUNS_OF_EVENT = "".join(
         ") AS found ORDER BY requested_at, run_id LIMIT $4",
     )
 )
+RUNS_OF_MATCH = _RUN + " FROM {rm}.runs WHERE tenant_id = $1 AND match_id = $2 ORDER BY requested_at, run_id LIMIT $3"
 
 _APPROVAL = """
 SELECT tenant_id, approval_id, run_id, workflow_id, workflow_name, status, requested_at, expires_at, roles, quorum,

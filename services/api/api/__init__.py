@@ -8,6 +8,7 @@ from services.api.api import (
     commands,
     endpoints,
     events,
+    explain,
     health,
     lifecycle,
     revisions,
@@ -17,6 +18,7 @@ from services.api.api import (
     workflows,
 )
 from services.api.service.commands import Commands
+from services.api.service.explaining import Explainer
 from services.api.service.log_reader import LogReader
 from services.api.service.ports import ApiDependencies
 from shared.runtime.http import About, Route
@@ -57,6 +59,7 @@ def routes(it: ApiDependencies) -> list[Route]:
         *runs.routes(it, carrying, log),
         *approvals.routes(it, carrying, log),
         *events.routes(it, log),
+        *explain.routes(Explainer(it)),
         *usage.routes(it),
         *commands.routes(it, carrying),
         *health.routes(it),

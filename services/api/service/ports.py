@@ -30,6 +30,17 @@ class DefinitionsView(Protocol):
         ...
 
 
+class TenantGround(Protocol):
+    """What asking for a tenant as it stands now needs."""
+
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def definitions(self) -> DefinitionsView: ...
+    @property
+    def settings(self) -> ApiSettings: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
     """`public_url`: how the world reaches this platform, without a slash at its end; asked for late, because the port

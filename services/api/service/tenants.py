@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.api.service.ports import ApiDependencies
+from services.api.service.ports import TenantGround
 from shared.bus.partitioner import partition_of
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import routing_key
@@ -10,7 +10,7 @@ from shared.domain.errors import TransientError
 from shared.runtime.http import HttpProblem
 
 
-async def current_tenant(it: ApiDependencies, tenant_id: str) -> Tenant:
+async def current_tenant(it: TenantGround, tenant_id: str) -> Tenant:
     """Raises HttpProblem 404 where there is none. What an earlier 201 named is there, whichever process answered it."""
     try:
         async with asyncio.timeout(it.settings.command_wait_seconds):

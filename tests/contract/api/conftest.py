@@ -114,11 +114,25 @@ class World:
             return answer
 
     async def publish(
-        self, event_type: str, data: bytes = b"{}", *, tenant_id: str = "acme", event_id: str = "e-1"
+        self,
+        event_type: str,
+        data: bytes = b"{}",
+        *,
+        tenant_id: str = "acme",
+        event_id: str = "e-1",
+        replay_id: str | None = None,
     ) -> str:
-        """A platform event in the log; its id, once the read model shows it and what it matched."""
+        """A platform event in the log, or a replay of it; its id, once the read model shows it and what it matched."""
         derived = published_event_id(tenant_id, "/shop", event_id)
-        event = Event(id=derived, source="/shop", type=event_type, tenant_id=tenant_id, data=data, time=_CLOCK.now())
+        event = Event(
+            id=derived,
+            source="/shop",
+            type=event_type,
+            tenant_id=tenant_id,
+            data=data,
+            time=_CLOCK.now(),
+            replay_id=replay_id,
+        )
         (position,) = await self.bus.append([codec.encode(EVENTS, event)])
         assert await self.progress.wait(EVENTS, position.partition, position.offset, 5)
         return derived
@@ -214,7 +228,19 @@ def api_settings(api_settings_change: dict[str, object]) -> ApiSettings:
 
 
 @pytest.fixture
-async def world(database: ConnectParameters, api_settings: ApiSettings) -> AsyncIterator[World]:
+def matcher_settings_change() -> dict[str, object]:
+    return {}
+
+
+@pytest.fixture
+def matcher_settings(matcher_settings_change: dict[str, object]) -> MatcherSettings:
+    return MatcherSettings.model_validate(matcher_settings_change)
+
+
+@pytest.fixture
+async def world(
+    database: ConnectParameters, api_settings: ApiSettings, matcher_settings: MatcherSettings
+) -> AsyncIterator[World]:
     clock, randomness = SystemClock(), SystemRandomness()
     bus = MemoryBus(clock, partition_count=PARTITIONS)
     readmodel = await ReadModel.open(as_role(database, MASTER_KEY, SERVICE))
@@ -225,7 +251,6 @@ async def world(database: ConnectParameters, api_settings: ApiSettings) -> Async
     schemas = {each.name: each.schema for each in catalogue.all_types()}
     parts = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas=schemas)
     definitions = DefinitionsFollower(bus)
-    matcher_settings = MatcherSettings()
     matching = Matching(definitions.definitions, parts, matcher_settings, clock, partition_count=PARTITIONS)
     definitions.listen(matching.definition_changed)
     await definitions.start()

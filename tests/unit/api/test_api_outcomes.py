@@ -1,0 +1,93 @@
+"""What came of an event for one workflow, where the log and the clauses say different things."""
+
+import pytest
+
+from services.api.core.explained import names_type
+from services.api.core.outcomes import WhatHappened, outcome_of
+from shared.domain.definitions_history import WorkflowThen
+from shared.domain.records import EventMatched, SourceEvent, Unevaluated
+from shared.testing.folds import match
+from shared.workflows.explaining import Outcome, Verdict, sentence
+from shared.workflows.hiding import Hiding
+
+MATCHES, FAILS = Verdict(matches=True), Verdict(matches=False)
+NOTHING = WhatHappened(match=None, runs={})
+EVENT = SourceEvent(id="e", source="/shop", type="order.refunded", data={})
+
+
+def then(*, enabled: bool = True, archived: bool = False, revision: int = 1) -> WorkflowThen:
+    return WorkflowThen(id="w1", name="W", enabled=enabled, archived=archived, revision=revision)
+
+
+def outcome(
+    verdict: Verdict, was: WorkflowThen | None, happened: WhatHappened, *, revision: int = 1, **more: bool
+) -> Outcome:
+    as_of_then = more.get("as_of_then", True)
+    return outcome_of("w1", revision, was, verdict, happened, Hiding(), "", as_of_then=as_of_then)
+
+
+def matched(**given: object) -> WhatHappened:
+    shape = {"event": EVENT, "definitions_version": 3, "matches": (), **given}
+    return WhatHappened(match=EventMatched(**shape), runs={})  # type: ignore[arg-type]  # given by each test
+
+
+def test_a_match_whose_runs_are_not_shown_yet_is_asked_for() -> None:
+    found = outcome(MATCHES, then(), matched(matches=(match("w1", run_id="r"),)))
+    assert (found.kind, found.run_id) == ("asked", "r")
+    assert sentence("W", 1, MATCHES, found, hypothetical=False).endswith("asked for run r, which is not shown yet")
+
+
+def test_what_matches_while_no_match_is_in_the_log_is_undecided_and_never_called_a_run() -> None:
+    assert outcome(MATCHES, then(), NOTHING).kind == "undecided"
+    bounded = outcome(MATCHES, then(), WhatHappened(match=None, runs={}, searched_records=2000))
+    assert "2000 records" in str(bounded.reason)
+    assert outcome(MATCHES, then(), NOTHING, as_of_then=False).kind == "not_matched"
+    assert outcome(MATCHES, then(), matched()).kind == "not_matched"
+    assert outcome(FAILS, then(), NOTHING).kind == "not_matched"
+
+
+@pytest.mark.parametrize(
+    ("was", "revision", "kind"),
+    [
+        (None, 1, "not_yet_created"),
+        (then(enabled=False), 1, "disabled"),
+        (then(enabled=False, archived=True), 1, "archived"),
+        (then(revision=2), 1, "superseded"),
+    ],
+)
+def test_what_was_not_live_is_told_whatever_its_clauses_say(was: WorkflowThen | None, revision: int, kind: str) -> None:
+    for verdict in (MATCHES, FAILS):
+        assert outcome(verdict, was, NOTHING, revision=revision).kind == kind
+
+
+def test_what_was_left_unevaluated_says_by_which_bound() -> None:
+    for reason in ("budget", "matches_max"):
+        found = outcome(FAILS, then(), matched(unevaluated=(Unevaluated(workflow_id="w1", reason=reason),)))
+        assert (found.kind, found.reason_kind) == ("unevaluated", reason)
+
+
+def test_a_revision_that_cannot_be_compiled_any_more_says_so() -> None:
+    broken = Verdict(matches=False, broken="its action is gone")
+    found = outcome(broken, then(), NOTHING)
+    assert found.kind == "broken"
+    assert sentence("W", 1, broken, found, hypothetical=False) == (
+        "W: no, it cannot be compiled any more: its action is gone"
+    )
+
+
+@pytest.mark.parametrize(
+    ("trigger", "expected"),
+    [
+        ({"event": "order.refunded"}, True),
+        ({"event": ["x.y", "order.*"]}, True),
+        ({"event": "order.created"}, False),
+        ({"pattern": {"type": ["order.refunded"]}}, True),
+        ({"pattern": {"type": [{"prefix": "x"}]}}, True),
+        ({"pattern": {"type": ["x.y"]}}, False),
+        ({"pattern": {"data": {"a": [1]}}}, True),
+        ([{"manual": {}}, {"event": "*"}], True),
+        ({"manual": {}}, False),
+    ],
+)
+def test_which_documents_are_likely_about_a_type(trigger: object, expected: bool) -> None:
+    assert names_type({"trigger": trigger}, "order.refunded") is expected

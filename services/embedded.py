@@ -72,6 +72,8 @@ class Platform:
     url: str
     ground: Foundation
     follower: RunsFollower
+    definitions: DefinitionsFollower
+    projector: Projector
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def unreadiness(self) -> list[str]:
@@ -80,9 +82,13 @@ class Platform:
         server = self.ground.server
         if server is not None and not server.running.is_set():
             reasons.append("PostgreSQL is being restarted")
+        if not self.follower.assigned:
+            reasons.append("no partitions are assigned to this process yet")
         restoring = sum(1 for shard in self.follower.shards.values() if not shard.level)
         if restoring:
             reasons.append(f"{restoring} of {len(self.follower.shards)} partitions are being restored")
+        for halted in (self.definitions.halted, self.projector.logs.halted, self.follower.halted):
+            reasons += [detail for _, detail in sorted(halted.items()) if detail not in reasons]
         reasons += [f"the service {task.get_name()} has ended" for task in self.tasks if task.done()]
         return reasons
 
@@ -211,7 +217,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         rejections = Rejections(
             per_source_max=ingest_settings.rejections_kept_max, sources_max=ingest_settings.rejecting_sources_max
         )
-        running = Platform(url="", ground=ground, follower=follower)
+        running = Platform(url="", ground=ground, follower=follower, definitions=definitions, projector=projector)
 
         async def unreadiness() -> list[str]:
             return running.unreadiness()

@@ -18,6 +18,15 @@ AWAY = (
 )
 """How a PostgreSQL that is away, going, coming or at its limits shows itself: trying again is right."""
 
+BROKEN = (
+    ConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+"""How a pooled connection shows that its server has let go of it: another one may do at once."""
+
 
 class NotOwner(UpshotError):
     """Checkpoints do not stand where a write began: somebody else owns these (topic, partition). Nothing was written."""

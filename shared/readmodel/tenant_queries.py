@@ -1,12 +1,12 @@
 """All that the tenant API reads, and can reach: one transaction a call, held to its tenant by row-level security.
 
 Guarantee: a call sees rows of `tenant_id` only, whatever its other arguments are; without a tenant it sees none. Lists
-are newest first (definitions: by name) and paged by opaque cursors.
+are newest first (definitions: by name) and paged by opaque cursors. A call survives connections that died while idle.
 Next: `tenant_sql.py` for the statements, `tenant_values.py` for what comes back.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from shared.readmodel import tenant_sql as sql
 from shared.readmodel.connect import ConnectParameters, Pool, Pooled, open_pool
 from shared.readmodel.cursors import read_cursor
 from shared.readmodel.deltas import key_text
-from shared.readmodel.errors import AWAY, ReadModelAway, RebuildNeeded
+from shared.readmodel.errors import AWAY, BROKEN, ReadModelAway, RebuildNeeded
 from shared.readmodel.settings import ReadModelSettings
 from shared.readmodel.tenant_rows import Fields, page_of, parsed, run_detail
 from shared.readmodel.tenant_rows import approval as approval_item
@@ -334,14 +334,28 @@ class TenantQueries:
     @asynccontextmanager
     async def _session(self, tenant_id: str) -> AsyncIterator[_Session]:
         try:
-            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-                pointer = await connection.fetchrow(sql.SESSION, key_text(tenant_id))
-                found = pointer["fold_version"] if pointer is not None else None
-                if pointer is None or found != MODEL_VERSION:
-                    raise RebuildNeeded(found, MODEL_VERSION)
-                yield _Session(connection, f"rm_{pointer['generation']}", key_text(tenant_id))
+            async with AsyncExitStack() as stack:
+                try:
+                    session = await self._begin(stack, tenant_id)
+                except BROKEN:
+                    # A server that was restarted has let go of all connections, not of this one alone.
+                    await self._pool.expire_connections()
+                    session = await self._begin(stack, tenant_id)
+                yield session
         except AWAY as error:
             raise ReadModelAway(f"reading the read model: {error!r}") from error
+
+    async def _begin(self, stack: AsyncExitStack, tenant_id: str) -> _Session:
+        """A transaction that ends with `stack`; where it cannot begin, nothing of it is left."""
+        async with AsyncExitStack() as attempt:
+            connection = await attempt.enter_async_context(self._pool.acquire())
+            await attempt.enter_async_context(connection.transaction(readonly=True))
+            pointer = await connection.fetchrow(sql.SESSION, key_text(tenant_id))
+            found = pointer["fold_version"] if pointer is not None else None
+            if pointer is None or found != MODEL_VERSION:
+                raise RebuildNeeded(found, MODEL_VERSION)
+            stack.push_async_exit(attempt.pop_all())
+        return _Session(connection, f"rm_{pointer['generation']}", key_text(tenant_id))
 
 
 def _one(value: object) -> tuple[object] | None:

@@ -6,6 +6,7 @@ version does not understand halts its partition, loudly: whoever needs that part
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -51,10 +52,12 @@ class DefinitionsFollower:
         return self.definitions.tenant(tenant_id)
 
     async def start(self) -> None:
-        """Fold all there is, then go on in the background."""
+        """Fold all there is, then go on in the background. Partitions that stand still keep no other one from it."""
         self._reader.assign(self._positions)
         self._task = asyncio.create_task(self._follow(), name="definitions")
-        await self.catch_up()
+        for partition, marks in (await self._bus.watermarks(DEFINITIONS, list(self._positions))).items():
+            with contextlib.suppress(PartitionHalted):
+                await self._reach({partition: marks})
 
     async def catch_up(self, partitions: Collection[int] | None = None) -> None:
         """Return when everything now in these partitions (default: all) is folded. Raises `PartitionHalted`."""

@@ -130,11 +130,18 @@ class RunsFollower:
         self.shards: dict[int, Shard] = {}
         self._to_restore: set[int] = set()
         self._may_read = may_read if may_read is not None else _always()
+        self.assigned = False
+        """Whether the group has ever said which partitions are this member's."""
 
     @property
     def level(self) -> bool:
         """Whether all owned partitions are restored (false before the first assignment)."""
         return bool(self.shards) and all(shard.level for shard in self.shards.values())
+
+    @property
+    def halted(self) -> dict[int, str]:
+        """Partitions that stand still, and why."""
+        return {each.partition: each.halted for each in self.shards.values() if each.halted is not None}
 
     async def run(self) -> None:
         """Join, follow, act; until cancelled. Leaves the group on the way out."""
@@ -189,6 +196,7 @@ class RunsFollower:
             if wanted:
                 await self._restore(wanted, membership)
             self._read_on()
+        self.assigned = True
 
     async def _restore(self, partitions: Sequence[int], membership: Membership) -> None:
         while partitions:

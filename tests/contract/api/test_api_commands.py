@@ -6,6 +6,7 @@ import pytest
 
 from services.api.settings import ApiSettings
 from shared.bus.port import AppendInDoubt
+from shared.runtime.shards import RunsFollower
 from shared.testing.waiting import eventually
 
 ENDPOINT = {"name": "f", "url": "https://example.com/"}
@@ -130,3 +131,16 @@ async def test_readiness_says_what_is_missing(world):
     (await world.call("GET", "/readyz")).expect(200)
     world.reasons.append("the log cannot be reached")
     assert "the log" in (await world.call("GET", "/readyz")).expect(503)["errors"][0]["detail"]
+
+
+async def test_who_has_not_been_told_its_partitions_yet_knows_so(world):
+    follower = RunsFollower(world.bus, world.readmodel, [], group="another", member_id="one")
+    assert not follower.assigned
+    task = asyncio.create_task(follower.run())
+
+    async def level():
+        return follower.assigned and follower.level
+
+    await eventually(level, "its partitions", timeout_seconds=5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

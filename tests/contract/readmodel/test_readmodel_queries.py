@@ -1,5 +1,7 @@
 """What the tenant API is shown: filters, pages in one unbroken order, and everything that is known of one thing."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -8,6 +10,7 @@ import pytest
 from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain.errors import InvalidInput
 from shared.domain.runs.approvals import approval_id
+from shared.readmodel.connect import ConnectParameters, connect
 from shared.readmodel.store import ReadModel
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.testing.folds import START
@@ -180,3 +183,29 @@ async def test_operators_list_all_tenants(readmodel: ReadModel) -> None:
 def _run_order(runs: object, each: tuple[str, str | None, str]) -> str:
     """Of runs asked for at one instant the ids decide."""
     return next(run.run_id for run in runs if (run.workflow_id, run.replay_id) == each[:2])  # type: ignore[attr-defined]
+
+
+async def test_connections_that_died_while_idle_cost_nobody_an_answer(queries: TenantQueries, database: object) -> None:
+    """Killed while this loop stands still, so that no connection can have noticed when it is used next."""
+
+    async def ask_at_once() -> list[object]:
+        return await asyncio.gather(*(queries.get_tenant("acme") for _ in range(4)))
+
+    before = await ask_at_once()
+    killer = threading.Thread(target=lambda: asyncio.run(_kill_the_apis(database.admin)))  # type: ignore[attr-defined]
+    killer.start()
+    killer.join()
+    assert await ask_at_once() == before
+    assert all(before)
+
+
+async def _kill_the_apis(admin: ConnectParameters) -> None:
+    connection = await connect(admin)
+    try:
+        killed = await connection.fetch(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE usename = 'upshot_api' AND datname = current_database()"
+        )
+        assert len(killed) > 1
+    finally:
+        await connection.close()

@@ -49,6 +49,12 @@ class Answer:
         return named or [Flaw(pointer="#", detail=str(self.body.get("detail", f"answered {self.status}")))]
 
     @property
+    def is_conflict(self) -> bool:
+        """Whether somebody else was faster."""
+        kind = str(self.body.get("type")) if isinstance(self.body, dict) else ""
+        return self.status == 412 or kind.endswith((":name-taken", ":workflow-archived"))
+
+    @property
     def detail(self) -> str:
         return str(self.body.get("detail")) if isinstance(self.body, dict) else f"answered {self.status}"
 

@@ -115,7 +115,7 @@ async def _carry_out(api: TenantApi, plan: Sequence[Planned], say: Say, warn: Sa
             done.append(each)
             continue
         left += 1
-        word = "conflict" if refusal.status in (409, 412) else "refused"
+        word = "conflict" if refusal.is_conflict else "refused"
         place = f"{each.wanted.file.path}: " if each.wanted is not None else ""
         warn(f"{word}: {place}{each.name}: {refusal.detail}")
     say(summary(done) + (f", {left} left as they are" if left else ""))

@@ -33,7 +33,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             handler=get,
             summary="Ask for the verdict on a command",
             description="The id is its Idempotency-Key, or the `command_id` that was answered. The answer is the command's own: "
-            "its status and members, a problem where it was refused.",
+            "its status and members, a problem where it was refused. Waits for the verdict as the command itself does.",
             tag="commands",
             roles=(READ,),
             responses={

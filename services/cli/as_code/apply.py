@@ -48,7 +48,7 @@ async def apply_files(
     plan = make_plan(await existing_workflows(api), wanted, prune=options.prune)
     _tell(plan, say)
     if options.dry_run:
-        say(summary(plan))
+        say(f"{summary(plan)} (dry run: nothing was changed)")
         return DIFFERENT if any(each.kind != "unchanged" for each in plan) else 0
     archived = sum(each.kind == "archive" for each in plan)
     if archived and not options.may_archive(archived):

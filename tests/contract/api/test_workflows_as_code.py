@@ -77,7 +77,8 @@ async def test_what_is_exported_is_unchanged_when_it_is_applied(world, desk):
     assert sorted(path.name for path in desk.folder.iterdir()) == ["grosse-1.yaml", "plain.yaml"]
     for dry_run in (True, False):
         assert await desk.apply(dry_run=dry_run, prune=True) == 0
-        assert desk.said == ["0 created, 0 updated, 2 unchanged, 0 archived"]
+        note = " (dry run: nothing was changed)" if dry_run else ""
+        assert desk.said == [f"0 created, 0 updated, 2 unchanged, 0 archived{note}"]
     assert [each["revision"] for each in (await desk.listed()).values()] == [1, 1]
     assert (await desk.export())[-1] == "0 written, 2 unchanged"
 
@@ -107,7 +108,7 @@ async def test_a_dry_run_tells_and_changes_nothing(world, desk):
     (desk.folder / "below").mkdir()
     (desk.folder / "below" / "new.yml").write_text("name: New\n" + REST)
     assert await desk.apply(dry_run=True) == 2
-    assert desk.said[-1] == "1 created, 1 updated, 0 unchanged, 0 archived"
+    assert desk.said[-1] == "1 created, 1 updated, 0 unchanged, 0 archived (dry run: nothing was changed)"
     assert "-      seconds: 60\n+      seconds: 61" in "\n".join(desk.said)
     shown = (await desk.listed())["Plain"]
     assert (shown["revision"], shown["enabled"]) == (1, True)

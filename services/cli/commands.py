@@ -191,6 +191,19 @@ def doctor() -> None:
     sys.exit(_run(examine(read_settings())))
 
 
+@app.command()
+def templates(
+    key: Annotated[str | None, typer.Argument(help="Which one; without it all are listed.")] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value. Repeatable.")
+    ] = None,
+) -> None:
+    """Workflows to begin with: list them, or print one as YAML, filled and ready to be saved."""
+    from services.cli.templates import list_templates, print_template
+
+    print(list_templates() if key is None else print_template(key, values or []), end="")
+
+
 @conformance_app.command("patterns")
 def conformance_patterns(file: Path) -> None:
     """Event patterns: JSON or JSONL rows {id, pattern, event, expected}."""

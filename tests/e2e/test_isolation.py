@@ -59,6 +59,8 @@ async def test_every_route_answers_404_to_foreign_ids_and_changes_nothing(
         if not path.startswith("/api/") or "{" not in path:
             continue
         kind = path.split("/")[3]
+        if kind == "templates":
+            continue  # the same for everybody
         assert kind in things, f"{path}: make one of these above"
         filled = re.sub(r"\{(id|source_id)\}", things[kind], path).replace("{step}", "pause").replace("{number}", "1")
         assert "{" not in filled, f"{path}: say here what its other parameters are"

@@ -14,6 +14,7 @@ from services.api.api import (
     revisions,
     runs,
     sources,
+    templates,
     usage,
     workflows,
 )
@@ -35,6 +36,7 @@ ABOUT = About(
         ("sources", "Vendor integrations that receive deliveries."),
         ("endpoints", "Your URLs that deliveries go to."),
         ("workflows", "What should follow from what happens."),
+        ("templates", "Workflows to begin with."),
         ("runs", "One execution of a workflow's revision each."),
         ("approvals", "Human decisions that runs wait for."),
         ("events", "What happened."),
@@ -56,6 +58,7 @@ def routes(it: ApiDependencies) -> list[Route]:
         *workflows.routes(it, carrying),
         *revisions.routes(it, carrying),
         *lifecycle.routes(it, carrying),
+        *templates.routes(),
         *runs.routes(it, carrying, log),
         *approvals.routes(it, carrying, log),
         *events.routes(it, log),

@@ -1,0 +1,102 @@
+"""Each workflow template does what it says: fetched, saved, given its own example events, with real receivers behind it."""
+
+import json
+from collections import Counter
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from shared.runtime.workflow_templates import workflow_templates
+from shared.testing.documents import wait, workflow
+from shared.testing.receivers import Received, Receiver, Reply
+from shared.testing.tenant_client import ENDED, TenantClient
+from shared.testing.waiting import eventually
+from shared.workflows.templates import Example, WorkflowTemplate
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OPEN = Reply(headers={"Content-Type": "application/json"}, body=b'{"status": "open"}')
+TEMPLATES = list(workflow_templates().values())
+
+
+class Stage:
+    """One template of one tenant: its workflow, and how often each of its places was called."""
+
+    def __init__(self, template: WorkflowTemplate, tenant: TenantClient, inbox: Receiver) -> None:
+        self.template = template
+        self.tenant = tenant
+        self.workflow_id = ""
+        self.runs = 0
+        self.told: Counter[str] = Counter()
+        self._inbox = inbox
+
+    async def set(self) -> None:
+        """Endpoints and URLs lead to the receiver, waits are over at once; all else has its default."""
+        values: dict[str, Any] = {}
+        for each in self.template.parameters:
+            if each.type == "endpoint":
+                await self.tenant.make_endpoint(str(each.default), self._inbox.url(self._path(each.name)))
+            elif each.type == "url":
+                values[each.name] = self._inbox.url(self._path(each.name))
+                for event in (event for example in self.template.examples for event in example.events):
+                    self._inbox.behave(f"{self._path(each.name)}/{event.get('subject')}", OPEN)
+            elif each.name.endswith("_seconds") and each.minimum == 0:
+                values[each.name] = 0
+        path = f"/api/v1/templates/{self.template.key}?values={quote(json.dumps(values))}"
+        self.workflow_id = await self.tenant.make_workflow((await self.tenant.get(path))["document"])
+
+    async def play(self, example: Example) -> None:
+        """The example's events happen, and what it says follows."""
+        for event in example.events:
+            attributes = {name: value for name, value in event.items() if name not in ("type", "data")}
+            await self.tenant.emit(str(event["type"]), event["data"], **attributes)
+        if example.expect.run is None:
+            return
+        self.runs += 1
+        wanted = {example.expect.run} if example.expect.run not in ENDED else ENDED
+        runs = await self.tenant.runs_of(self.workflow_id, self.runs, ENDED | wanted)
+        newest = await self.tenant.run(max(runs, key=lambda run: str(run["requested_at"]))["id"])
+        assert newest["status"] == example.expect.run, (example.title, newest)
+        if newest["status"] == "pending_approval":
+            assert self._calls() == self.told, f"{example.title}: nothing is sent before somebody has agreed"
+            boss = self.tenant.as_person("boss@example.com")
+            path = f"/api/v1/approvals/{newest['approval']['id']}/grant"
+            (await boss.command("POST", path, {"reason": "as it should be"})).expect(200)
+            assert (await self.tenant.run_with_status(newest["id"]))["status"] == "succeeded"
+        self.told += Counter(example.expect.tells)
+        assert self._calls() == self.told, example.title
+        for event_type in example.expect.emits:
+            published = partial(self.tenant.every, f"/api/v1/events?type={event_type}")
+            assert await eventually(published, f"{example.title}: {event_type} was published")
+
+    async def nothing_else(self) -> None:
+        """What came later has run, so what came earlier has led to all that it leads to."""
+        later = await self.tenant.make_workflow(workflow("Later", "shop.closed", wait(0)))
+        await self.tenant.emit("shop.closed")
+        await self.tenant.run_of(later)
+        assert len(await self.tenant.every(f"/api/v1/runs?workflow={self.workflow_id}")) == self.runs
+        assert self._calls() == self.told
+
+    def _path(self, parameter: str) -> str:
+        return f"/{self.template.key}/{self.tenant.tenant_id}/{parameter}"
+
+    def _calls(self) -> Counter[str]:
+        start = self._path("")
+        return Counter(_place(each, start) for each in self._inbox.requests if each.path_qs.startswith(start))
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.key)
+async def test_a_template_does_what_it_says(template: WorkflowTemplate, tenant: TenantClient, inbox: Receiver) -> None:
+    stage = Stage(template, tenant, inbox)
+    await stage.set()
+
+    for example in template.examples:
+        await stage.play(example)
+
+    await stage.nothing_else()
+
+
+def _place(received: Received, start: str) -> str:
+    return received.path_qs.removeprefix(start).split("/")[0]

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -30,7 +32,8 @@ from shared.readmodel.store import ReadModel
 from shared.runtime.clock import SystemClock
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import RunsFollower
-from shared.testing.folds import RunsScenario, approval, limits, match, step
+from shared.testing.folds import TENANT, RunsScenario, approval, limits, match, step
+from shared.testing.limited_runs import limited_history
 
 CLOCK = SystemClock()
 PARTITIONS = 4
@@ -51,11 +54,11 @@ class LogClock:
 
 
 class Live:
-    """A log and a live projector of all of it."""
+    """A log and a live projector of all of it. `before`: the process whose log it takes over."""
 
-    def __init__(self, readmodel: ReadModel) -> None:
-        self.clock = LogClock()
-        self.bus = MemoryBus(self.clock, partition_count=PARTITIONS)
+    def __init__(self, readmodel: ReadModel, before: "Live | None" = None) -> None:
+        self.clock = before.clock if before is not None else LogClock()
+        self.bus = before.bus if before is not None else MemoryBus(self.clock, partition_count=PARTITIONS)
         self.readmodel = readmodel
         self.progress = ProjectionProgress()
         settings = ProjectorSettings(linger_idle_seconds=0.0, linger_busy_seconds=0.0)
@@ -144,9 +147,19 @@ class Live:
             )
             await self.bus.append([codec.encode(EVENTS, event)] * (2 if number % 3 == 0 else 1))
 
-    async def append(self, scenario: RunsScenario, tenant_id: str, start: int = 0) -> None:
-        """The scenario's log, as it stands, from `start`."""
-        for entry in scenario.log[start:]:
+    async def append(
+        self,
+        scenario: RunsScenario,
+        tenant_id: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        at_its_time: bool = False,
+    ) -> None:
+        """The scenario's log, as it stands, from `start` to `end`. `at_its_time`: recorded then, not now."""
+        for entry in scenario.log[start:end]:
+            if at_its_time:
+                self.clock.instant = entry.recorded_at - timedelta(milliseconds=1)
             event = facts.envelop(
                 entry.fact,
                 id=entry.event.id,
@@ -320,6 +333,39 @@ async def test_another_versions_read_model_is_replaced_without_comparing(
         assert (await read_pointer(connection)).generation == report.generation
         assert (await checksums(connection, report.generation)) == report.tables
     assert report.tables["runs"].rows > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_admission_after_every_rebuild_is_the_one_that_was_never_interrupted(
+    readmodel: ReadModel, seed: int
+) -> None:
+    """Every limit at work; rebuilt and restarted in between, every run is admitted, refused and started in the same words
+    and at the same instant."""
+    random, scenario = Random(seed), RunsScenario()
+    told = sum(1 for _ in limited_history(scenario, random, 200))
+    cuts = sorted(random.sample(range(1, len(scenario.log)), 3))
+    live = Live(readmodel)
+    for start, end in pairwise((0, *cuts, len(scenario.log))):
+        live = Live(readmodel, live)
+        async with live.running():
+            await live.append(scenario, TENANT, start, end, at_its_time=True)
+            await live.projected()
+        report = await rebuild(live.bus, readmodel, CLOCK)
+        assert (report.differences, report.switched) == ((), True)
+    async with readmodel.pool.acquire() as connection:
+        rows = await connection.fetch(
+            f"SELECT run_id, status, reason_kind, reason, started_at, ended_at FROM rm_{report.generation}.runs"
+        )
+    assert told > 150
+    assert {tuple(row) for row in rows} == {
+        (
+            *(run.id, run.status, run.reason.kind if run.reason else None, run.reason.detail if run.reason else None),
+            *(run.started_at, run.ended_at),
+        )
+        for run in scenario.fold.runs.values()
+    }
+    kinds = {run.reason.kind for run in scenario.fold.runs.values() if run.reason is not None}
+    assert len(kinds) > 6, "hardly any limit was at work"
 
 
 async def _generations(readmodel: ReadModel) -> set[int]:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions, RunsFold
+from shared.domain.workflow import MonthlyQuota, SharedLimit
 from shared.readmodel.rows import build_rows
 from shared.readmodel.store import ReadModel
 from shared.testing.folds import Entry, RunsScenario, apply_all, approval, limits, match, step
@@ -23,6 +24,15 @@ def random_log(random: Random, tenant_id: str) -> list[Entry]:
         match("bounded", limits=limits(max_concurrent=1, max_queued=2)),
         match("approved", approval=approval(quorum=1), limits=limits(max_concurrent=1)),
         match("cooled", limits=limits(cooldown_seconds=60, max_runs_per_day=9), cooldown_key="k"),
+        match(
+            "tagged",
+            shared=(
+                SharedLimit(tag="x", max_concurrent=1, cooldown_seconds=30, cooldown_key="k"),
+                SharedLimit(tag="y", max_runs_per_day=5),
+            ),
+            quota=MonthlyQuota(plan="tiny", runs=30),
+        ),
+        match("tagged-too", shared=(SharedLimit(tag="x", max_concurrent=2, cooldown_seconds=90),)),
         match("dag", steps=[step("a"), step("b", on_error="continue"), step("c", needs=("a",), effect="unsafe")]),
     )
     while len(scenario.log) < RECORDS:
@@ -73,6 +83,7 @@ async def test_restored_anywhere_it_is_the_fold_that_never_stopped(readmodel: Re
         assert restored.runs == open_runs
         assert fold.runs == open_runs
         assert _activities(restored) == _activities(never_stopped)
+        assert restored.usage == {tenant: each for tenant, each in never_stopped.usage.items() if each.month}
         assert restored.now == never_stopped.now
         if random.randrange(2):
             fold = restored
@@ -111,6 +122,9 @@ def _activities(fold: RunsFold) -> dict[tuple[str, str], object]:
     """Without those that hold nothing: a workflow whose runs were all skipped."""
     found = {}
     for key, each in fold.activities.items():
-        if each.day or each.running or each.queued or each.cooldowns:
-            found[key] = (each.running, list(each.queued), each.day, each.runs_today, dict(each.cooldowns))
+        if each.day or each.running or each.queued or each.cooldowns or each.quarters:
+            found[key] = (
+                *(each.running, list(each.queued), each.day, each.runs_today, dict(each.cooldowns)),
+                *(each.quarters, each.cooldown_seconds),
+            )
     return found

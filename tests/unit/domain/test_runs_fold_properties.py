@@ -25,8 +25,8 @@ from shared.domain.records import (
 )
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Questions, RunsFold
-from shared.domain.runs.state import Run
-from shared.domain.workflow import Match
+from shared.domain.runs.state import Run, tag_scope
+from shared.domain.workflow import Match, MonthlyQuota, SharedLimit
 from shared.testing.folds import (
     SUBJECT_HASH,
     TENANT,
@@ -78,6 +78,22 @@ def workflows(choice: int) -> dict[str, Match]:
         match("daily", stop_on_match=True, limits=limits(max_runs_per_day=2, zone="Europe/Paris")),
         match(
             "changing", limits=limits(max_concurrent=(1, 3, None)[choice % 3], cooldown_seconds=(20, 200)[choice % 2])
+        ),
+        match(
+            "tagged",
+            shared=(
+                SharedLimit(
+                    tag="x", max_concurrent=2, cooldown_seconds=(20, 4_000)[choice % 2], cooldown_key=f"k{choice % 4}"
+                ),
+                SharedLimit(tag="y", max_concurrent=1 + choice % 2, max_runs_per_day=9),
+            ),
+            limits=limits(max_concurrent=(None, 1)[choice % 2]),
+            quota=MonthlyQuota(plan="tiny", runs=25),
+        ),
+        match(
+            "tagged-too",
+            shared=(SharedLimit(tag="y", max_concurrent=2, max_runs_per_day=5),),
+            limits=limits(zone="Asia/Kathmandu"),
         ),
     )
     return {each.workflow_id: each for each in every}
@@ -202,10 +218,14 @@ def state_of(fold: RunsFold) -> dict[str, object]:
     return {
         "runs": {run.id: dump_run(run) for run in fold.runs.values() if not run.closed},
         "activities": {
-            key: (sorted(each.running), list(each.queued), each.day, each.runs_today, dict(each.cooldowns))
+            key: (
+                *(sorted(each.running), list(each.queued), each.day, each.runs_today, dict(each.cooldowns)),
+                *(each.quarters, each.cooldown_seconds),
+            )
             for key, each in fold.activities.items()
-            if each.running or each.queued or each.day or each.cooldowns
+            if each.running or each.queued or each.day or each.cooldowns or each.quarters
         },
+        "usage": {tenant_id: (each.month, each.runs) for tenant_id, each in fold.usage.items() if each.month},
         "now": fold.now,
     }
 
@@ -247,20 +267,36 @@ def check_queues(fold: RunsFold) -> None:
         if run.status in of_status:
             of_status[run.status].add(run.id)
     activities = fold.activities.items()
-    assert {run_id for _, each in activities for run_id in each.running} == of_status["running"]
-    assert {run_id for _, each in activities for run_id in each.queued} == of_status["queued"]
-    for (_, workflow_id), each in activities:
+    lines = {key: each for key, each in activities if not key[1].startswith("tag:")}
+    assert {run_id for each in lines.values() for run_id in each.running} == of_status["running"]
+    assert {run_id for each in lines.values() for run_id in each.queued} == of_status["queued"]
+    for (tenant_id, scope), each in activities:
+        if (tenant_id, scope) not in lines:
+            named = {run_id for run_id in of_status["running"] if names(fold.runs[run_id], tenant_id, scope)}
+            assert each.running == named
+            assert not each.queued
+    for (_, workflow_id), each in lines.items():
         bound = MAX_CONCURRENT.get(workflow_id)
         if bound is not None:
             assert len(each.running) <= bound
             assert len(each.running) == bound or not each.queued
         if each.queued:
-            # Whoever is next could not start now.
-            bound_of_next = fold.runs[next(iter(each.queued))].match.limits.max_concurrent
-            assert bound_of_next is not None
-            assert len(each.running) >= bound_of_next
+            assert is_held_up(fold, fold.runs[next(iter(each.queued))]), "whoever is next could start"
         positions = [fold.runs[run_id].queued_position for run_id in each.queued]
         assert positions == sorted(positions, key=lambda it: it or 0)
+
+
+def names(run: Run, tenant_id: str, scope: str) -> bool:
+    return run.tenant_id == tenant_id and any(tag_scope(each.tag) == scope for each in run.match.shared)
+
+
+def is_held_up(fold: RunsFold, run: Run) -> bool:
+    bounds = {run.match.workflow_id: run.match.limits.max_concurrent}
+    bounds |= {tag_scope(each.tag): each.max_concurrent for each in run.match.shared}
+    return any(
+        bound is not None and len(fold.activities[run.tenant_id, scope].running) >= bound
+        for scope, bound in bounds.items()
+    )
 
 
 @FAST

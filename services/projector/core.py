@@ -25,7 +25,7 @@ from shared.readmodel.deltas import (
     key_text,
     plain_text,
 )
-from shared.workflows.changes import changes_between, in_a_line, same
+from shared.workflows.changes import changes_in_a_line, same
 
 
 def event_row(record: Record, partition_count: int) -> EventRow | None:
@@ -103,7 +103,7 @@ def _revision_row(workflow: Workflow) -> RevisionRow:
     *former, newest = workflow.revisions
     if not former:
         return RevisionRow(newest, "new")
-    changes = in_a_line(changes_between(former[-1].document, newest.document))
+    changes = changes_in_a_line(former[-1].document, newest.document)
     equal = next((each.number for each in reversed(former[:-1]) if same(each.document, newest.document)), None)
     return RevisionRow(newest, f"as revision {equal}: {changes}" if equal is not None else changes)
 

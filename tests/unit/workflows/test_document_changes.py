@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.workflows.changes import DocumentChange, changes_between, in_a_line, same
+from shared.workflows.changes import DocumentChange, changes_between, changes_in_a_line, same
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, 1.0, 2.5]) | st.text("ab/~", max_size=3)
@@ -75,7 +75,18 @@ def test_long_lists_that_have_little_in_common_are_compared_place_by_place() -> 
 def test_a_line_names_the_first_few() -> None:
     old = {"name": "a", "if": "x", "n": 1, "m": 1}
     new = {"name": "b", "n": 2, "m": 2, "limits": {}}
-    line = in_a_line(changes_between(old, new))
-    assert line == "changed name, removed if, changed n, and 2 more"
-    assert in_a_line([]) == "nothing changed"
-    assert len(in_a_line(changes_between({"k" * 500: 1}, {}))) < 100
+    assert changes_in_a_line(old, new) == "changed name, removed if, changed n, and 2 more"
+    assert changes_in_a_line(new, new) == "nothing changed"
+    assert len(changes_in_a_line({"k" * 500: 1}, {})) < 100
+    assert changes_in_a_line([0] * 1000, [1] * 1000).endswith(", changed 2, and at least 97 more")
+
+
+def test_many_lists_that_differ_cost_no_more_than_a_few() -> None:
+    def lists(letter: str) -> list[list[str]]:
+        return [[f"{letter}{n}" for n in range(99)] + ["same", f"{letter}!"] for _ in range(300)]
+
+    old, new = {"lists": lists("a")}, {"lists": lists("b")}
+    changes = changes_between(old, new)
+    assert same(applied(old, changes), new)
+    # All are compared, the later ones place by place.
+    assert len({change.pointer.split("/")[2] for change in changes}) == 300

@@ -1,10 +1,12 @@
 """Workflows as YAML files: what is written is what is read, by our reader and by others'."""
 
+from collections.abc import Iterator
+
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.runtime.http.yaml_text import read_yaml
+from shared.runtime.http.yaml_text import read_yaml, read_yaml_with_lines
 from shared.workflows.changes import same
 from shared.workflows.document import parse_document
 from shared.workflows.short_form import short_form, whole_form
@@ -80,6 +82,22 @@ def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
     text = write_yaml(value)
     assert same(read_yaml(text.encode()), value)
     assert same(yaml.safe_load(text), value)
+
+
+@given(st.dictionaries(TEXTS.filter(lambda key: key != "<<"), JSON, max_size=4))
+def test_every_member_and_item_has_its_line(value: dict[str, object]) -> None:
+    text = write_yaml(value)
+    read, lines = read_yaml_with_lines(text.encode())
+    assert same(read, value)
+    assert set(lines) == set(places(value, ()))
+    assert all(1 <= line <= text.count("\n") for line in lines.values())
+
+
+def places(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    yield place
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from places(each, (*place, key))
 
 
 def test_it_reads_as_people_write_it() -> None:

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from services.cli.commands import app
 from services.cli.conformance_schedules import run_schedule_cases
 from shared.domain.errors import InvalidInput
 
@@ -81,3 +83,16 @@ def test_a_file_that_holds_no_cases_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="holds no cases"):
         run_schedule_cases(tmp_path / "cases")
+
+
+def test_the_command_prints_what_differs_and_ends_with_one_iff_something_failed(tmp_path: Path) -> None:
+    wrong = {**ROW, "id": "cron/2", "expected_next": "invalid"}
+
+    fine = CliRunner().invoke(app, ["conformance", "schedules", str(written(tmp_path / "fine", ROW))])
+    off = CliRunner().invoke(app, ["conformance", "schedules", str(written(tmp_path / "off", ROW, wrong))])
+
+    assert (fine.exit_code, fine.output) == (0, "1 passed, 0 failed, 0 reported\n")
+    assert off.exit_code == 1
+    first, last = off.output.splitlines()
+    assert first.startswith("cron/2: expected invalid, got [")
+    assert last == "1 passed, 1 failed, 0 reported"

@@ -48,7 +48,10 @@ class Stage:
         self.workflow_id = await self.tenant.make_workflow((await self.tenant.get(path))["document"])
 
     async def play(self, example: Example) -> None:
-        """The example's events happen, and what it says follows."""
+        """The example's events happen, or somebody asks for its run, and what it says follows."""
+        if example.inputs is not None:
+            path = f"/api/v1/workflows/{self.workflow_id}/runs"
+            (await self.tenant.command("POST", path, {"inputs": example.inputs})).expect(201, 202)
         for event in example.events:
             attributes = {name: value for name, value in event.items() if name not in ("type", "data")}
             await self.tenant.emit(str(event["type"]), event["data"], **attributes)
@@ -61,9 +64,10 @@ class Stage:
         assert newest["status"] == example.expect.run, (example.title, newest)
         if newest["status"] == "pending_approval":
             assert self._calls() == self.told, f"{example.title}: nothing is sent before somebody has agreed"
-            boss = self.tenant.as_person("boss@example.com")
             path = f"/api/v1/approvals/{newest['approval']['id']}/grant"
-            (await boss.command("POST", path, {"reason": "as it should be"})).expect(200)
+            for number in range(newest["approval"]["quorum"]):
+                boss = self.tenant.as_person(f"boss-{number}@example.com")
+                (await boss.command("POST", path, {"reason": "as it should be"})).expect(200)
             assert (await self.tenant.run_with_status(newest["id"]))["status"] == "succeeded"
         self.told += Counter(example.expect.tells)
         assert self._calls() == self.told, example.title

@@ -47,10 +47,11 @@ class TemplateExpected(Outgoing):
 
 
 class TemplateExample(Outgoing):
-    """Events, one after the other, and what follows."""
+    """Events, one after the other, or the inputs of a run that a person asks for; and what follows."""
 
     title: str
     events: list[JsonObject]
+    inputs: JsonObject | None
     expect: TemplateExpected
 
 

@@ -3,9 +3,9 @@
 Next: `template.py`, what comes out.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.workflows.document import pointer_to
@@ -47,8 +47,15 @@ class _Expected(_Part):
 
 class _Example(_Part):
     title: Text
-    events: tuple[_Event, ...] = Field(min_length=1)
+    events: tuple[_Event, ...] = ()
+    inputs: dict[str, object] | None = None
     expect: _Expected
+
+    @model_validator(mode="after")
+    def _something_happens(self) -> Self:
+        if bool(self.events) == (self.inputs is not None):
+            raise ValueError("an example has either events or inputs")
+        return self
 
 
 class _File(_Part):
@@ -83,6 +90,7 @@ def read_template(key: str, value: object) -> WorkflowTemplate:
             Example(
                 title=each.title,
                 events=tuple(event.model_dump(exclude_none=True) for event in each.events),
+                inputs=each.inputs,
                 expect=Expected(**each.expect.model_dump()),
             )
             for each in file.examples

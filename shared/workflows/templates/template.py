@@ -46,10 +46,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """Events (`type`, `subject`, `data`) and what follows from them."""
+    """Events (`type`, `subject`, `data`), or the inputs of a run that a person asks for, and what follows."""
 
     title: str
-    events: tuple[Mapping[str, object], ...]
+    events: tuple[Mapping[str, object], ...] = ()
+    inputs: Mapping[str, object] | None = None
     expect: Expected
 
 

@@ -135,6 +135,7 @@ def test_whatever_is_named_comes_in_whole_or_not_at_all(values: dict[str, Any]) 
         ({"parameters": {**FILE["parameters"], "spare": FILE["parameters"]["team"]}}, "#/parameters/spare"),
         ({"author": "me"}, "#/author"),
         ({"tags": []}, "#/tags"),
+        ({"examples": [{"title": "Nothing", "expect": {}}]}, "#/examples/0"),
     ],
 )
 def test_a_file_with_a_slip_is_no_template(change: dict[str, Any], pointer: str) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -160,6 +160,38 @@ def trace(
     from shared.runtime.settings import read_settings
 
     sys.exit(_run(run_trace(read_settings(), what, in_json=as_json)))
+
+
+@app.command()
+def explain(
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="An event's id.")],
+    workflow: Annotated[
+        str | None, typer.Argument(metavar="WORKFLOW", help="A workflow's id or name, then or now; without it all.")
+    ] = None,
+    revision: Annotated[int | None, typer.Option(min=1, help="As if this revision had been live.")] = None,
+    as_of: Annotated[
+        Literal["then", "now"], typer.Option(help="then: the workflows as they were; now: as they are.")
+    ] = "then",
+    replay: Annotated[str | None, typer.Option(help="Of this replay of the event.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose event it is; looked for where not given.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Workflows shown.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="What the API answers, instead of text.")] = False,
+) -> None:
+    """Why an event started a workflow, or did not: the first clause that failed, or the run that it led to."""
+    from services.cli.explaining import Asked
+    from services.cli.explaining import explain as run_explain
+    from shared.runtime.settings import read_settings
+
+    asked = Asked(
+        event_id=event,
+        workflow=workflow,
+        revision=revision,
+        replay=replay,
+        as_of=as_of,
+        tenant=tenant,
+        limit=limit,
+    )
+    _run(run_explain(read_settings(), asked, in_json=as_json))
 
 
 @app.command()

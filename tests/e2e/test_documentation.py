@@ -19,6 +19,7 @@ from shared.testing.workspace import Workspace
 SHELL = [each for each in snippets(REPOSITORY) if each.kind == "sh"]
 DOCUMENTS = list(dict.fromkeys(each.document for each in SHELL))
 QUICKSTART = "docs/quickstart.md"
+EXPLAIN = "docs/how-to/explain-a-match.md"
 SCRIPT_SECONDS = 90.0
 
 # What the quickstart has defined for those who come from there.
@@ -51,6 +52,12 @@ async def test_shell_snippets_run(space: Workspace, tmp_path: Path) -> None:
     assert "signature_mismatch" in outputs["docs/how-to/connect-a-source.md"]
     assert outputs["docs/how-to/approve-runs.md"].rstrip().endswith("succeeded")
     assert "equal to the live read model" in outputs["docs/how-to/operate.md"]
+    explained = outputs[EXPLAIN]
+    (shown,) = [each.text for each in snippets(REPOSITORY) if (each.document, each.kind) == (EXPLAIN, "text")]
+    assert shown.strip() in explained
+    assert "yes, it led to run" in explained
+    assert "as it is today (revision 2) it would have matched; no run came of it then" in explained
+    assert "it was not the one that was live (revision 1 was)" in explained
 
 
 async def run_snippets(

@@ -201,7 +201,15 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             member_id=member_id,
             may_read=projector.accepting,
         )
-        matcher = Matcher(bus, definitions, matching, matcher_settings, member_id=member_id)
+        matcher = Matcher(
+            bus,
+            definitions,
+            matching,
+            matcher_settings,
+            member_id=member_id,
+            snapshots=ground.readmodel,
+            clock=clock,
+        )
 
         secret = jwt_secret(
             settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else None,

@@ -17,4 +17,7 @@ class MatcherSettings(BaseSettings):
     )
     conditions_seconds_max: float = Field(0.02, gt=0, description="CPU time for one event's conditions")
     matches_max: int = Field(100, ge=1, description="workflows that one event may start")
+    windows_max: int = Field(
+        100_000, ge=1, description="counts and waits that a tenant may have open; a further one: reason windows_max"
+    )
     commit_interval_seconds: float = Field(0.2, gt=0, description="how often the next offsets to read are committed")

@@ -54,6 +54,16 @@ def matched_run_id(match: str, workflow_id: str) -> str:
     return derive("run", match, workflow_id)
 
 
+def elapsed_run_id(workflow_id: str, trigger: str, key: str, event_id: str) -> str:
+    """The run about an event that nothing followed in time."""
+    return derive("elapsed-run", workflow_id, trigger, key, event_id)
+
+
+def window_record_id(kind: str, workflow_id: str, trigger: str, key: str, event_id: str) -> str:
+    """The record of what one event did to one window."""
+    return derive(kind, workflow_id, trigger, key, event_id)
+
+
 def requested_run_id(tenant_id: str, workflow_id: str, idempotency_key: str) -> str:
     """A run that a person or a service asked for."""
     return derive("requested-run", tenant_id, workflow_id, idempotency_key)

@@ -21,13 +21,20 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey
 from shared.domain.runs.state import Approval, Run, Step
 from shared.domain.verdicts import Verdict
+from shared.domain.windows import Absence, Count, Cursor, Window
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, RevisionRow, key_text, plain_text
-from shared.readmodel.write_sql import TABLES
+from shared.readmodel.write_sql import OLD_WINDOWS, TABLES
 
 Row = tuple[object, ...]
 
 RUN_STATE: TypeAdapter[Run] = TypeAdapter(Run)
 """A whole run, from the `state` column back into the fold."""
+
+
+WINDOW_STATES: Mapping[str, TypeAdapter[Window]] = {
+    each.__name__.lower(): TypeAdapter(each) for each in (Count, Absence, Cursor)
+}
+"""A window, from the `state` column back, by the `kind` column."""
 
 
 class RunRow(NamedTuple):
@@ -132,6 +139,8 @@ def _add_runs(rows: Rows, delta: RunsDelta) -> None:
     if delta.cooldown_ends:
         rows.add("cooldowns", _cooldown_rows(delta))
         rows.add("old_cooldowns", [(*map(key_text, scope), end) for scope, end in delta.cooldown_ends.items()])
+    if delta.windows:
+        _add_windows(rows, delta)
     rows.add("commands", [_command_row(RUNS, *key, verdict) for key, verdict in delta.verdicts.items()])
 
 
@@ -215,6 +224,22 @@ def _cooldown_rows(delta: RunsDelta) -> Iterator[Row]:
         written = key.encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(written).digest()[:16]
         yield (key_text(tenant_id), key_text(scope), digest, delta.partition, written, at)
+
+
+def _add_windows(rows: Rows, delta: RunsDelta) -> None:
+    for key, window in delta.windows.items():
+        written = key.key.encode("utf-8", "surrogatepass")
+        named = (
+            key_text(key.tenant_id),
+            key_text(key.workflow_id),
+            key_text(key.trigger),
+            hashlib.sha256(written).digest()[:16],
+        )
+        if window is None:
+            rows.add(OLD_WINDOWS, [named])
+        else:
+            kind = type(window).__name__.lower()
+            rows.add("windows", [(*named, delta.partition, written, kind, _json(window))])
 
 
 def _command_row(topic: str, tenant_id: str, command_id: str, verdict: Verdict) -> Row:

@@ -32,6 +32,10 @@ SELECT DISTINCT ON (tenant_id) partition, tenant_id, month, runs FROM {rm}.month
 WHERE partition = ANY($1::int4[]) ORDER BY tenant_id, month DESC
 """
 
+WINDOWS = """
+SELECT partition, tenant_id, workflow_id, trigger, key, kind, state FROM {rm}.windows WHERE partition = ANY($1::int4[])
+"""
+
 # One snapshot for the answers, the generation they come from and the checkpoint they are as new as.
 LOOKUP = """
 SELECT 'generation' AS kind, generation::text AS key, NULL AS tenant_id, NULL AS payload_hash, NULL::int4 AS status,

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import orjson
 
 from shared.domain.runs.state import Activity, ActivityKey, Run, Usage
-from shared.readmodel.rows import RUN_STATE
+from shared.domain.windows import Window, WindowKey
+from shared.readmodel.rows import RUN_STATE, WINDOW_STATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What `RunsFold.restore` takes: `fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now)`.
+    """What `RunsFold.restore` takes: `fold.restore(s.runs, s.activities, s.usage, s.now, s.windows)`.
 
     `next` is the offset to go on from. `now` is None where nothing was ever folded.
     """
@@ -39,6 +40,16 @@ class Snapshot:
     runs: tuple[Run, ...] = ()
     activities: Mapping[ActivityKey, Activity] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
+    windows: tuple[tuple[WindowKey, Window], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsSnapshot:
+    """What triggers remember of one partition. `next`: the offset of `upshot.runs` to go on from."""
+
+    next: int
+    now: datetime | None
+    windows: tuple[tuple[WindowKey, Window], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +80,7 @@ def snapshots_of(
     counts: Iterable[Fields],
     cooldowns: Iterable[Fields],
     months: Iterable[Fields],
+    windows: Iterable[Fields],
 ) -> dict[int, Snapshot]:
     """A snapshot a partition, from the rows of the statements of the same names in `service_sql.py`."""
     wanted = set(partitions)
@@ -89,6 +101,7 @@ def snapshots_of(
     usage: dict[int, dict[str, Usage]] = {partition: {} for partition in wanted}
     for row in months:
         usage[row["partition"]][row["tenant_id"]] = Usage(month=row["month"], runs=row["runs"])
+    watched = _windows(windows)
     return {
         row["partition"]: Snapshot(
             partition=row["partition"],
@@ -97,10 +110,33 @@ def snapshots_of(
             runs=in_order(states[row["partition"]]),
             activities=activities[row["partition"]],
             usage=usage[row["partition"]],
+            windows=tuple(watched[row["partition"]]),
         )
         for row in checkpoints
         if row["partition"] in wanted
     }
+
+
+def windows_of(
+    partitions: Iterable[int], checkpoints: Iterable[Fields], windows: Iterable[Fields]
+) -> dict[int, WindowsSnapshot]:
+    """The part of `snapshots_of` that a matcher needs."""
+    wanted = set(partitions)
+    watched = _windows(windows)
+    return {
+        row["partition"]: WindowsSnapshot(next=row["next"], now=row["now"], windows=tuple(watched[row["partition"]]))
+        for row in checkpoints
+        if row["partition"] in wanted
+    }
+
+
+def _windows(rows: Iterable[Fields]) -> Mapping[int, list[tuple[WindowKey, Window]]]:
+    watched = defaultdict(list)
+    for row in rows:
+        key = row["key"].decode("utf-8", "surrogatepass")
+        named = WindowKey(row["tenant_id"], row["workflow_id"], row["trigger"], key)
+        watched[row["partition"]].append((named, WINDOW_STATES[row["kind"]].validate_json(row["state"])))
+    return watched
 
 
 def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:

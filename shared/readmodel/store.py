@@ -25,7 +25,14 @@ from shared.readmodel.errors import AWAY, NotOwner, ReadModelAway, ReadModelWent
 from shared.readmodel.lookup import AnswerRow, prepare_lookup
 from shared.readmodel.rows import Rows, build_rows
 from shared.readmodel.settings import ReadModelSettings
-from shared.readmodel.snapshots import ApprovalDue, Checkpoint, Snapshot, snapshots_of
+from shared.readmodel.snapshots import (
+    ApprovalDue,
+    Checkpoint,
+    Snapshot,
+    WindowsSnapshot,
+    snapshots_of,
+    windows_of,
+)
 from shared.readmodel.versions import MODEL_VERSION
 from shared.readmodel.write_sql import NOT_OWNER, STALE_GENERATION, write_arguments, write_statement
 
@@ -160,12 +167,27 @@ class ReadModel:
                 await connection.fetch(sql.ACTIVITIES.format(rm=rm), wanted),
                 await connection.fetch(sql.COOLDOWNS.format(rm=rm), wanted),
                 await connection.fetch(sql.MONTHS.format(rm=rm), wanted),
+                await connection.fetch(sql.WINDOWS.format(rm=rm), wanted),
             )
 
         found = await self._in_current("repeatable_read", read)
         for partition, snapshot in found.items():
             self._written[RUNS, partition] = snapshot.next
         return found
+
+    async def windows(self, partitions: Collection[int]) -> dict[int, WindowsSnapshot]:
+        """What triggers remember of these partitions, and the offset of `upshot.runs` to go on from; one instant."""
+        await self.ensure_checkpoints(RUNS, partitions)
+        wanted = sorted(partitions)
+
+        async def read(connection: Pooled, rm: str) -> dict[int, WindowsSnapshot]:
+            return windows_of(
+                wanted,
+                await connection.fetch(sql.CHECKPOINTS.format(rm=rm), RUNS),
+                await connection.fetch(sql.WINDOWS.format(rm=rm), wanted),
+            )
+
+        return await self._in_current("repeatable_read", read)
 
     async def checkpoints(self, topic: str) -> dict[int, Checkpoint]:
         """By partition, of the current generation."""

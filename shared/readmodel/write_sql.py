@@ -85,6 +85,13 @@ MONTHLY_RUNS = Table(
     _columns("tenant_id text, month text, partition int4, runs int8"),
     keys=("tenant_id", "month"),
 )
+WINDOWS = Table(
+    "windows",
+    _columns(
+        "tenant_id text, workflow_id text, trigger text, digest bytea, partition int4, key bytea, kind text, state json"
+    ),
+    keys=("tenant_id", "workflow_id", "trigger", "digest"),
+)
 COMMANDS = Table(
     "commands",
     _columns(
@@ -139,6 +146,7 @@ TABLES = {
         ACTIVITY,
         COOLDOWNS,
         MONTHLY_RUNS,
+        WINDOWS,
         COMMANDS,
         TENANTS,
         SOURCES,
@@ -165,6 +173,17 @@ _UNLESS_ADMITTED_AGAIN = """
           WHERE (new.tenant_id, new.scope, new.digest)
               = (cooldown.tenant_id, cooldown.scope, cooldown.digest))"""
 _OLD_COOLDOWNS_TYPES = ("text", "text", "timestamptz")
+
+OLD_WINDOWS = "old_windows"
+"""Not a table: the windows that are forgotten. No window is both written and forgotten in one batch."""
+
+_OLD_WINDOWS = """
+deleted_windows AS (
+    DELETE FROM {rm}.windows AS gone USING unnest({arrays}) AS old (tenant_id, workflow_id, trigger, digest)
+    WHERE (gone.tenant_id, gone.workflow_id, gone.trigger, gone.digest)
+        = (old.tenant_id, old.workflow_id, old.trigger, old.digest)
+)"""
+_OLD_WINDOWS_TYPES = ("text", "text", "text", "bytea")
 
 _MOVE_TYPES = ("text", "int4", "int8", "int8", "timestamptz")
 
@@ -208,6 +227,8 @@ def write_statement(generation: int, version: int, tables: tuple[str, ...], *, c
             unless = _UNLESS_ADMITTED_AGAIN if COOLDOWNS.name in tables else ""
             arrays = numbering.arrays(_OLD_COOLDOWNS_TYPES)
             parts.append(_OLD_COOLDOWNS.format(rm=rm, arrays=arrays, unless_admitted_again=unless))
+        elif name == OLD_WINDOWS:
+            parts.append(_OLD_WINDOWS.format(rm=rm, arrays=numbering.arrays(_OLD_WINDOWS_TYPES)))
         else:
             table = TABLES[name]
             arrays = numbering.arrays([kind for _, kind, _ in table.columns])

@@ -72,7 +72,9 @@ class Shard:
 
     def begin(self, snapshot: Snapshot, end: int) -> None:
         """Take over the snapshot; level once `end` is reached."""
-        self.fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or self.fold.now)
+        self.fold.restore(
+            snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or self.fold.now, snapshot.windows
+        )
         self.next, self._level_at = snapshot.next, end
 
     def reach_level(self) -> bool:

@@ -5,7 +5,7 @@ without PostgreSQL, so that forgetting and restoring can be tried at any point o
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from shared.domain.envelope import Event
-from shared.domain.ids import match_id, matched_run_id, requested_run_id
+from shared.domain.ids import elapsed_run_id, match_id, matched_run_id, requested_run_id
 from shared.domain.records import (
     ApprovalDecided,
     AttemptFinished,
@@ -25,12 +25,18 @@ from shared.domain.records import (
     RunRequested,
     RunsFact,
     SourceEvent,
+    WindowCounted,
+    WindowElapsed,
+    WindowFollowed,
+    WindowOpened,
 )
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey, Folded, Known, Questions, RunsFold
 from shared.domain.runs.state import Activity, ActivityKey, Run, Usage
 from shared.domain.verdicts import Verdict
+from shared.domain.windows import Window, WindowKey
 from shared.domain.workflow import ApprovalRule, Limits, Match, StepPlan
+from shared.readmodel.snapshots import Snapshot, WindowsSnapshot
 
 TENANT = "acme"
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -90,6 +96,20 @@ _STEP: TypeAdapter[StepPlan] = TypeAdapter(StepPlan)
 _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
 _APPROVAL: TypeAdapter[ApprovalRule] = TypeAdapter(ApprovalRule)
 _MATCH: TypeAdapter[Match] = TypeAdapter(Match)
+
+
+class NothingRemembered:
+    """Of a read model that was never written, what a fold and a matcher begin with."""
+
+    async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
+        return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
+
+    async def windows(self, partitions: Collection[int]) -> Mapping[int, WindowsSnapshot]:
+        return dict.fromkeys(partitions, WindowsSnapshot(next=0, now=None))
+
+    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
+        del questions, partitions, tenant_ids
+        return Known()
 
 
 class RunsScenario:
@@ -188,6 +208,37 @@ class RunsScenario:
     def denies(self, run_id: str, actor: str = "bob", **given: object) -> Verdict:
         return self._decides(run_id, "denied", actor, **given)
 
+    def counts(self, event_id: str, *, key: str = "k", times: int = 3, ago: float = 0) -> Folded:
+        """An event that happened `ago` seconds before now counts, of three within a minute."""
+        at = self.now - timedelta(seconds=ago)
+        given = {"workflow_id": "w1", "trigger": "t1", "within_seconds": 60, "lateness_seconds": 60}
+        fact = {**given, "key": key, "event_id": event_id, "at": at, "seen_at": self.now, "times": times}
+        return self.append(_COUNTED.validate_python(fact))
+
+    def opens(self, event_id: str, *, key: str = "k", ago: float = 0) -> Folded:
+        """Something should follow within a minute."""
+        at = self.now - timedelta(seconds=ago)
+        given = {"workflow_id": "w1", "trigger": "t2", "within_seconds": 60, "lateness_seconds": 60}
+        event = SourceEvent(id=event_id, source="shop", type="order.created", data=None)
+        return self.append(
+            _OPENED.validate_python({**given, "key": key, "event": event, "at": at, "seen_at": self.now})
+        )
+
+    def follows(self, event_id: str, *, key: str = "k", ago: float = 0) -> Folded:
+        at = self.now - timedelta(seconds=ago)
+        given = {"workflow_id": "w1", "trigger": "t2", "within_seconds": 60, "lateness_seconds": 60}
+        return self.append(
+            _FOLLOWED.validate_python({**given, "key": key, "event_id": event_id, "at": at, "seen_at": self.now})
+        )
+
+    def elapses(self, event_id: str, wanted: Match | None, *, key: str = "k") -> str:
+        """Nothing followed; the id of the run that is asked for."""
+        run_id = elapsed_run_id("w1", "t2", key, event_id)
+        event = SourceEvent(id=event_id, source="shop", type="order.created", data=None)
+        asked = replace(wanted, run_id=run_id) if wanted is not None else None
+        self.append(WindowElapsed(workflow_id="w1", trigger="t2", key=key, event=event, match=asked))
+        return run_id
+
     def run(self, run_id: str) -> Run:
         return self.fold.runs[run_id]
 
@@ -220,6 +271,10 @@ class RunsScenario:
 
 
 _DECIDED: TypeAdapter[ApprovalDecided] = TypeAdapter(ApprovalDecided)
+_COUNTED: TypeAdapter[WindowCounted] = TypeAdapter(WindowCounted)
+_OPENED: TypeAdapter[WindowOpened] = TypeAdapter(WindowOpened)
+_FOLLOWED: TypeAdapter[WindowFollowed] = TypeAdapter(WindowFollowed)
+_WINDOW: TypeAdapter[Window] = TypeAdapter(Window)
 
 
 @dataclass(slots=True)
@@ -234,6 +289,7 @@ class ProjectedRuns:
     tags: dict[ActivityKey, tuple[dict[int, int], int]] = field(default_factory=dict)
     months: dict[tuple[str, str], int] = field(default_factory=dict)
     cooldowns: dict[ActivityKey, dict[str, datetime]] = field(default_factory=dict)
+    windows: dict[WindowKey, bytes] = field(default_factory=dict)
     now: datetime = NEVER
     next: int = 0
 
@@ -251,6 +307,10 @@ class ProjectedRuns:
         self.tags.update(delta.tags)
         self.months.update(delta.months)
         self._write_cooldowns(delta)
+        for key, window in delta.windows.items():
+            self.windows.pop(key, None)
+            if window is not None:
+                self.windows[key] = orjson.dumps(window)
         self.now, self.next = delta.now, delta.end
         return list(delta.runs), matches, list(delta.verdicts)
 
@@ -273,7 +333,8 @@ class ProjectedRuns:
             activity.cooldowns = OrderedDict(sorted(ages.items(), key=lambda each: each[1]))
         runs = [_RUN.validate_json(self.rows[run_id]) for run_id in sorted(self.open_ids)]
         usage = {tenant_id: Usage(month=month, runs=count) for (tenant_id, month), count in sorted(self.months.items())}
-        fold.restore(runs, activities, usage, self.now)
+        windows = [(key, _WINDOW.validate_json(state)) for key, state in sorted(self.windows.items())]
+        fold.restore(runs, activities, usage, self.now, windows)
         return fold
 
     def _write_cooldowns(self, delta: RunsDelta) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from shared.domain.errors import Flaw
 from shared.domain.workflow import Effect
+from shared.workflows.triggers import Start
 
 
 class ActionType(Protocol):
@@ -49,8 +50,8 @@ class TriggerKind(Protocol):
         """What is wrong with its settings, pointers relative to them."""
         ...
 
-    def pattern(self, value: object) -> Mapping[str, object] | None:
-        """The event pattern that says the same over an event's CloudEvents view; None: no event ever starts it."""
+    def start(self, value: object, *, zone: str) -> Start:
+        """What it waits for. `zone`: the workflow's IANA time zone. Raises `InvalidInput` where there are flaws."""
         ...
 
 

@@ -15,8 +15,19 @@ from shared.expressions import compile_condition, compile_template
 from shared.matching import parse_pattern
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.document import Cooldown, Step, WorkflowDocument, pointer_to
+from shared.workflows.triggers import (
+    EventPattern,
+    OnAbsence,
+    OnCount,
+    OnEvent,
+    OnRequest,
+    Start,
+    event_pattern,
+    merge_patterns,
+)
 
 WORKFLOW_ROOTS = frozenset({"event", "inputs", "workflow", "tenant"})
+KEY_ROOTS = frozenset({"event", "workflow", "tenant"})
 STEP_ROOTS = frozenset({"event", "inputs", "workflow", "tenant", "run", "steps"})
 
 
@@ -36,7 +47,7 @@ def check_document(
     flaws: list[Flaw] = []
     flaws += _check_zone(document)
     for index, trigger in enumerate(document.triggers):
-        flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue)
+        flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue, document.timezone)
     schemas = _event_schemas(document, catalogue)
     flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas, None)
     flaws += _check_cooldown(document.limits.cooldown, ("limits",))
@@ -115,7 +126,9 @@ def _trigger_base(document: WorkflowDocument, index: int) -> tuple[str | int, ..
     return ("trigger", index) if isinstance(document.trigger, tuple) else ("trigger",)
 
 
-def _check_trigger(trigger: Mapping[str, object], base: tuple[str | int, ...], catalogue: Catalogue) -> list[Flaw]:
+def _check_trigger(
+    trigger: Mapping[str, object], base: tuple[str | int, ...], catalogue: Catalogue, zone: str
+) -> list[Flaw]:
     flaws = []
     for key, value in trigger.items():
         kind = catalogue.triggers.get(key)
@@ -126,46 +139,73 @@ def _check_trigger(trigger: Mapping[str, object], base: tuple[str | int, ...], c
     if flaws:
         return flaws
     try:
-        merged = trigger_pattern(trigger, catalogue)
+        start = trigger_start(trigger, catalogue, zone=zone)
     except InvalidInput as error:
         return [_below(base, flaw) for flaw in error.flaws]
-    if merged is not None:
-        return _guarded((*base, "pattern"), lambda: parse_pattern(merged))
-    return []
+    return _check_start(start, base)
 
 
-def trigger_pattern(trigger: Mapping[str, object], catalogue: Catalogue) -> Mapping[str, object] | None:
-    """All kinds of one trigger as one event pattern; None where no event starts it. Raises `InvalidInput`."""
-    merged: dict[str, object] = {}
-    for key, value in trigger.items():
-        pattern = catalogue.triggers[key].pattern(value)
-        if pattern is None:
-            if len(trigger) > 1:
-                detail = f"{key!r} stands alone: put it and the others into a list, any of which then starts a run"
-                raise InvalidInput("triggers that exclude each other", [Flaw(pointer=f"#/{key}", detail=detail)])
-            return None
-        for field, clause in pattern.items():
-            if field in merged:
-                detail = f"{field!r} is named twice, by {key!r} and by its neighbour; name it in one of them"
-                raise InvalidInput("triggers that exclude each other", [Flaw(pointer=f"#/{key}", detail=detail)])
-            merged[field] = clause
-    return merged
+def trigger_start(trigger: Mapping[str, object], catalogue: Catalogue, *, zone: str) -> Start:
+    """What one trigger waits for, all its kinds together. Raises `InvalidInput`."""
+    starts = {key: catalogue.triggers[key].start(value, zone=zone) for key, value in trigger.items()}
+    patterns: dict[str, EventPattern] = {}
+    for key, start in starts.items():
+        if isinstance(start, OnEvent):
+            patterns[key] = start.pattern
+        elif len(starts) == 1:
+            return start
+        else:
+            detail = f"{key!r} stands alone: put it and the others into a list, any of which then starts a run"
+            raise InvalidInput("triggers that exclude each other", [Flaw(pointer=f"#/{key}", detail=detail)])
+    return OnEvent(pattern=merge_patterns(patterns))
 
 
 def _event_schemas(document: WorkflowDocument, catalogue: Catalogue) -> list[Mapping[str, object]]:
-    """Schemas of `event.data` where every trigger names catalogued types outright; else none is known."""
+    """Schemas of `event.data` where every trigger names catalogued types outright (`event: …`); else none is known."""
     schemas: list[Mapping[str, object]] = []
     for trigger in document.triggers:
-        named = trigger.get("event")
-        types = [named] if isinstance(named, str) else named if isinstance(named, list | tuple) else None
-        if types is None:
+        try:
+            pattern = event_pattern(trigger_start(trigger, catalogue, zone=document.timezone))
+        except (InvalidInput, KeyError):
+            return []  # told of the trigger itself
+        types = pattern.get("type") if pattern is not None else None
+        if not isinstance(types, list | tuple) or not _names_types(trigger):
             return []
         for each in types:
-            schema = catalogue.event_schemas.get(str(each))
+            schema = catalogue.event_schemas.get(each) if isinstance(each, str) else None
             if schema is None:
                 return []
             schemas.append(schema)
     return schemas
+
+
+def _names_types(trigger: Mapping[str, object]) -> bool:
+    """Whether by `event`, of itself or of the window that it is; a `pattern` may be about more than it says."""
+    window = trigger.get("count")
+    absence = trigger.get("absence")
+    if isinstance(absence, Mapping):
+        window = absence.get("after")
+    return "event" in trigger or (isinstance(window, Mapping) and "event" in window)
+
+
+def _check_start(start: Start, document_base: tuple[str | int, ...]) -> list[Flaw]:
+    """What the kinds of trigger cannot know of each other: that their patterns parse, and that their keys are templates."""
+    match start:
+        case OnEvent(pattern=pattern):
+            return _guarded((*document_base, "pattern"), lambda: parse_pattern(pattern))
+        case OnCount():
+            return _check_key(start.key, (*document_base, "count", "key"))
+        case OnAbsence():
+            flaws = _check_key(start.after_key, (*document_base, "absence", "key"))
+            if start.of_key != start.after_key:
+                flaws += _check_key(start.of_key, (*document_base, "absence", "of", "key"))
+            return flaws
+        case OnRequest():
+            return []
+
+
+def _check_key(text: str, base: tuple[str | int, ...]) -> list[Flaw]:
+    return _guarded(base, lambda: compile_template(text, pointer="#", roots=KEY_ROOTS))
 
 
 def _check_condition(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from shared.domain.definitions import Revision, Workflow
 from shared.domain.workflow import Limits, SharedLimit
-from shared.expressions import Condition, Template, compile_condition, compile_template
+from shared.expressions import Condition, Template, compile_condition, compile_template, sha256_hex
 from shared.matching import Pattern, parse_pattern
 from shared.workflows.catalogue import Catalogue
-from shared.workflows.check import STEP_ROOTS, WORKFLOW_ROOTS, trigger_pattern
+from shared.workflows.check import KEY_ROOTS, STEP_ROOTS, WORKFLOW_ROOTS, trigger_start
 from shared.workflows.document import (
     Approval,
     Cooldown,
@@ -21,6 +21,32 @@ from shared.workflows.document import (
     WorkflowDocument,
     parse_document,
 )
+from shared.workflows.triggers import OnAbsence, OnCount, OnEvent
+
+DIGEST_CHARS = 16
+"""Of a trigger's digest: it tells the triggers of one workflow apart, no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledCount:
+    """`trigger`: the digest of its settings, by which its windows are found again under any revision that keeps them."""
+
+    trigger: str
+    on: OnCount
+    pattern: Pattern
+    key: Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledAbsence:
+    """`trigger` as above."""
+
+    trigger: str
+    on: OnAbsence
+    after: Pattern
+    of: Pattern
+    after_key: Template
+    of_key: Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +56,9 @@ class CompiledStart:
     workflow: Workflow
     revision: Revision
     patterns: tuple[Pattern, ...]
-    """Any of them; empty where no event starts it."""
+    """Any of them starts it at once."""
+    counts: tuple[CompiledCount, ...]
+    absences: tuple[CompiledAbsence, ...]
     manual: bool
     condition: Condition | None
     cooldown_key: Template | None
@@ -70,11 +98,16 @@ class CompiledStep:
 def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) -> CompiledStart:
     """For the matcher, the tester, the backtest and manual runs."""
     document = parse_document(revision.document)
-    patterns = [trigger_pattern(trigger, catalogue) for trigger in document.triggers]
+    starts = [
+        (sha256_hex(trigger)[:DIGEST_CHARS], trigger_start(trigger, catalogue, zone=document.timezone))
+        for trigger in document.triggers
+    ]
     return CompiledStart(
         workflow=workflow,
         revision=revision,
-        patterns=tuple(parse_pattern(each) for each in patterns if each is not None),
+        patterns=tuple(parse_pattern(on.pattern) for _, on in starts if isinstance(on, OnEvent)),
+        counts=tuple(_count(digest, on) for digest, on in starts if isinstance(on, OnCount)),
+        absences=tuple(_absence(digest, on) for digest, on in starts if isinstance(on, OnAbsence)),
         manual=any("manual" in trigger for trigger in document.triggers),
         condition=compile_condition(document.if_, roots=WORKFLOW_ROOTS) if document.if_ is not None else None,
         cooldown_key=_key(document.limits.cooldown),
@@ -100,6 +133,23 @@ def compile_steps(revision: Revision) -> Mapping[str, CompiledStep]:
         )
         for step in document.steps
     }
+
+
+def _count(trigger: str, on: OnCount) -> CompiledCount:
+    return CompiledCount(
+        trigger=trigger, on=on, pattern=parse_pattern(on.pattern), key=compile_template(on.key, roots=KEY_ROOTS)
+    )
+
+
+def _absence(trigger: str, on: OnAbsence) -> CompiledAbsence:
+    return CompiledAbsence(
+        trigger=trigger,
+        on=on,
+        after=parse_pattern(on.after),
+        of=parse_pattern(on.of),
+        after_key=compile_template(on.after_key, roots=KEY_ROOTS),
+        of_key=compile_template(on.of_key, roots=KEY_ROOTS),
+    )
 
 
 def _needs_approval(document: WorkflowDocument, revision: Revision) -> bool:

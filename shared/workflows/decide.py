@@ -5,6 +5,7 @@ Pure. The budget is per event: after so many conditions, or so much time, the re
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 from pydantic_core import from_json
@@ -13,13 +14,15 @@ from shared.domain.definitions import Tenant
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import match_id, matched_run_id
-from shared.domain.records import EventMatched, SourceEvent, Unevaluated
+from shared.domain.records import EventMatched, SourceEvent, Unevaluated, WindowFact
+from shared.domain.windows import Windows
 from shared.domain.workflow import Match
 from shared.matching import EventFields, event_of
 from shared.workflows.compiled import CompiledStart
-from shared.workflows.context import Context, attributes_view, start_context
-from shared.workflows.rules import TenantRules
+from shared.workflows.context import Context, attributes_view
+from shared.workflows.rules import TenantRules, Watch
 from shared.workflows.starting import StartRequest, build_match
+from shared.workflows.watching import Watching, WindowsFull, apply_watch, watch_context
 
 CpuSeconds = Callable[[], float]
 """CPU time by some clock. Reading it costs as much as a condition, so one condition alone is never timed."""
@@ -33,14 +36,40 @@ class Budget:
     seconds: float
     matches: int
     """Workflows that one event may start."""
+    windows: int
+    """Windows that a tenant may have open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """`windows`: what the event did to its tenant's windows; to be appended after `matched`, so that an event that
+    completed a count and whose match is lost with its writer completes it again."""
+
+    matched: EventMatched | None
+    windows: Sequence[WindowFact] = ()
+
+
+_NOTHING = Decided(matched=None)
 
 
 def decide(
-    tenant: Tenant, rules: TenantRules, event: Event, budget: Budget, cpu_seconds: CpuSeconds
-) -> EventMatched | None:
-    """None: it leads to nothing. Raises `InvalidInput` where the event's data is no JSON."""
-    candidates = rules.candidates(fields_of(event))
-    return decide_among(candidates, tenant, rules, event, budget, cpu_seconds) if candidates else None
+    tenant: Tenant,
+    rules: TenantRules,
+    event: Event,
+    recorded_at: datetime,
+    windows: Windows,
+    budget: Budget,
+    cpu_seconds: CpuSeconds,
+) -> Decided:
+    """What the event leads to; `windows` takes in what it did to them. `recorded_at`: its append time.
+
+    Raises `InvalidInput` where the event's data is no JSON.
+    """
+    view = attributes_view(event, tenant.id)
+    watches = rules.watching(event_of(view, event.data))
+    if not watches:
+        return _NOTHING
+    return _Decision(tenant, rules, event, view, windows, recorded_at, budget).decide(watches, cpu_seconds)
 
 
 def fields_of(event: Event) -> EventFields:
@@ -49,57 +78,102 @@ def fields_of(event: Event) -> EventFields:
 
 
 def decide_among(
-    candidates: Sequence[CompiledStart],
+    watches: Sequence[Watch],
     tenant: Tenant,
     rules: TenantRules,
     event: Event,
+    recorded_at: datetime,
+    windows: Windows,
     budget: Budget,
     cpu_seconds: CpuSeconds,
-) -> EventMatched | None:
-    """`decide`, for whoever has asked the patterns already: `candidates` are those of `rules` for this event."""
-    return _Decision(tenant, rules, event).decide(candidates, budget, cpu_seconds)
+) -> Decided:
+    """`decide`, for whoever has asked the patterns already: `watches` are those of `rules` for this event."""
+    view = attributes_view(event, tenant.id)
+    return _Decision(tenant, rules, event, view, windows, recorded_at, budget).decide(watches, cpu_seconds)
 
 
 class _Decision:
     """Parses the event's data only once somebody needs its value."""
 
-    def __init__(self, tenant: Tenant, rules: TenantRules, event: Event) -> None:
+    def __init__(
+        self,
+        tenant: Tenant,
+        rules: TenantRules,
+        event: Event,
+        view: dict[str, object],
+        windows: Windows,
+        recorded_at: datetime,
+        budget: Budget,
+    ) -> None:
         self._tenant = tenant
         self._rules = rules
         self._event = event
         self._source_event = source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
-        self._view = attributes_view(event, tenant.id)
+        self._view = view
         self._match_id = match_id(event.id, event.replay_id)
+        self._budget = budget
+        self._windows = windows
+        self._recorded_at = recorded_at
+        self._watching: Watching | None = None
 
-    def decide(
-        self, candidates: Sequence[CompiledStart], budget: Budget, cpu_seconds: CpuSeconds
-    ) -> EventMatched | None:
+    def decide(self, watches: Sequence[Watch], cpu_seconds: CpuSeconds) -> Decided:
+        budget = self._budget
         matches: list[Match] = []
         unevaluated: list[Unevaluated] = []
         conditions = 0
         deadline = 0.0
-        for start in candidates:
-            if len(matches) >= budget.matches:
-                unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="matches_max"))
+        former: CompiledStart | None = None
+        holds = started = False
+        for watch in watches:
+            start = watch.start
+            if watch.side == "of":
+                # What ends a wait is no reason to start: the workflow's condition is about what began it.
+                self._apply(watch, unevaluated)
                 continue
-            if start.condition is not None:
-                if conditions == 1:
-                    deadline = cpu_seconds() + budget.seconds
-                elif conditions and (conditions >= budget.conditions or cpu_seconds() >= deadline):
-                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
-                    continue
-                conditions += 1
-                if not start.condition.evaluate(self._context(start)).value:
-                    continue
-            matches.append(self._match(start))
+            if start is not former:
+                former, started = start, False
+                if len(matches) >= budget.matches:
+                    holds = False
+                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="matches_max"))
+                elif start.condition is None:
+                    holds = True
+                else:
+                    if conditions == 1:
+                        deadline = cpu_seconds() + budget.seconds
+                    elif conditions and (conditions >= budget.conditions or cpu_seconds() >= deadline):
+                        holds = False
+                        unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
+                        continue
+                    conditions += 1
+                    holds = start.condition.evaluate(self._context(start)).value
+            if not holds:
+                continue
+            if (watch.side == "start" or self._apply(watch, unevaluated)) and not started:
+                started = True
+                matches.append(self._match(start))
+        facts = self._watching.facts if self._watching is not None else ()
         if not matches and not unevaluated:
-            return None
-        return EventMatched(
-            event=self._source_event,
-            definitions_version=self._tenant.version,
-            matches=tuple(matches),
-            unevaluated=tuple(unevaluated),
+            return Decided(matched=None, windows=facts)
+        return Decided(
+            matched=EventMatched(
+                event=self._source_event,
+                definitions_version=self._tenant.version,
+                matches=tuple(matches),
+                unevaluated=tuple(dict.fromkeys(unevaluated)),
+            ),
+            windows=facts,
         )
+
+    def _apply(self, watch: Watch, unevaluated: list[Unevaluated]) -> bool:
+        if self._watching is None:
+            self._watching = Watching(
+                self._windows, self._budget.windows, self._tenant.id, self._event, self._recorded_at
+            )
+        try:
+            return apply_watch(self._watching, watch, lambda: self._context(watch.start), lambda: self._source_event)
+        except WindowsFull:
+            unevaluated.append(Unevaluated(workflow_id=watch.start.workflow.id, reason="windows_max"))
+            return False
 
     def _match(self, start: CompiledStart) -> Match:
         request = StartRequest(
@@ -115,14 +189,7 @@ class _Decision:
     def _context(self, start: CompiledStart) -> Context:
         if "data" not in self._view:
             self._view["data"] = self._data()
-        return start_context(
-            tenant_id=self._tenant.id,
-            workflow_id=start.workflow.id,
-            workflow_name=start.workflow.name,
-            revision=start.revision.number,
-            event=self._view,
-            inputs={},
-        )
+        return watch_context(self._tenant.id, start, self._view)
 
     def _data(self) -> object:
         if "data" in self._view:

@@ -1,24 +1,53 @@
 """A tenant's workflows made ready for matching, kept up to date workflow by workflow as definitions change.
 
 An event costs what the workflows that it may start cost, not what the tenant's other workflows would.
+Next: `decide.py`, what an event leads to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from shared.domain.definitions import Workflow
 from shared.domain.errors import InvalidInput
-from shared.matching import EventFields, PatternIndex
+from shared.matching import EventFields, Pattern, PatternIndex
 from shared.workflows.catalogue import Catalogue
-from shared.workflows.compiled import CompiledStart, CompiledStep, compile_start, compile_steps
+from shared.workflows.compiled import (
+    CompiledAbsence,
+    CompiledCount,
+    CompiledStart,
+    CompiledStep,
+    compile_start,
+    compile_steps,
+)
+
+Side = Literal["of", "count", "start", "after"]
+"""Why a workflow watches for an event: it ends a wait, counts, starts a run at once, or begins a wait."""
+
+_ORDER: Mapping[Side, int] = {"of": 0, "count": 1, "start": 2, "after": 3}
+"""An event that both ends a wait and begins one ends the old one first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Watch:
+    """One reason why a workflow looks at an event. `window`: the trigger it belongs to, where that remembers events."""
+
+    start: CompiledStart
+    side: Side = "start"
+    count: CompiledCount | None = None
+    absence: CompiledAbsence | None = None
+    order: tuple[int, str, int]
+    """By priority, then by workflow: the same for whoever asks."""
 
 
 class TenantRules:
-    """The newest revision of every enabled workflow that an event can start."""
+    """The newest revision of every enabled workflow that an event can concern."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._starts: dict[str, CompiledStart] = {}
-        self._index: PatternIndex[str] = PatternIndex()
+        self._watches: dict[str, tuple[Watch, ...]] = {}
+        self._index: PatternIndex[Watch] = PatternIndex()
         self._steps: dict[tuple[str, int], Mapping[str, CompiledStep]] = {}
         self.broken: dict[str, str] = {}
         """Workflows whose revision no longer compiles, and why."""
@@ -26,7 +55,8 @@ class TenantRules:
     def put(self, workflow: Workflow) -> None:
         """Take over a workflow as it stands now."""
         self._starts.pop(workflow.id, None)
-        self._index.remove(workflow.id)
+        for watch in self._watches.pop(workflow.id, ()):
+            self._index.remove(watch)
         self.broken.pop(workflow.id, None)
         if not workflow.enabled:
             return
@@ -35,14 +65,24 @@ class TenantRules:
         except InvalidInput as error:
             self.broken[workflow.id] = str(error)
             return
-        if start.patterns:
-            self._starts[workflow.id] = start
-            self._index.add(workflow.id, *start.patterns)
+        self._starts[workflow.id] = start
+        watches = []
+        for watch, patterns in _watches(start):
+            self._index.add(watch, *patterns)
+            watches.append(watch)
+        if watches:
+            self._watches[workflow.id] = tuple(watches)
 
-    def candidates(self, fields: EventFields) -> list[CompiledStart]:
-        """The workflows one of whose patterns matches, by priority, then by id: the same order for whoever asks."""
-        found = [self._starts[workflow_id] for workflow_id in self._index.candidates(fields)]
-        return sorted(found, key=lambda start: (start.priority, start.workflow.id))
+    def start_of(self, workflow_id: str) -> CompiledStart | None:
+        """The workflow as it may start now; None where it is disabled, broken or unknown."""
+        return self._starts.get(workflow_id)
+
+    def watching(self, fields: EventFields) -> list[Watch]:
+        """Whoever looks at this event, by priority, then by id: the same order for whoever asks."""
+        found = self._index.candidates(fields)
+        if len(found) > 1:
+            found.sort(key=_order)
+        return found
 
     def steps_of(self, start: CompiledStart) -> Mapping[str, CompiledStep]:
         """The revision's steps: asked for only where an approval has to show them."""
@@ -51,3 +91,20 @@ class TenantRules:
         if found is None:
             found = self._steps[key] = compile_steps(start.revision)
         return found
+
+
+def _order(watch: Watch) -> tuple[int, str, int]:
+    return watch.order
+
+
+def _watches(start: CompiledStart) -> Iterator[tuple[Watch, tuple[Pattern, ...]]]:
+    def order(side: Side) -> tuple[int, str, int]:
+        return (start.priority, start.workflow.id, _ORDER[side])
+
+    if start.patterns:
+        yield Watch(start=start, order=order("start")), start.patterns
+    for count in start.counts:
+        yield Watch(start=start, side="count", count=count, order=order("count")), (count.pattern,)
+    for absence in start.absences:
+        yield Watch(start=start, side="of", absence=absence, order=order("of")), (absence.of,)
+        yield Watch(start=start, side="after", absence=absence, order=order("after")), (absence.after,)

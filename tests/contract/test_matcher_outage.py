@@ -22,6 +22,7 @@ from shared.domain.errors import TransientError
 from shared.domain.records import Command, DefinitionsFact, TenantCreated, WorkflowSaved
 from shared.runtime.clock import SystemClock
 from shared.runtime.definitions import DefinitionsFollower
+from shared.testing.folds import NothingRemembered
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
 from shared.workflows.document import parse_document
@@ -91,12 +92,21 @@ async def _matching(bus: AwayNowAndThen) -> AsyncIterator[DefinitionsFollower]:
     )
     definitions.listen(matching.definition_changed)
     await definitions.start()
-    matcher = asyncio.create_task(Matcher(bus, definitions, matching, MatcherSettings(), member_id="m1").run())
+    matcher = Matcher(
+        bus,
+        definitions,
+        matching,
+        MatcherSettings(),
+        member_id="m1",
+        snapshots=NothingRemembered(),
+        clock=clock,
+    )
+    running = asyncio.create_task(matcher.run())
     try:
         yield definitions
     finally:
-        matcher.cancel()
-        await asyncio.gather(matcher, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         await definitions.close()
         await bus.close()
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
@@ -35,30 +35,20 @@ from shared.domain.records import (
     WorkflowSaved,
 )
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import Known, Questions
 from shared.domain.runs.state import Run
-from shared.readmodel.snapshots import Snapshot
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.shards import RunsFollower, Shard
+from shared.testing.folds import NothingRemembered
 from shared.testing.receivers import Receiver, Reply, receiver
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
 from shared.workflows.document import parse_document
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+LONG_AGO = datetime(2026, 3, 1, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
-
-
-class NothingRemembered:
-    """A read model that has never been written."""
-
-    async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
-        return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
-
-    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
-        return Known()
 
 
 class Watch:
@@ -128,14 +118,16 @@ class Platform:
             )
         )
 
-    async def happen(self, delivery: str, data: object, type_: str = "order.refunded") -> None:
+    async def happen(
+        self, delivery: str, data: object, type_: str = "order.refunded", time: datetime = LONG_AGO
+    ) -> None:
         event = Event(
             id=delivered_event_id("acme", "s1", delivery, 0),
             source="/upshot/sources/s1",
             type=type_,
             tenant_id="acme",
             data=orjson.dumps(data),
-            time=datetime(2026, 3, 1, tzinfo=UTC),
+            time=time,
             causation_id=delivery,
         )
         await self.bus.append([codec.encode(EVENTS, event)])
@@ -181,7 +173,15 @@ async def running() -> AsyncIterator[Platform]:
         approvals = Approvals(bus, ApprovalsSettings(), clock)
         watch = Watch()
         follower = RunsFollower(bus, NothingRemembered(), [executor, approvals, watch], group="runs", member_id="m1")
-        matcher = Matcher(bus, definitions, matching, MatcherSettings(), member_id="m1")
+        matcher = Matcher(
+            bus,
+            definitions,
+            matching,
+            MatcherSettings(),
+            member_id="m1",
+            snapshots=NothingRemembered(),
+            clock=clock,
+        )
         tasks = [asyncio.create_task(each.run()) for each in (executor, approvals, follower, matcher)]
         platform = Platform(bus, watch, target, clock, follower)
         await platform.define(TenantCreated(name="acme", plan="free", command=command(0)))
@@ -323,3 +323,50 @@ steps:
             await it.follower.restore_again(partition)
         await it.watch.until_status("succeeded")
         assert len(it.receiver.requests) == 1
+
+
+ABSENCE = """
+name: unpaid
+trigger:
+  absence:
+    after: {event: order.created}
+    of: {event: order.paid}
+    within_seconds: 1
+    lateness_seconds: 0
+    key: "{{ event.data.order }}"
+if: "event.data.total > 10"
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance, body: {order: "{{ event.data.order }}"}}}]
+"""
+
+
+async def test_what_was_not_followed_in_time_starts_a_run_about_what_it_should_have_followed() -> None:
+    async with running() as it:
+        await it.save(ABSENCE)
+        now = it.clock.now() + timedelta(seconds=1)
+        await it.happen("a", {"order": "paid", "total": 100}, "order.created", now)
+        await it.happen("b", {"order": "unpaid", "total": 100}, "order.created", now)
+        await it.happen("b", {"order": "unpaid", "total": 100}, "order.created", now)
+        await it.happen("c", {"order": "small", "total": 1}, "order.created", now)
+        await it.happen("d", {"order": "paid"}, "order.paid", now)
+        await it.happen("e", {"order": "other"}, "order.paid", now)
+        (run,) = await it.watch.until_status("succeeded", "failed")
+        (request,) = it.receiver.requests
+        assert orjson.loads(request.body)["data"] == {"order": "unpaid"}
+        assert run.event is not None
+        assert (run.event.type, run.status) == ("order.created", "succeeded")
+
+
+async def test_so_many_events_of_one_key_start_one_run() -> None:
+    async with running() as it:
+        await it.save("""
+name: burst
+trigger: {count: {event: authz.denied, times: 3, within_seconds: 60, key: "{{ event.data.user }}"}}
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance, body: {n: "{{ event.data.n }}"}}}]
+""")
+        now = it.clock.now()
+        for number, user in enumerate("abaabaaab"):
+            await it.happen(f"{user}{number}", {"user": user, "n": number}, "authz.denied", now)
+            await it.happen(f"{user}{number}", {"user": user, "n": number}, "authz.denied", now)
+        runs = await it.watch.until_status("succeeded", "failed", count=3)
+        told = sorted(orjson.loads(each.body)["data"]["n"] for each in it.receiver.requests)
+        assert told == [3, 7, 8], runs

@@ -16,7 +16,7 @@ from shared.workflows.compiled import CompiledStart, CompiledStep, compile_start
 from shared.workflows.decide import Budget
 from shared.workflows.rules import TenantRules
 
-BUDGET = Budget(conditions=1, seconds=1.0, matches=1)
+BUDGET = Budget(conditions=1, seconds=1.0, matches=1, windows=1)
 """One workflow is all there is: what the stream leaves unevaluated because of its neighbours is evaluated here."""
 
 

@@ -14,6 +14,7 @@ from services.backtests.core.rehearsal import Previewer, StepRehearsal, rehearse
 from shared.domain.envelope import Event
 from shared.domain.records import Problem
 from shared.domain.runs.admission import refusal_of_the_first
+from shared.domain.windows import Windows
 from shared.domain.workflow import Limits
 from shared.matching import AlternativeExplanation, event_of, explain
 from shared.workflows.context import attributes_view, start_context
@@ -79,7 +80,7 @@ def try_event(
     candidate: Candidate, event: Event, *, at: datetime, outputs: Mapping[str, object], previewer: Previewer
 ) -> Trial:
     """`at`: when it happens. Raises InvalidInput where the event's data is no JSON."""
-    decided = decide(candidate.tenant, candidate.rules, event, BUDGET, lambda: 0.0)
+    decided = decide(candidate.tenant, candidate.rules, event, at, Windows(), BUDGET, lambda: 0.0).matched
     match = decided.matches[0] if decided is not None and decided.matches else None
     steps: list[StepRehearsal] = []
     held: Problem | None = None

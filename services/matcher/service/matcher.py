@@ -4,10 +4,13 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from services.matcher.service.matching import Matching
+from services.matcher.service.due import DueWaits
+from services.matcher.service.matching import Matching, Produced
+from services.matcher.service.remembering import WindowSnapshots, restore_memories
 from services.matcher.settings import MatcherSettings
-from shared.bus.port import Bus, Membership, NewRecord, Reader, Record
+from shared.bus.port import Bus, Membership, NewRecord, Position, Reader, Record
 from shared.bus.topics import EVENTS
+from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
 from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
 
@@ -28,12 +31,17 @@ class Matcher:
         settings: MatcherSettings,
         *,
         member_id: str,
+        snapshots: WindowSnapshots,
+        clock: Clock,
     ) -> None:
         self._bus = bus
         self._definitions = definitions
         self._matching = matching
         self._settings = settings
         self._member_id = member_id
+        self._snapshots = snapshots
+        self._clock = clock
+        self._due_waits = DueWaits(bus, matching, clock)
         self._done: dict[int, int] = {}
 
     async def run(self) -> None:
@@ -64,16 +72,20 @@ class Matcher:
             reader.assign(kept)
             for partition in change.revoked:
                 self._done.pop(partition, None)
+                self._matching.forget(partition)
             membership.release()
             if change.assigned:
+                memories = await restore_memories(self._bus, self._snapshots, change.assigned)
                 committed = await _committed(membership)
                 current = membership.assignment.partitions
+                for partition in change.assigned & current:
+                    self._matching.remember(partition, memories[partition])
                 began = {each: committed.get(each, 0) for each in change.assigned if each in current}
                 reader.assign({**reader.positions(), **began})
 
     async def _match_once(self, membership: Membership, reader: Reader) -> None:
         try:
-            batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max)
+            batches = await reader.poll(timeout_seconds=self._patience(), records_max=self._settings.batch_records_max)
         except TransientError as error:
             log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
@@ -81,9 +93,26 @@ class Matcher:
         # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
         batches = await self._understood(reader, batches)
         await self._handle(membership, batches)
+        await self._act_on_what_is_due(membership, reader)
         if sum(map(len, batches.values())) >= self._settings.busy_records:
             # Under load a moment's wait lets the next batch grow: what a batch costs by itself is paid less often.
             await asyncio.sleep(self._settings.linger_seconds)
+
+    def _patience(self) -> float:
+        """How long to wait for events: until something else falls due."""
+        due_at = self._due_waits.next_due()
+        if due_at is None:
+            return POLL_SECONDS
+        return min(max((due_at - self._clock.now()).total_seconds(), 0.0), POLL_SECONDS)
+
+    async def _act_on_what_is_due(self, membership: Membership, reader: Reader) -> None:
+        positions = reader.positions()
+        owned = membership.assignment.partitions if membership.alive() else frozenset[int]()
+        try:
+            await self._due_waits.act({each: at for each, at in positions.items() if each in owned})
+        except TransientError as error:
+            log.warning("what is due cannot be told just now, trying again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _understood(
         self, reader: Reader, batches: Mapping[int, Sequence[Record]]
@@ -104,24 +133,25 @@ class Matcher:
         return batches
 
     async def _handle(self, membership: Membership, batches: Mapping[int, Sequence[Record]]) -> None:
-        produced: list[NewRecord] = []
+        produced = Produced()
         done: dict[int, int] = {}
         for partition, records in batches.items():
             if not await _may_act(membership, partition):
                 continue  # whoever owns it now reads these records again
-            produced += self._matching.handle_batch(partition, records)
+            produced.extend(self._matching.handle_batch(partition, records))
             done[partition] = records[-1].offset + 1
-        if produced:
-            await self._append(produced)
+        if produced.records:
+            positions = await self._append(produced.records)
+            for index, (key, event_id) in produced.opened.items():
+                self._matching.placed(key, event_id, positions[index])
         for partition, offset in done.items():
             if partition in membership.assignment.partitions:
                 self._done[partition] = offset
 
-    async def _append(self, produced: Sequence[NewRecord]) -> None:
+    async def _append(self, produced: Sequence[NewRecord]) -> Sequence[Position]:
         while True:
             try:
-                await self._bus.append(produced)
-                return
+                return await self._bus.append(produced)
             except TransientError as error:
                 log.warning("the log does not take matches just now, trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)

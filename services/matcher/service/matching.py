@@ -3,19 +3,24 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from services.matcher.service.remembering import Memory
 from services.matcher.settings import MatcherSettings
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
 from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
-from shared.bus.port import NewRecord, Record
+from shared.bus.port import NewRecord, Position, Record
 from shared.bus.topics import DEADLETTERS, RUNS
 from shared.domain.clock import Clock
-from shared.domain.definitions import Change, Definitions, Workflow
+from shared.domain.definitions import Change, Definitions, Tenant, Workflow
 from shared.domain.envelope import Event, routing_key
 from shared.domain.errors import InvalidInput
-from shared.domain.ids import match_id
+from shared.domain.ids import match_id, window_record_id
+from shared.domain.records import EventMatched, WindowFact, WindowOpened
+from shared.domain.windows import Absence, WindowKey
 from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.decide import Budget, decide
@@ -24,6 +29,20 @@ from shared.workflows.rules import TenantRules
 log = logging.getLogger(__name__)
 
 SOURCE = facts.SOURCES["matcher"]
+
+
+@dataclass(slots=True)
+class Produced:
+    """What a batch leads to. `opened`: by the index of the record that says so, a window and the event that opened it."""
+
+    records: list[NewRecord] = field(default_factory=list)
+    opened: dict[int, tuple[WindowKey, str]] = field(default_factory=dict)
+
+    def extend(self, other: "Produced") -> None:
+        """Add what another batch leads to."""
+        base = len(self.records)
+        self.records += other.records
+        self.opened.update({base + index: key for index, key in other.opened.items()})
 
 
 class Matching:
@@ -46,9 +65,14 @@ class Matching:
         self._partition_count = partition_count
         self._cpu_seconds = cpu_seconds
         self._budget = Budget(
-            conditions=settings.conditions_max, seconds=settings.conditions_seconds_max, matches=settings.matches_max
+            conditions=settings.conditions_max,
+            seconds=settings.conditions_seconds_max,
+            matches=settings.matches_max,
+            windows=settings.windows_max,
         )
         self._rules: dict[str, TenantRules] = {}
+        self.memories: dict[int, Memory] = {}
+        """By partition of this process's own."""
         self.counts: Counter[str] = Counter()
 
     def definition_changed(self, change: Change) -> None:
@@ -56,47 +80,79 @@ class Matching:
         if isinstance(change.entity, Workflow):
             self._rules.setdefault(change.tenant_id, TenantRules(self._catalogue)).put(change.entity)
 
-    def handle_batch(self, partition: int, records: Sequence[Record]) -> list[NewRecord]:
-        """The records to append, in order; the caller commits the offset after the last one once they are durable."""
-        produced: list[NewRecord] = []
+    def remember(self, partition: int, memory: Memory) -> None:
+        """The partition is this process's own from now on, and this is what is known of it."""
+        self.memories[partition] = memory
+
+    def forget(self, partition: int) -> None:
+        """The partition is another's."""
+        self.memories.pop(partition, None)
+
+    def rules(self, tenant_id: str) -> tuple[Tenant, TenantRules] | None:
+        """A tenant's definitions as they are folded by now."""
+        rules, tenant = self._rules.get(tenant_id), self._definitions.tenant(tenant_id)
+        return (tenant, rules) if rules is not None and tenant is not None else None
+
+    def handle_batch(self, partition: int, records: Sequence[Record]) -> Produced:
+        """The records to append, in order; the caller commits the offset after the last one once they are durable, and
+        tells where those lie that opened a window (`placed`)."""
+        produced = Produced()
+        memory = self.memories.setdefault(partition, Memory())
         for record in records:
             try:
                 event = codec.decode(record)
                 if partition_of(routing_key(event.tenant_id, event.subject), self._partition_count) != partition:
-                    produced.append(self._rerouted(record, event))
+                    produced.records.append(self._rerouted(record, event))
                     continue
-                matched = self._matched(event)
+                self._match(event, codec.recorded_at(record), memory, produced)
             except (UndecodableRecord, InvalidInput) as error:
-                produced.append(_dead_letter(record, str(error)))
+                produced.records.append(_dead_letter(record, str(error)))
                 self.counts["dead_letters"] += 1
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
-                continue
-            if matched is not None:
-                produced.append(matched)
+        if records:
+            memory.seen_until = codec.recorded_at(records[-1])
         self.counts["events"] += len(records)
         return produced
 
-    def _matched(self, event: Event) -> NewRecord | None:
-        rules = self._rules.get(event.tenant_id)
-        tenant = self._definitions.tenant(event.tenant_id)
-        if rules is None or tenant is None:
-            return None
-        fact = decide(tenant, rules, event, self._budget, self._cpu_seconds)
-        if fact is None:
-            return None
-        self.counts["matches"] += len(fact.matches)
+    def placed(self, key: WindowKey, event_id: str, position: Position) -> None:
+        """The record by which this event opened this window lies there."""
+        memory = self.memories.get(position.partition)
+        window = memory.windows.get(key) if memory is not None else None
+        if memory is not None and isinstance(window, Absence) and window.opened_by == event_id:
+            window.opened_offset = position.offset
+            memory.plan(key)
+
+    def _match(self, event: Event, recorded_at: datetime, memory: Memory, produced: Produced) -> None:
+        known = self.rules(event.tenant_id)
+        if known is None:
+            return
+        tenant, rules = known
+        decided = decide(tenant, rules, event, recorded_at, memory.windows, self._budget, self._cpu_seconds)
+        if decided.matched is None and not decided.windows:
+            return
+        cause = Cause(
+            causation_id=event.id,
+            correlation_id=event.correlation_id or event.id,
+            causal_chain=event.causal_chain,
+            traceparent=event.traceparent,
+        )
+        if decided.matched is not None:
+            self.counts["matches"] += len(decided.matched.matches)
+            produced.records.append(
+                self._record(decided.matched, match_id(event.id, event.replay_id), event.tenant_id, cause)
+            )
+        for fact in decided.windows:
+            name = window_record_id(fact.TYPE, fact.workflow_id, fact.trigger, fact.key, event.id)
+            if isinstance(fact, WindowOpened):
+                key = WindowKey(event.tenant_id, fact.workflow_id, fact.trigger, fact.key)
+                produced.opened[len(produced.records)] = (key, event.id)
+            produced.records.append(self._record(fact, name, event.tenant_id, cause))
+        if decided.windows:
+            memory.windows.expire()
+
+    def _record(self, fact: EventMatched | WindowFact, record_id: str, tenant_id: str, cause: Cause) -> NewRecord:
         envelope = facts.envelop(
-            fact,
-            id=match_id(event.id, event.replay_id),
-            tenant_id=event.tenant_id,
-            source=SOURCE,
-            at=self._clock.now(),
-            cause=Cause(
-                causation_id=event.id,
-                correlation_id=event.correlation_id or event.id,
-                causal_chain=event.causal_chain,
-                traceparent=event.traceparent,
-            ),
+            fact, id=record_id, tenant_id=tenant_id, source=SOURCE, at=self._clock.now(), cause=cause
         )
         return codec.encode(RUNS, envelope)
 

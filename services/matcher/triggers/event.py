@@ -1,9 +1,10 @@
 """`event: order.refunded`, a list of types, or `order.*` for all types below a prefix."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from shared.domain.errors import Flaw
+from shared.workflows.triggers import OWN_PREFIX, OnEvent
 
 _TYPE = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*(\.\*)?|\*")
 TYPES_MAX = 50
@@ -25,8 +26,9 @@ class EventTrigger:
             if not isinstance(each, str) or not _TYPE.fullmatch(each)
         ]
 
-    def pattern(self, value: object) -> Mapping[str, object]:
-        return {"type": [_clause(str(each)) for each in _types(value)]}
+    def start(self, value: object, *, zone: str) -> OnEvent:
+        del zone
+        return OnEvent(pattern={"type": [_clause(str(each)) for each in _types(value)]})
 
 
 TRIGGER = EventTrigger()
@@ -40,5 +42,6 @@ def _types(value: object) -> Sequence[object]:
 
 def _clause(event_type: str) -> object:
     if event_type == "*":
-        return {"exists": True}
+        # What happens to a workflow's own schedule or window concerns others only where they name it.
+        return {"anything-but": {"prefix": OWN_PREFIX}}
     return {"prefix": event_type.removesuffix("*")} if event_type.endswith(".*") else event_type

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from shared.domain.errors import Flaw
+from shared.workflows.triggers import OnRequest
 
 
 class ManualTrigger:
@@ -24,8 +25,9 @@ class ManualTrigger:
             if not reference.startswith("#")
         ]
 
-    def pattern(self, value: object) -> None:
-        del value
+    def start(self, value: object, *, zone: str) -> OnRequest:
+        del value, zone
+        return OnRequest()
 
 
 TRIGGER = ManualTrigger()

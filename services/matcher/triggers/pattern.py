@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.matching import parse_pattern
+from shared.workflows.triggers import OnEvent
 
 
 class PatternTrigger:
@@ -20,10 +21,11 @@ class PatternTrigger:
             return error.flaws or [Flaw(pointer="#", detail=error.title)]
         return []
 
-    def pattern(self, value: object) -> Mapping[str, object]:
+    def start(self, value: object, *, zone: str) -> OnEvent:
+        del zone
         if not isinstance(value, Mapping):
             raise InvalidInput("not an event pattern", self.flaws(value))
-        return value
+        return OnEvent(pattern=value)
 
 
 TRIGGER = PatternTrigger()

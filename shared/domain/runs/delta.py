@@ -12,6 +12,7 @@ from shared.domain.runs import admission
 from shared.domain.runs.fold import CommandKey, Folded, RunsFold
 from shared.domain.runs.state import Activity, ActivityKey, Run, tag_scope
 from shared.domain.verdicts import Verdict
+from shared.domain.windows import Window, WindowKey
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class RunsDelta:
     """Up to which instant a scope's admissions cool nothing down any more. The fold forgets them at each admission; whoever
     keeps them must forget the same ones, or a restored fold would remember more than one that never stopped."""
     verdicts: dict[CommandKey, Verdict] = field(default_factory=dict)
+    windows: dict[WindowKey, Window | None] = field(default_factory=dict)
+    """None: forgotten. Like runs, windows are the fold's own objects."""
     _recent: dict[ActivityKey, OrderedDict[str, datetime]] = field(default_factory=dict)
 
     def include(self, folded: Folded, fold: RunsFold, end: int) -> None:
@@ -45,6 +48,8 @@ class RunsDelta:
             self.runs[run.id] = run
         for run in folded.admitted:
             self._note_admitted(run, fold)
+        for window in folded.windows:
+            self.windows[window] = fold.windows.get(window)
         if folded.verdict is not None:
             key, verdict = folded.verdict
             self.verdicts[key] = verdict
@@ -59,6 +64,7 @@ class RunsDelta:
         self.tags.update(later.tags)
         self.months.update(later.months)
         self.verdicts.update(later.verdicts)
+        self.windows.update(later.windows)
         for scope, over in later.cooldown_ends.items():
             self._forget_cooldowns(scope, over)
         self.cooldowns.update(later.cooldowns)

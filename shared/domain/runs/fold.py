@@ -22,8 +22,14 @@ from shared.domain.records import (
     RunCancelled,
     RunRequested,
     RunsFact,
+    ScheduleFired,
     SourceEvent,
     StepResolved,
+    WindowCounted,
+    WindowElapsed,
+    WindowFact,
+    WindowFollowed,
+    WindowOpened,
 )
 from shared.domain.runs import admission, approvals, steps
 from shared.domain.runs.approvals import Answer
@@ -31,6 +37,7 @@ from shared.domain.runs.state import Activity, ActivityKey, Run, RunStatus, Step
 from shared.domain.runs.steps import Change, StepFact
 from shared.domain.runs.waiting import WaitingRuns, scopes_of
 from shared.domain.verdicts import Verdict, still_answers
+from shared.domain.windows import Window, WindowKey, Windows
 from shared.domain.workflow import Match
 
 CommandKey = tuple[str, str]
@@ -65,6 +72,7 @@ class Folded:
     runs: list[Run] = field(default_factory=list)
     admitted: list[Run] = field(default_factory=list)
     verdict: tuple[CommandKey, Verdict] | None = None
+    windows: list[WindowKey] = field(default_factory=list)
 
 
 class RunsFold:
@@ -79,17 +87,19 @@ class RunsFold:
         self.match_ids: set[str] = set()
         self.verdicts: dict[CommandKey, Verdict] = {}
         self._waiting = WaitingRuns(self.runs, self.activities)
+        self.windows = Windows()
 
     def ask(self, asked: Questions, facts: Iterable[tuple[str, RunsFact]]) -> None:
         """Add to `asked` what `apply` needs to know of the read model for these (tenant id, fact) pairs."""
         for tenant_id, fact in facts:
             if isinstance(fact, EventMatched):
-                match = match_id(fact.event.id, fact.event.replay_id)
-                if fact.matches and match not in self.match_ids:
-                    asked.match_ids.add(match)
+                matched = match_id(fact.event.id, fact.event.replay_id)
+                if fact.matches and matched not in self.match_ids:
+                    asked.match_ids.add(matched)
                 continue
-            if isinstance(fact, RunRequested) and fact.match.run_id not in self.runs:
-                asked.run_ids.add(fact.match.run_id)
+            match = fact.match if isinstance(fact, RunRequested | WindowElapsed) else None
+            if match is not None and match.run_id not in self.runs:
+                asked.run_ids.add(match.run_id)
             if isinstance(fact, RunRequested | RunCancelled | ApprovalDecided | StepResolved):
                 command = (tenant_id, fact.command.id)
                 if command not in self.verdicts:
@@ -104,6 +114,8 @@ class RunsFold:
                 self._match(event, fact, offset, known, folded)
             case RunRequested() | RunCancelled() | ApprovalDecided() | StepResolved():
                 self._command(event, fact, offset, known, folded)
+            case WindowCounted() | WindowOpened() | WindowFollowed() | WindowElapsed() | ScheduleFired():
+                self._watch(event, fact, offset, known, folded)
             case _:
                 run = self._open_run(event.tenant_id, fact.run_id)
                 if run is not None:
@@ -121,9 +133,15 @@ class RunsFold:
             self.verdicts.pop(command, None)
 
     def restore(
-        self, runs: Iterable[Run], activities: Mapping[ActivityKey, Activity], usage: Mapping[str, Usage], now: datetime
+        self,
+        runs: Iterable[Run],
+        activities: Mapping[ActivityKey, Activity],
+        usage: Mapping[str, Usage],
+        now: datetime,
+        windows: Iterable[tuple[WindowKey, Window]] = (),
     ) -> None:
-        """Take over a snapshot: runs that are not closed, and of activities what runs do not tell."""
+        """Take over a snapshot: runs that are not closed, of activities what runs do not tell, and windows."""
+        self.windows.restore(windows)
         self.now = max(self.now, now)
         for key, each in activities.items():
             self.activities[key] = replace(
@@ -171,6 +189,24 @@ class RunsFold:
         folded.runs.append(run)
         self._admit(run, offset, folded)
         return Answer(202, {"run_id": run_id})
+
+    def _watch(self, event: Event, fact: WindowFact, offset: int, known: Known, folded: Folded) -> None:
+        """Windows move on; an absence that still holds asks for its run."""
+        folded.windows.append(WindowKey(event.tenant_id, fact.workflow_id, fact.trigger, fact.key))
+        applied = self.windows.apply(event.tenant_id, fact, self.now, offset)
+        folded.windows += self.windows.expire()
+        if not applied:
+            return
+        if not isinstance(fact, WindowElapsed) or fact.match is None:
+            return
+        match = fact.match
+        if match.run_id in self.runs or match.run_id in known.run_ids:
+            return
+        # The run's row names the event, and so answers for what the event itself led to: nothing more from here on.
+        self.match_ids.add(match_id(fact.event.id, fact.event.replay_id))
+        run = self._new_run(event, match, offset, fact.event)
+        folded.runs.append(run)
+        self._admit(run, offset, folded)
 
     def _new_run(self, event: Event, match: Match, offset: int, source_event: SourceEvent | None) -> Run:
         run = Run(

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from shared.matching import EventFields, Pattern, explain
 from shared.workflows.catalogue import Catalogue
-from shared.workflows.check import trigger_pattern
+from shared.workflows.check import trigger_start
 from shared.workflows.compiled import CompiledStart
 from shared.workflows.document import pointer_to
 from shared.workflows.explaining.clauses import Origin, clauses_of
 from shared.workflows.explaining.values import Trigger
 from shared.workflows.hiding import Hiding
+from shared.workflows.triggers import OnEvent
 
 _STARTED_BY = {"manual": "only a person or a service that asks for a run starts it"}
 
@@ -34,7 +35,7 @@ def explain_triggers(
     for pointer, trigger in each_with_pointer:
         if not isinstance(trigger, Mapping):
             raise AssertionError(f"{pointer} of a saved workflow is no trigger")
-        if trigger_pattern(trigger, catalogue) is None:
+        if not isinstance(trigger_start(trigger, catalogue, zone=start.limits.zone), OnEvent):
             found.append(_explain_without_events(pointer, trigger))
         else:
             found.append(_explain_pattern(pointer, trigger, next(patterns), document, catalogue, fields, hiding))
@@ -73,7 +74,8 @@ def _explain_pattern(
 def _origins(pointer: str, trigger: Mapping[str, object], catalogue: Catalogue) -> dict[str, Origin]:
     origins = {}
     for key, value in trigger.items():
-        said = catalogue.triggers[key].pattern(value)
-        for field in said or ():
-            origins[field] = Origin(f"{pointer}{pointer_to(key).removeprefix('#')}", said == value)
+        said = catalogue.triggers[key].start(value, zone="UTC")
+        pattern = said.pattern if isinstance(said, OnEvent) else {}
+        for field in pattern:
+            origins[field] = Origin(f"{pointer}{pointer_to(key).removeprefix('#')}", pattern == value)
     return origins

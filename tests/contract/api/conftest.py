@@ -260,7 +260,7 @@ async def world(
 
     projector = Projector(bus, readmodel, progress, clock, ProjectorSettings(), on_lost=restore_again)
     follower = RunsFollower(bus, readmodel, [projector], group="embedded", member_id="one")
-    matcher = Matcher(bus, definitions, matching, matcher_settings, member_id="one")
+    matcher = Matcher(bus, definitions, matching, matcher_settings, member_id="one", snapshots=readmodel, clock=clock)
     reasons: list[str] = []
 
     async def readiness() -> Sequence[str]:

@@ -139,6 +139,7 @@ def runs_of(tenant_id: str, partition: int) -> RunsDelta:
     done, _ = scenario.happens(cooled, match("w2", workflow_name="Refund", approval=approval()), event_id="event-0")
     scenario.completes(done)
     scenario.wait(seconds=1).happens(cooled, event_id="event-1")
+    scenario.counts("event-0")
     scenario.wait(seconds=1).happens(match("w2", workflow_name="Refund"), event_id="event-0", replay_id="replay-1")
     scenario.wait(seconds=1).asks(match("w2", workflow_name="Refund"), key="by-hand", command_id="ask")
     log = [replace(entry, event=replace(entry.event, tenant_id=tenant_id)) for entry in scenario.log]

@@ -237,7 +237,7 @@ async def test_a_partition_that_somebody_else_wrote_is_restored_anew(
         (second,) = scenario.happens(match("w"))
         fold = RunsFold()
         snapshot = (await readmodel.snapshot([HOME]))[HOME]
-        fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now)
+        fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now, snapshot.windows)
         other = RunsDelta(partition=HOME, start=1, end=2, now=fold.now)
         await readmodel.write([other])
         scenario.completes(first)

@@ -202,10 +202,26 @@ def busy_scenario(name: str) -> RunsScenario:
         scenario.fails(both, "b")
         if first in scenario.fold.runs and scenario.fold.runs[first].status == "running" and number != 4:
             scenario.completes(first)
+    watch_in(scenario, name)
     asked = scenario.asks(dag, key=f"{name}-key", command_id=f"{name}-ask")
     scenario.asks(dag, key=f"{name}-key", command_id=f"{name}-ask-again")
     scenario.cancels(asked, command_id=f"{name}-cancel")
     return scenario
+
+
+def watch_in(scenario: RunsScenario, name: str) -> None:
+    """Counts and waits: complete, open, ended, elapsed, repeated and forgotten."""
+    for number in range(7):
+        scenario.counts(f"{name}-{number}", key="many")
+        scenario.counts(f"{name}-{number}", key="many")
+        scenario.opens(f"{name}-{number}", key=f"{number}")
+    scenario.follows(f"{name}-f", key="1")
+    scenario.wait(seconds=121)
+    scenario.elapses(f"{name}-2", match("w1"), key="2")
+    scenario.elapses(f"{name}-2", match("w1"), key="2")
+    scenario.elapses(f"{name}-1", match("w1"), key="1")
+    scenario.elapses(f"{name}-3", None, key="3")
+    scenario.counts(f"{name}-later", key="later")
 
 
 TENANTS = ("acme", "globex", "initech", "umbrella")

@@ -7,10 +7,11 @@ import pytest
 
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions, RunsFold
+from shared.domain.windows import Absence, WindowKey
 from shared.domain.workflow import MonthlyQuota, SharedLimit
 from shared.readmodel.rows import build_rows
 from shared.readmodel.store import ReadModel
-from shared.testing.folds import Entry, RunsScenario, apply_all, approval, limits, match, step
+from shared.testing.folds import TENANT, Entry, RunsScenario, apply_all, approval, limits, match, step
 
 LOGS = 6
 RECORDS = 90
@@ -39,7 +40,7 @@ def random_log(random: Random, tenant_id: str) -> list[Entry]:
         scenario.wait(seconds=random.choice([0, 0, 1, 30, 4000]))
         runs = list(scenario.fold.runs.values())
         run = random.choice(runs) if runs else None
-        match random.randrange(9):
+        match random.randrange(11):
             case 0 | 1 | 2:
                 wanted = random.choice(kinds)
                 key = random.choice("xyz")
@@ -55,11 +56,33 @@ def random_log(random: Random, tenant_id: str) -> list[Entry]:
             case 7 if run is not None:
                 decides = random.choice([scenario.grants, scenario.grants, scenario.denies])
                 decides(run.id, command_id=f"d{len(scenario.log)}")
+            case 9 | 10:
+                watched(scenario, random)
             case 8 if run is not None and random.randrange(2):
                 scenario.cancels(run.id, command_id=f"x{len(scenario.log)}")
             case _ if scenario.log:
                 scenario.repeat(random.choice(scenario.log))
     return [replace(entry, event=replace(entry.event, tenant_id=tenant_id)) for entry in scenario.log]
+
+
+def watched(scenario: RunsScenario, random: Random) -> None:
+    """An event counts, begins a wait or ends one, in time or late; a wait is over."""
+    event_id, key, ago = f"e{random.randrange(40)}", random.choice("pq"), random.choice([0, 5, 59, 61])
+    match random.randrange(4):
+        case 0:
+            scenario.counts(event_id, key=key, ago=ago, times=2)
+        case 1:
+            scenario.opens(event_id, key=key, ago=ago)
+        case 2:
+            scenario.follows(event_id, key=key, ago=ago)
+        case _:
+            window = scenario.fold.windows.get(WindowKey(TENANT, "w1", "t2", key))
+            opened_by = window.opened_by if isinstance(window, Absence) else None
+            wanted = match_of_wait if random.randrange(3) else None
+            scenario.elapses(opened_by or event_id, wanted, key=key)
+
+
+match_of_wait = match("w1", limits=limits(max_concurrent=1, max_queued=1))
 
 
 @pytest.mark.parametrize("seed", range(LOGS))
@@ -84,6 +107,7 @@ async def test_restored_anywhere_it_is_the_fold_that_never_stopped(readmodel: Re
         assert fold.runs == open_runs
         assert _activities(restored) == _activities(never_stopped)
         assert restored.usage == {tenant: each for tenant, each in never_stopped.usage.items() if each.month}
+        assert dict(restored.windows.items()) == dict(never_stopped.windows.items())
         assert restored.now == never_stopped.now
         if random.randrange(2):
             fold = restored
@@ -114,7 +138,7 @@ async def _fold(readmodel: ReadModel, fold: RunsFold, entries: list[Entry], part
 async def _restored(readmodel: ReadModel, partition: int) -> RunsFold:
     snapshot = (await readmodel.snapshot([partition]))[partition]
     fold = RunsFold()
-    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now)
+    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now, snapshot.windows)
     return fold
 
 

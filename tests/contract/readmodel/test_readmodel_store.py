@@ -31,7 +31,7 @@ def written_from(scenario: RunsScenario, start: int = 0) -> RunsDelta:
 async def restored(readmodel: ReadModel, partition: int = PARTITION) -> RunsFold:
     snapshot = (await readmodel.snapshot([partition]))[partition]
     fold = RunsFold()
-    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now)
+    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now, snapshot.windows)
     return fold
 
 

@@ -7,6 +7,7 @@ from services.matcher.triggers import discover_triggers
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
 from shared.domain.records import SourceEvent
+from shared.domain.windows import Windows
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
 from shared.workflows.compiled import compile_steps
@@ -18,7 +19,7 @@ from shared.workflows.subject import approval_subject, subject_hash
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
-BUDGET = Budget(conditions=200, seconds=1.0, matches=100)
+BUDGET = Budget(conditions=200, seconds=1.0, matches=100, windows=100)
 
 
 def test_an_approval_of_a_step_that_sends_the_whole_event_binds_what_the_executor_will_see() -> None:
@@ -47,7 +48,7 @@ def test_an_approval_of_a_step_that_sends_the_whole_event_binds_what_the_executo
         correlation_id="c",
     )
 
-    decided = decide(tenant, rules, event, BUDGET, lambda: 0.0)
+    decided = decide(tenant, rules, event, NOW, Windows(), BUDGET, lambda: 0.0).matched
 
     assert decided is not None
     (match,) = decided.matches

@@ -13,6 +13,7 @@ from services.matcher.triggers import discover_triggers
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
 from shared.domain.errors import InvalidInput
+from shared.domain.windows import Windows
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
 from shared.workflows.compiled import compile_start
@@ -24,7 +25,7 @@ from shared.workflows.rules import TenantRules
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
-UNBOUNDED = Budget(conditions=10_000, seconds=1e9, matches=10_000)
+UNBOUNDED = Budget(conditions=10_000, seconds=1e9, matches=10_000, windows=1)
 STEP = {"id": "note", "uses": "wait", "with": {"seconds": 1}}
 
 
@@ -52,7 +53,7 @@ def decided(workflow: Workflow, event: Event) -> bool:
     rules = TenantRules(CATALOGUE)
     rules.put(workflow)
     tenant = Tenant(id="acme", name="acme", plan="standard", created_at=NOW)
-    return decide(tenant, rules, event, UNBOUNDED, lambda: 0.0) is not None
+    return decide(tenant, rules, event, NOW, Windows(), UNBOUNDED, lambda: 0.0).matched is not None
 
 
 def said(verdict: Verdict) -> str:

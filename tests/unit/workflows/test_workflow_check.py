@@ -17,6 +17,7 @@ from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
 from shared.domain.errors import InvalidInput
 from shared.domain.plans import Quotas
+from shared.domain.windows import Windows
 from shared.domain.workflow import MonthlyQuota, SharedLimit, StepPlan
 from shared.testing.folds import START
 from shared.workflows.catalogue import Catalogue
@@ -149,7 +150,8 @@ def test_a_match_holds_the_shared_limits_with_their_keys_and_the_plans_month() -
     rules.put(workflow)
     tenant = Tenant(id="acme", name="acme", plan="free", created_at=START, quotas=Quotas(runs_per_month=1_000))
     event = Event(id="e", source="/s", type="order.refunded", tenant_id="acme", data=b"{}", subject="order-7")
-    decided = decide(tenant, rules, event, Budget(conditions=9, seconds=9, matches=9), lambda: 0.0)
+    budget = Budget(conditions=9, seconds=9, matches=9, windows=9)
+    decided = decide(tenant, rules, event, START, Windows(), budget, lambda: 0.0).matched
     assert decided is not None
     (match,) = decided.matches
     finance, support = match.shared

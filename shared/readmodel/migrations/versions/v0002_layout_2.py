@@ -1,5 +1,5 @@
 """Layout 2 of a generation: what layout 1 is, and what was added since. Workflows can be archived and their revisions say
-what changed; sources and endpoints are paged by name.
+what changed; sources and endpoints are paged by name; triggers remember events in windows.
 
 Existing generations stay as they are: `upshot rebuild` makes a new one. Revision ID: 0002
 """
@@ -19,6 +19,7 @@ CREATE FUNCTION readmodel.create_generation(generation integer, layout integer) 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $function$
 DECLARE
     rm CONSTANT text := 'rm_' || generation;
+    name text;
 BEGIN
     IF layout <> 2 THEN
         RAISE EXCEPTION 'layout % is not installed: run the migrations of that version', layout;
@@ -35,6 +36,31 @@ BEGIN
     CREATE INDEX sources_by_name ON sources (tenant_id, name, source_id);
     ALTER TABLE endpoints ALTER COLUMN name TYPE text COLLATE "C";
     CREATE INDEX endpoints_by_name ON endpoints (tenant_id, name, endpoint_id);
+
+    -- Keys are templates rendered from events: of any length, with any character; a digest stands in the key for them.
+    CREATE TABLE windows (
+        tenant_id text COLLATE "C" NOT NULL,
+        workflow_id text COLLATE "C" NOT NULL,
+        trigger text COLLATE "C" NOT NULL,
+        digest bytea NOT NULL,
+        partition integer NOT NULL,
+        key bytea NOT NULL,
+        kind text NOT NULL,
+        state json NOT NULL,
+        PRIMARY KEY (tenant_id, workflow_id, trigger, digest)
+    ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+    CREATE INDEX windows_by_partition ON windows (partition);
+
+    FOREACH name IN ARRAY ARRAY['windows'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY everything ON %I TO upshot_service USING (true) WITH CHECK (true)', name);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO upshot_service', name);
+        EXECUTE format(
+            'CREATE POLICY own_tenant ON %I FOR SELECT TO upshot_api '
+            'USING (tenant_id = current_setting(''upshot.tenant'', true) AND tenant_id <> '''')', name);
+        EXECUTE format('GRANT SELECT ON %I TO upshot_api', name);
+    END LOOP;
 END
 $function$
 """

@@ -1,0 +1,117 @@
+"""Acts on what falls due between events: waits that nothing ended.
+
+Guarantee: an absence is told only once every event that was recorded before it became certain has been matched; the fold of
+the runs has the last word, so that a window which was closed meanwhile, or told of twice, starts nothing.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from services.matcher.service.matching import SOURCE, Matching
+from services.matcher.service.remembering import Memory
+from shared.bus import codec, facts
+from shared.bus.facts import Cause
+from shared.bus.port import Bus, NewRecord, Position
+from shared.bus.topics import EVENTS, RUNS
+from shared.domain.clock import Clock
+from shared.domain.errors import UpshotError
+from shared.domain.ids import window_record_id
+from shared.domain.records import SourceEvent, WindowElapsed, WindowOpened
+from shared.domain.windows import Absence, WindowKey
+from shared.workflows.watching import elapsed
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+"""Waits that are told of in one go: the next events need not wait for more."""
+AGAIN_SECONDS = 1.0
+"""Where the log's clock is behind this one's, an absence is told again after that."""
+_POLL_SECONDS = 1.0
+
+
+class DueWaits:
+    """The waits of the partitions that this process owns."""
+
+    def __init__(self, bus: Bus, matching: Matching, clock: Clock) -> None:
+        self._bus = bus
+        self._matching = matching
+        self._clock = clock
+
+    def next_due(self) -> datetime | None:
+        """When something falls due next, by the clock."""
+        found = [each.next_due for each in self._matching.memories.values()]
+        return min((each for each in found if each is not None), default=None)
+
+    async def act(self, positions: Mapping[int, int]) -> None:
+        """Tell of what is due. `positions`: the next event to be read of each partition that may be acted on."""
+        now = self._clock.now()
+        due = {
+            partition: memory
+            for partition, memory in self._matching.memories.items()
+            if partition in positions and memory.next_due is not None and memory.next_due <= now
+        }
+        if not due:
+            return
+        ends = await self._bus.watermarks(EVENTS, sorted(due))
+        for partition, memory in due.items():
+            caught_up = positions[partition] >= ends[partition].high
+            until = now if caught_up else memory.seen_until
+            if until is not None:
+                await self._tell(partition, memory, memory.take_due(until, AT_ONCE))
+
+    async def _tell(self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Absence]]) -> None:
+        told: list[tuple[WindowKey, WindowElapsed]] = []
+        records: list[NewRecord] = []
+        try:
+            opened = await self._opened(partition, [window.opened_offset for _, window in due])
+            for key, window in due:
+                known = self._matching.rules(key.tenant_id)
+                if known is None:
+                    continue
+                fact = elapsed(*known, key, opened[window.opened_offset])
+                records.append(self._record(key, fact))
+                told.append((key, fact))
+            positions: Sequence[Position] = await self._bus.append(records) if records else ()
+        except UpshotError:
+            for key, _ in due:
+                memory.plan(key)
+            raise
+        for (key, fact), position in zip(told, positions, strict=True):
+            memory.windows.apply(key.tenant_id, fact, position.recorded_at, position.offset)
+            memory.plan(key, not_before=self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
+        memory.windows.expire()
+
+    async def _opened(self, partition: int, offsets: Sequence[int]) -> Mapping[int, SourceEvent]:
+        """The events that opened windows, from the records that say so: a wait of a month holds no event in memory."""
+        found: dict[int, SourceEvent] = {}
+        reader = self._bus.reader(RUNS)
+        try:
+            for offset in offsets:
+                reader.assign({partition: offset})
+                while offset not in found:
+                    for record in (await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=1)).get(partition, ()):
+                        if record.offset == offset:
+                            fact = facts.runs_fact(codec.decode(record))
+                            if not isinstance(fact, WindowOpened):
+                                raise AssertionError(f"{RUNS}/{partition} opens no window at offset {offset}")
+                            found[offset] = fact.event
+        finally:
+            await reader.close()
+        return found
+
+    def _record(self, key: WindowKey, fact: WindowElapsed) -> NewRecord:
+        event = fact.event
+        envelope = facts.envelop(
+            fact,
+            id=window_record_id(fact.TYPE, key.workflow_id, key.trigger, key.key, event.id),
+            tenant_id=key.tenant_id,
+            source=SOURCE,
+            at=self._clock.now(),
+            cause=Cause(
+                causation_id=event.id,
+                correlation_id=event.correlation_id or event.id,
+                causal_chain=event.causal_chain,
+            ),
+        )
+        return codec.encode(RUNS, envelope)

@@ -1,0 +1,112 @@
+"""What the matcher remembers of one partition between events, and when something of it falls due.
+
+Guarantee: `restore` takes over what the log says, all of it, before the first event is matched; from then on the matcher's own
+decisions move it on, and the fold of the runs comes to the same from the records of them.
+Next: `shared/domain/windows.py`; `due.py` acts on what falls due.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from shared.bus import codec, facts
+from shared.bus.port import Bus
+from shared.bus.topics import RUNS
+from shared.domain.errors import TransientError
+from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFollowed, WindowOpened
+from shared.domain.windows import Absence, WindowKey, Windows
+from shared.readmodel.snapshots import WindowsSnapshot
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+POLL_SECONDS = 1.0
+RECORDS_AT_ONCE = 5_000
+
+
+class WindowSnapshots(Protocol):
+    """Where a partition's past is: the read model."""
+
+    async def windows(self, partitions: Collection[int]) -> Mapping[int, WindowsSnapshot]:
+        """What triggers remember of these partitions of `upshot.runs`, all as of one instant."""
+        ...
+
+
+class Memory:
+    """One partition's windows, and which of them fall due when."""
+
+    def __init__(self) -> None:
+        self.windows = Windows()
+        self.seen_until: datetime | None = None
+        """The append time of the newest event that was matched."""
+        self._due: list[tuple[datetime, WindowKey]] = []
+
+    def plan_waits(self) -> None:
+        """After a restore: every wait that is open."""
+        self._due = [(due_at, key) for due_at, key in self.windows.waiting()]
+        heapq.heapify(self._due)
+
+    def plan(self, key: WindowKey, *, not_before: datetime | None = None) -> None:
+        """A wait has begun (or, `not_before`, is to be looked at again)."""
+        window = self.windows.get(key)
+        if isinstance(window, Absence) and window.due_at is not None:
+            heapq.heappush(self._due, (max(window.due_at, not_before or window.due_at), key))
+
+    @property
+    def next_due(self) -> datetime | None:
+        return self._due[0][0] if self._due else None
+
+    def take_due(self, until: datetime, at_most: int) -> list[tuple[WindowKey, Absence]]:
+        """Waits that are over by `until`, the most overdue first; each is handed out once."""
+        found: list[tuple[WindowKey, Absence]] = []
+        while self._due and self._due[0][0] <= until and len(found) < at_most:
+            _, key = heapq.heappop(self._due)
+            window = self.windows.get(key)
+            if isinstance(window, Absence) and window.due_at is not None and window.due_at <= until:
+                found.append((key, window))
+        return found
+
+
+async def restore_memories(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int]) -> dict[int, Memory]:
+    """The snapshot, then the log up to its end; tries until it succeeds."""
+    while True:
+        try:
+            return await _restore(bus, snapshots, partitions)
+        except TransientError as error:
+            log.warning("what triggers remember cannot be restored just now, trying again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int]) -> dict[int, Memory]:
+    found = await snapshots.windows(partitions)
+    ends = await bus.watermarks(RUNS, sorted(partitions))
+    memories = {partition: Memory() for partition in partitions}
+    left = {}
+    for partition, memory in memories.items():
+        memory.windows.restore(found[partition].windows)
+        if found[partition].next < ends[partition].high:
+            left[partition] = found[partition].next
+    reader = bus.reader(RUNS)
+    try:
+        reader.assign(left)
+        while left:
+            for partition, records in (
+                await reader.poll(timeout_seconds=POLL_SECONDS, records_max=RECORDS_AT_ONCE)
+            ).items():
+                for record in records:
+                    event = codec.decode(record)
+                    fact = facts.runs_fact(event)
+                    if isinstance(fact, WindowCounted | WindowOpened | WindowFollowed | WindowElapsed | ScheduleFired):
+                        windows = memories[partition].windows
+                        windows.apply(event.tenant_id, fact, codec.recorded_at(record), record.offset)
+                        windows.expire()
+                if records[-1].offset + 1 >= ends[partition].high:
+                    left.pop(partition, None)
+    finally:
+        await reader.close()
+    for memory in memories.values():
+        memory.plan_waits()
+    return memories

@@ -1,0 +1,287 @@
+"""What triggers remember between events: counts within a time, things that have not followed yet, schedules' last firings.
+
+Pure: facts of `upshot.runs` in log order to state. The matcher decides with this state what to append, and the fold of the runs
+decides with the same state, rebuilt from the log, what stands: an absence that was told of twice, or by a frozen owner, is one.
+Guarantees: an event counts once for a window, however often it is read; what is forgotten can never matter again, since an
+event is left out once it was recorded longer than the trigger's lateness after its own time; state is bounded by what is
+open, never by history. Time here is that of the events' recording (`seen_at`), never that of the facts about them: a
+matcher that is hours behind finds what it needs.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
+
+COUNT_MAX = 1000
+"""Events that a count may wait for: a window's state holds one entry each."""
+WITHIN_SECONDS_MAX = 31 * 86_400
+LATENESS_SECONDS = 60
+"""Where a trigger does not say: vendors deliver within seconds, and an absence is told that much later."""
+LATENESS_SECONDS_MAX = 86_400
+KEY_CHARS_MAX = 1000
+"""Characters of a key's template, and of what it renders to."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+REMEMBERED_MAX = 1000
+"""Ids of events that a window has used up or answered: each keeps a repetition of that event from counting again."""
+
+
+class WindowKey(NamedTuple):
+    """One window: of a tenant's workflow, of that trigger (its digest), for that key."""
+
+    tenant_id: str
+    workflow_id: str
+    trigger: str
+    key: str
+
+
+class Seen(NamedTuple):
+    """An event that a window knows of."""
+
+    at: datetime
+    event_id: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """`waiting`: events that count, oldest first; `used`: those that a completed count has used up."""
+
+    within_seconds: int
+    lateness_seconds: int
+    until: datetime = LONG_AGO
+    waiting: list[Seen] = field(default_factory=list)
+    used: list[Seen] = field(default_factory=list)
+
+    def knows(self, event_id: str) -> bool:
+        return any(each.event_id == event_id for each in (*self.waiting, *self.used))
+
+    def add(self, seen: Seen, times: int, now: datetime) -> bool:
+        """Whether that event completes a count; the events that make it up are then used up."""
+        self._forget(now)
+        self.until = max(self.until, seen.at + timedelta(seconds=self.within_seconds + self.lateness_seconds))
+        self.waiting.append(seen)
+        self.waiting.sort()
+        within = timedelta(seconds=self.within_seconds)
+        place = self.waiting.index(seen)
+        for first in range(max(0, place - times + 1), place + 1):
+            last = first + times - 1
+            if last < len(self.waiting) and self.waiting[last].at - self.waiting[first].at <= within:
+                self.used += self.waiting[first : last + 1]
+                del self.waiting[first : last + 1]
+                del self.used[:-REMEMBERED_MAX]
+                return True
+        return False
+
+    def expires_at(self) -> datetime:
+        return self.until
+
+    def _forget(self, now: datetime) -> None:
+        over = now - timedelta(seconds=self.within_seconds + self.lateness_seconds)
+        self.waiting = [each for each in self.waiting if each.at >= over]
+        over = now - timedelta(seconds=self.lateness_seconds)
+        self.used = [each for each in self.used if each.at >= over]
+
+
+@dataclass(slots=True, kw_only=True)
+class Absence:
+    """`opened`: what is waited after, and where its record lies. `before`, `followed`: events of either side that are
+    known, so that neither a repetition nor the order of arrival changes the answer."""
+
+    within_seconds: int
+    lateness_seconds: int
+    until: datetime = LONG_AGO
+    opened: Seen | None = None
+    opened_offset: int = 0
+    before: list[Seen] = field(default_factory=list)
+    followed: list[Seen] = field(default_factory=list)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """From then on it is certain that nothing followed in time; None: nothing is waited for."""
+        if self.opened is None:
+            return None
+        return self.opened.at + timedelta(seconds=self.within_seconds + self.lateness_seconds)
+
+    @property
+    def opened_by(self) -> str | None:
+        """The event that something should follow; None: nothing is waited for."""
+        return self.opened.event_id if self.opened is not None else None
+
+    def knows_before(self, event_id: str) -> bool:
+        return self.opened_by == event_id or any(each.event_id == event_id for each in self.before)
+
+    def knows_followed(self, event_id: str) -> bool:
+        return any(each.event_id == event_id for each in self.followed)
+
+    def open(self, seen: Seen, offset: int, now: datetime) -> bool:
+        """Whether that event begins a wait. One that was followed before it was read begins none, nor does a second one."""
+        self._note(seen, now)
+        if self.opened is not None or any(self._answers(seen, each) for each in self.followed):
+            self._remember(self.before, seen)
+            return False
+        self.opened, self.opened_offset = seen, offset
+        return True
+
+    def follow(self, seen: Seen, now: datetime) -> bool:
+        """Whether that event ends the wait."""
+        self._note(seen, now)
+        self._remember(self.followed, seen)
+        if self.opened is None or not self._answers(self.opened, seen):
+            return False
+        self.close()
+        return True
+
+    def close(self) -> None:
+        if self.opened is not None:
+            self._remember(self.before, self.opened)
+            self.opened = None
+
+    def expires_at(self) -> datetime | None:
+        return self.until if self.opened is None else None
+
+    def _answers(self, first: Seen, then: Seen) -> bool:
+        """The very same event never follows itself: a heartbeat opens the window that the next one closes."""
+        gone = then.at - first.at
+        return timedelta(0) <= gone <= timedelta(seconds=self.within_seconds) and then.event_id != first.event_id
+
+    def _remember(self, known: list[Seen], seen: Seen) -> None:
+        known.append(seen)
+        del known[:-REMEMBERED_MAX]
+
+    def _note(self, seen: Seen, now: datetime) -> None:
+        self.until = max(self.until, seen.at + timedelta(seconds=self.lateness_seconds))
+        over = now - timedelta(seconds=self.lateness_seconds)
+        self.before = [each for each in self.before if each.at >= over]
+        self.followed = [each for each in self.followed if each.at >= over]
+
+
+@dataclass(slots=True, kw_only=True)
+class Cursor:
+    """How far a schedule has fired: its newest planned instant."""
+
+    planned_at: datetime
+
+
+Window = Count | Absence | Cursor
+
+
+class Windows:
+    """The windows of one partition."""
+
+    def __init__(self) -> None:
+        self._windows: dict[WindowKey, Window] = {}
+        self._open: dict[str, int] = {}
+        self._expiries: list[tuple[datetime, WindowKey]] = []
+        self._expiring: set[WindowKey] = set()
+        self._now = LONG_AGO
+
+    def get(self, key: WindowKey) -> Window | None:
+        return self._windows.get(key)
+
+    def items(self) -> Iterable[tuple[WindowKey, Window]]:
+        return self._windows.items()
+
+    def waiting(self) -> Iterator[tuple[datetime, WindowKey]]:
+        """Every wait that is open, with the instant from which its absence is certain."""
+        for key, window in self._windows.items():
+            if isinstance(window, Absence) and window.due_at is not None:
+                yield window.due_at, key
+
+    def open_count(self, tenant_id: str) -> int:
+        """Windows that a tenant has in memory: what a bound is about."""
+        return self._open.get(tenant_id, 0)
+
+    def restore(self, windows: Iterable[tuple[WindowKey, Window]]) -> None:
+        """Take over a snapshot."""
+        for key, window in windows:
+            self._put(key, window)
+            self._plan_expiry(key, window)
+
+    def apply(self, tenant_id: str, fact: WindowFact, now: datetime, offset: int) -> bool:
+        """Fold one fact. True: the count is complete, the wait began or ended by this very fact, the cursor moved on.
+
+        `now`: the partition's time, by which an absence must be over; `offset`: where the fact lies.
+        """
+        self._now = LONG_AGO if isinstance(fact, WindowElapsed | ScheduleFired) else fact.seen_at
+        key = WindowKey(tenant_id, fact.workflow_id, fact.trigger, fact.key)
+        window = self._windows.get(key)
+        match fact:
+            case WindowCounted():
+                changed = self._count(key, window, fact)
+            case WindowOpened():
+                changed = self._absence(key, window, fact).open(Seen(fact.at, fact.event.id), offset, fact.seen_at)
+            case WindowFollowed():
+                changed = self._absence(key, window, fact).follow(Seen(fact.at, fact.event_id), fact.seen_at)
+            case WindowElapsed():
+                changed = self._elapse(window, fact, now)
+            case ScheduleFired():
+                changed = self._move_on(key, window, fact)
+        after = self._windows.get(key)
+        if after is not None:
+            self._plan_expiry(key, after)
+        return changed
+
+    def expire(self) -> list[WindowKey]:
+        """Forget, and return, the windows that no event can concern any more.
+
+        By the event of the last fact alone, never by what came before: a fold that was restored in between forgets the same.
+        """
+        gone = []
+        while self._expiries and self._expiries[0][0] < self._now:
+            _, key = heapq.heappop(self._expiries)
+            self._expiring.discard(key)
+            window = self._windows[key]
+            expires_at = _expires_at(window)
+            if expires_at is not None and expires_at < self._now:
+                del self._windows[key]
+                self._open[key.tenant_id] -= 1
+                gone.append(key)
+            else:
+                self._plan_expiry(key, window)
+        return gone
+
+    def _count(self, key: WindowKey, window: Window | None, fact: WindowCounted) -> bool:
+        if not isinstance(window, Count):
+            window = Count(within_seconds=fact.within_seconds, lateness_seconds=fact.lateness_seconds)
+            self._put(key, window)
+        return not window.knows(fact.event_id) and window.add(Seen(fact.at, fact.event_id), fact.times, fact.seen_at)
+
+    def _absence(self, key: WindowKey, window: Window | None, fact: WindowOpened | WindowFollowed) -> Absence:
+        if not isinstance(window, Absence):
+            window = Absence(within_seconds=fact.within_seconds, lateness_seconds=fact.lateness_seconds)
+            self._put(key, window)
+        return window
+
+    def _elapse(self, window: Window | None, fact: WindowElapsed, now: datetime) -> bool:
+        if not isinstance(window, Absence) or window.opened_by != fact.event.id:
+            return False
+        due_at = window.due_at
+        if fact.match is not None and (due_at is None or now < due_at):
+            return False
+        window.close()
+        return True
+
+    def _move_on(self, key: WindowKey, window: Window | None, fact: ScheduleFired) -> bool:
+        if isinstance(window, Cursor) and window.planned_at >= fact.planned_at:
+            return False
+        self._put(key, Cursor(planned_at=fact.planned_at))
+        return True
+
+    def _put(self, key: WindowKey, window: Window) -> None:
+        if key not in self._windows:
+            self._open[key.tenant_id] = self._open.get(key.tenant_id, 0) + 1
+        self._windows[key] = window
+
+    def _plan_expiry(self, key: WindowKey, window: Window) -> None:
+        """One plan a window, however often it changes: it is looked at again when that instant comes."""
+        expires_at = _expires_at(window)
+        if expires_at is not None and key not in self._expiring:
+            self._expiring.add(key)
+            heapq.heappush(self._expiries, (expires_at, key))
+
+
+def _expires_at(window: Window) -> datetime | None:
+    return window.expires_at() if isinstance(window, Count | Absence) else None

@@ -1,0 +1,78 @@
+"""What a trigger, once read, waits for. Each kind of trigger (`services/matcher/triggers`) turns its settings into one of these.
+
+Guarantee: whoever asks what starts a workflow (the stream, the tester, the explanation, the backtest) asks these values;
+a new kind of trigger that can be said as one of them needs nothing else anywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.errors import Flaw, InvalidInput
+
+OWN_PREFIX = "upshot."
+"""Types of events that the platform itself appends for one workflow."""
+
+EventPattern = Mapping[str, object]
+"""An EventBridge event pattern over the CloudEvents view of an event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnEvent:
+    """Every event that the pattern matches."""
+
+    pattern: EventPattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnRequest:
+    """A person or a service asks; no event ever starts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCount:
+    """The `times`-th event of one key within `within_seconds` of event time. Events that completed a count are used up."""
+
+    pattern: EventPattern
+    times: int
+    within_seconds: int
+    lateness_seconds: int
+    """An event that was recorded longer than this after its own time is left out."""
+    key: str
+    """A template over the event; empty: one count for the whole workflow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnAbsence:
+    """An event of `after` that no event of `of` with the same key follows within `within_seconds` of event time."""
+
+    after: EventPattern
+    of: EventPattern
+    within_seconds: int
+    lateness_seconds: int
+    """How long after its own time an event may be recorded and still count: so much later the absence is certain."""
+    after_key: str
+    of_key: str
+
+
+Start = OnEvent | OnRequest | OnCount | OnAbsence
+
+
+def event_pattern(start: Start) -> EventPattern | None:
+    """The pattern of the event that a run of this trigger is about: what `if` and the steps see. None: of no event."""
+    match start:
+        case OnEvent(pattern=pattern) | OnCount(pattern=pattern) | OnAbsence(after=pattern):
+            return pattern
+        case OnRequest():
+            return None
+
+
+def merge_patterns(patterns: Mapping[str, EventPattern]) -> EventPattern:
+    """What several kinds of one trigger ask together, by kind. Raises `InvalidInput` where two name the same field."""
+    merged: dict[str, object] = {}
+    for kind, pattern in patterns.items():
+        for field, clause in pattern.items():
+            if field in merged:
+                detail = f"{field!r} is named twice, by {kind!r} and by its neighbour; name it in one of them"
+                raise InvalidInput("triggers that exclude each other", [Flaw(pointer=f"#/{kind}", detail=detail)])
+            merged[field] = clause
+    return merged

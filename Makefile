@@ -6,7 +6,7 @@ export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up test check bench clean
+.PHONY: help setup setup-test demo up test check bench bench-match clean
 
 help:
 	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
@@ -15,6 +15,7 @@ help:
 	@echo "make test   everything that proves it: lint, types, architecture, unit, contract and end-to-end tests"
 	@echo "make check  lint, formatting, types and architecture only"
 	@echo "make bench  throughput, latency and cost, beside a forwarder that stores nothing"
+	@echo "make bench-match  what matching an event costs beside parsing it, with up to 100,000 rules"
 	@echo "make setup  .venv with the locked dependencies; every command above does it when needed"
 	@echo "make clean  removes .venv and caches; data folders stay"
 	@echo
@@ -40,6 +41,9 @@ check: setup-test
 
 bench: setup-test
 	@$(BIN)/python tests/bench/bench_delivery.py $(ARGS)
+
+bench-match: setup-test
+	@$(BIN)/python tests/bench/bench_match.py
 
 clean:
 	rm -rf .venv .venv.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

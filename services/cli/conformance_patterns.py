@@ -15,7 +15,7 @@ import orjson
 
 from services.cli.conformance_report import ConformanceReport
 from shared.domain.errors import InvalidInput
-from shared.matching import EventFields, Pattern, matches, parse_pattern, read_event
+from shared.matching import EventFields, Pattern, PatternIndex, matches, parse_pattern, read_event
 
 _EVENT_ERROR = "event_error"
 _PAYLOAD_KEYS = ("payload", "event")
@@ -96,13 +96,27 @@ def _answer(pattern_text: str, event_text: str) -> str:
         event = read_event(event_text.encode("utf-8", "surrogatepass"))
     except InvalidInput:
         return _EVENT_ERROR
-    return _outcome(matches(pattern, event))
+    (answer,) = _asked_every_way(pattern, [event])
+    return _outcome(answer)
+
+
+def _asked_every_way(pattern: Pattern, events: list[EventFields]) -> list[bool | str]:
+    """Whether each event matches: by the evaluator, and by the index, with its walk not yet written out and then so."""
+    index: PatternIndex[int] = PatternIndex(walks_before_code=len(events))
+    index.add(1, pattern)
+    unwritten = [bool(index.candidates(event)) for event in events]
+    written = [bool(index.candidates(event)) for event in events]
+    answers: list[bool | str] = []
+    for event, *indexed in zip(events, unwritten, written, strict=True):
+        answer = matches(pattern, event)
+        answers.append(answer if indexed == [answer, answer] else f"{answer}, but indexed {indexed}")
+    return answers
 
 
 def _judge_matrix_row(row: dict[str, Any], events: list[EventFields], number: int) -> _Verdict:
     try:
         pattern = _lenient(_text_of(row, "pattern"))
-        got = str([line for line, event in enumerate(events) if matches(pattern, event)])
+        got = str([line for line, answer in enumerate(_asked_every_way(pattern, events)) if answer])
     except InvalidInput:
         got = "invalid"
     return _Verdict(

@@ -2,7 +2,8 @@
 
 The fast parser drops digits and hides duplicate members; so what it read is compared with what was written, and only
 where the two may differ is the text read again, slowly. In the tree of `EventFields` a number that lost digits is a
-`LossyNumber`, and members of one name are a tuple of their values (JSON itself has no tuples).
+`LossyNumber`, and members of one name are a tuple of their values (JSON itself has no tuples). An event that was read
+slowly is a `SlowlyRead`; any other tree holds no tuples, which is what the fast way of the index rests on.
 Next: `fields.py`, which walks the tree.
 """
 
@@ -16,6 +17,8 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.matching.json_text import read_json
 from shared.matching.numbers import from_python
 
+_parse = orjson.loads
+_write = orjson.dumps
 _TITLE = "the event cannot be read"
 DEPTH_MAX = 250
 _WHITESPACE: Final = b" \t\r\n"
@@ -30,12 +33,29 @@ EventFields = NewType("EventFields", dict[str, Any])  # Any: JSON
 """One event, parsed once, as only this module makes it. The tree itself: a wrapper would cost a tenth of the parse."""
 
 
+class SlowlyRead(dict[str, Any]):  # Any: JSON
+    """The root of an event some of whose text had to be read slowly."""
+
+    __slots__ = ()
+
+
 def read_event(raw: bytes) -> EventFields:
     """The event that a JSON text is; raises `InvalidInput` where it is no JSON object."""
-    root = read_value(raw)
-    if type(root) is dict:
-        return EventFields(root)
-    raise InvalidInput(_TITLE, [Flaw(pointer="#", detail="an event is a JSON object")])
+    try:
+        root = _parse(raw)
+        written = _write(root)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        root, is_whole = read_value(raw), False
+    else:
+        # in the canonical form nothing is lost: that is the whole check for most
+        is_whole = written == raw or _is_faithful(raw, root, written)
+        if is_whole and type(root) is dict:
+            return root  # type: ignore[return-value]  # NewType's own call would cost a twentieth of the parse
+        if not is_whole:
+            root = _read_slowly(raw)
+    if type(root) is not dict:
+        raise InvalidInput(_TITLE, [Flaw(pointer="#", detail="an event is a JSON object")])
+    return EventFields(root if is_whole else SlowlyRead(root))
 
 
 def event_of(attributes: Mapping[str, Any], data: bytes | None) -> EventFields:
@@ -45,7 +65,9 @@ def event_of(attributes: Mapping[str, Any], data: bytes | None) -> EventFields:
     """
     root = dict(attributes)
     if data is not None:
-        root["data"] = read_value(data)
+        root["data"], was_slow = _read(data)
+        if was_slow:
+            return EventFields(SlowlyRead(root))
     return EventFields(root)
 
 
@@ -56,21 +78,26 @@ def event_from_value(value: Mapping[str, Any]) -> EventFields:
 
 def read_value(raw: bytes) -> Any:  # Any: JSON
     """The value of a JSON text with nothing lost: see the module's docstring for what stands for what."""
-    try:
-        value = orjson.loads(raw)
-        written = orjson.dumps(value)
-    except orjson.JSONDecodeError:
-        return _read_slowly(raw)  # it may be lone surrogates or 1e309, which are JSON; or it says what is wrong
-    except orjson.JSONEncodeError:
-        raise _too_deep() from None  # the only thing it cannot write back
-    if written == raw or _is_faithful(raw, value, written):
-        return value
-    return _read_slowly(raw)
+    return _read(raw)[0]
 
 
 def has_duplicate_keys(raw: bytes) -> bool:
     """Whether some object of a JSON text names a member twice: what edges refuse. Raises `InvalidInput` for no JSON."""
     return _has_repeated(read_value(raw))
+
+
+def _read(raw: bytes) -> tuple[Any, bool]:
+    """The value, and whether it was read slowly."""
+    try:
+        value = _parse(raw)
+        written = _write(value)
+    except orjson.JSONDecodeError:
+        return _read_slowly(raw), True  # it may be lone surrogates or 1e309, which are JSON; or it says what is wrong
+    except orjson.JSONEncodeError:
+        raise _too_deep() from None  # the only thing it cannot write back
+    if written == raw or _is_faithful(raw, value, written):
+        return value, False
+    return _read_slowly(raw), True
 
 
 def _has_repeated(value: Any) -> bool:

@@ -43,16 +43,35 @@ class NumberFacet(Generic[B]):
     def __init__(self) -> None:
         self._exact: dict[int | float, list[B]] = {}
         self._tokens: dict[str, list[B]] = {}
-        self._ranges: RangeIndex[tuple[NumericRange, B]] = RangeIndex()
+        self._ranges: RangeIndex[B] = RangeIndex()
 
     def probe(self, value: Any, hits: list[B]) -> None:
-        if self._tokens and type(value) in (int, LossyNumber):
-            hits += self._tokens.get(value.token if type(value) is LossyNumber else str(value), ())
-        number = value if type(value) is int and -EXACT_INTEGER_MAX < value < EXACT_INTEGER_MAX else comparable(value)
-        if number is not None:
-            if number in self._exact:
-                hits += self._exact[number]
-            for bounds, bucket in self._ranges.around(number):
+        kind = type(value)
+        if self._tokens and (kind is int or kind is LossyNumber):
+            hits += self._tokens.get(value.token if kind is LossyNumber else str(value), ())
+        if kind is not int and kind is not float:
+            return
+        for width, cells in self._ranges.grids:
+            cell = value // width
+            if cell in cells:
+                number = (
+                    value if kind is float or -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX else comparable(value)
+                )
+                if number is not None:
+                    for low, high, bounds, bucket in cells[cell]:
+                        if low <= number <= high and (low < number < high or bounds.spans(number)):
+                            hits.append(bucket)
+        if self._exact or self._ranges.has_others:
+            self._probe_others(value, hits)
+
+    def _probe_others(self, value: int | float, hits: list[B]) -> None:
+        number = comparable(value)
+        if number is None:
+            return
+        if number in self._exact:
+            hits += self._exact[number]
+        if self._ranges.has_others:
+            for _, _, bounds, bucket in self._ranges.others_around(number):
                 if bounds.spans(number):
                     hits.append(bucket)
 
@@ -62,7 +81,7 @@ class NumberFacet(Generic[B]):
 
     def add(self, operator: ValueOperator, bucket: B) -> None:
         if isinstance(operator, NumericRange) and operator.low != operator.high:
-            self._ranges.add(operator, (operator, bucket))
+            self._ranges.add(operator, bucket)
         else:
             number = _number_of(operator)
             if isinstance(number, LossyNumber):
@@ -72,7 +91,7 @@ class NumberFacet(Generic[B]):
 
     def remove(self, operator: ValueOperator, bucket: B) -> None:
         if isinstance(operator, NumericRange) and operator.low != operator.high:
-            self._ranges.remove(operator, (operator, bucket))
+            self._ranges.remove(operator, bucket)
         else:
             number = _number_of(operator)
             if isinstance(number, LossyNumber):

@@ -11,24 +11,30 @@ Next: `index_node.py`, how rules are filed and met.
 
 from collections import deque
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from shared.matching.event import EventFields
+from shared.matching.index_bucket import Placed
 from shared.matching.index_cost import PathUse
-from shared.matching.index_node import Node, Placed
+from shared.matching.index_node import Node
+from shared.matching.index_rest import Rests
 from shared.matching.pattern import Pattern
 
 R = TypeVar("R", bound=Hashable)
 
+# What compiling costs, about 2 ms, is lost by then in slower walks. So rules that bring new paths one after the other
+# never cause a compilation each.
+WALKS_BEFORE_CODE: Final = 500
 _RECONSIDERED_PER_ADD = 2  # more than are queued, so the queue keeps up
 
 
 class PatternIndex(Generic[R]):
     """Rules by id, each with one or several patterns of which one must match."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, walks_before_code: int = WALKS_BEFORE_CODE) -> None:
+        """`walks_before_code`: events that a level answers with its paths as they are before its walk is written out."""
         self._paths: dict[str, PathUse] = {}
-        self._root: Node[R] = Node(self._paths, None)
+        self._root: Node[R] = Node(self._paths, Rests(self._paths), None, walks_before_code)
         self._placed: dict[R, tuple[Placed[R], ...]] = {}
         self._to_reconsider: deque[Placed[R]] = deque()
 
@@ -77,7 +83,9 @@ class PatternIndex(Generic[R]):
     def candidates(self, event: EventFields) -> list[R]:
         """The ids of the rules that match, each once, in no particular order."""
         found: list[R] = []
-        self._root.collect(event, found, False)
+        walk = self._root.walk
+        if walk is None or not walk(event, found):
+            self._root.collect_slowly(event, found, False)
         return found if len(found) < 2 else list(dict.fromkeys(found))
 
     def _reconsider(self, placed: Placed[R]) -> None:

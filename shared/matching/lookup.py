@@ -2,7 +2,7 @@
 
 Guarantee: what it answers is what `fields.leaves_at` finds. Where arrays, duplicate members or keys with dots are in
 play it says so instead (`SEVERAL`), and the caller asks `leaves_at`.
-Next: `index_node.py`, which checks what remains of a rule with it.
+Next: `evaluate.py`, which is asked for the rest.
 """
 
 from typing import Any, Final

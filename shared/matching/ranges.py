@@ -1,9 +1,9 @@
 """Numeric ranges found by a number in them, without trying each.
 
 Ranges open to one side are kept in the order of their bound: those that hold a number are one end of the list. Ranges
-with two bounds are filed in cells of a grid whose width fits theirs (a power of eight), so each lies in two cells at
+with two bounds are filed in cells of a grid whose width fits theirs (a power of four), so each lies in two cells at
 most, and a number looks into one cell per width in use; what lies there still has to be asked.
-Next: `index_leaf.py`.
+Next: `facets.py`, whose numbers are found so.
 """
 
 import math
@@ -13,7 +13,8 @@ from typing import Generic, TypeVar
 from shared.matching.numeric import NumericRange
 
 T = TypeVar("T")
-_OCTAVE = 3  # cells grow by 2^3
+Filed = tuple[int | float, int | float, NumericRange, T]  # low, high, the range, the thing
+_OCTAVES = 2  # cells grow by 2^2: wider steps put more ranges into a cell, narrower ones make more widths to look at
 _EXPONENT_MAX = 1023
 _HALF = 0.5
 FIRST_GUESS = 0.05
@@ -22,71 +23,70 @@ FIRST_GUESS = 0.05
 class RangeIndex(Generic[T]):
     """Things filed under ranges of more than one number."""
 
-    __slots__ = ("_cells", "_from", "_from_keys", "_to", "_to_keys", "_unbounded", "_windows")
+    __slots__ = ("_cells", "_from", "_from_keys", "_to", "_to_keys", "_unbounded", "_windows", "grids", "has_others")
 
     def __init__(self) -> None:
         self._from_keys: list[tuple[int | float, int]] = []
-        self._from: list[T] = []
+        self._from: list[Filed[T]] = []
         self._to_keys: list[tuple[int | float, int]] = []
-        self._to: list[T] = []
-        self._cells: dict[float, dict[float, list[T]]] = {}
+        self._to: list[Filed[T]] = []
+        self._cells: dict[float, dict[float, list[Filed[T]]]] = {}
         self._windows = 0  # ranges in cells
-        self._unbounded: list[T] = []  # wider than a double can say
+        self._unbounded: list[Filed[T]] = []  # wider than a double can say
+        self.grids: tuple[tuple[float, dict[float, list[Filed[T]]]], ...] = ()
+        """By width: what lies in the cell `number // width`. Asked for every number, so it is no method."""
+        self.has_others = False
+        """Whether there are ranges that are not in cells."""
 
     def add(self, bounds: NumericRange, thing: T) -> None:
         """File a thing."""
+        filed = (bounds.low, bounds.high, bounds, thing)
+        width = _cell_width(bounds)
         if bounds.high == math.inf:
-            key = _lower_key(bounds)
-            at = bisect_right(self._from_keys, key)
-            self._from_keys.insert(at, key)
-            self._from.insert(at, thing)
+            _insert_sorted(self._from_keys, self._from, _lower_key(bounds), filed)
         elif bounds.low == -math.inf:
-            key = _upper_key(bounds)
-            at = bisect_right(self._to_keys, key)
-            self._to_keys.insert(at, key)
-            self._to.insert(at, thing)
+            _insert_sorted(self._to_keys, self._to, _upper_key(bounds), filed)
+        elif math.isinf(width):
+            self._unbounded.append(filed)
         else:
-            width = _cell_width(bounds)
-            if math.isinf(width):
-                self._unbounded.append(thing)
-                return
             self._windows += 1
-            cells = self._cells.setdefault(width, {})
+            if width not in self._cells:
+                self._cells[width] = {}
+                self.grids = tuple(self._cells.items())
             for cell in _cells_of(bounds, width):
-                cells.setdefault(cell, []).append(thing)
+                self._cells[width].setdefault(cell, []).append(filed)
+        self._note_others()
 
     def remove(self, bounds: NumericRange, thing: T) -> None:
         """Take a thing out again."""
+        filed = (bounds.low, bounds.high, bounds, thing)
+        width = _cell_width(bounds)
         if bounds.high == math.inf:
-            _remove_sorted(self._from_keys, self._from, _lower_key(bounds), thing)
+            _remove_sorted(self._from_keys, self._from, _lower_key(bounds), filed)
         elif bounds.low == -math.inf:
-            _remove_sorted(self._to_keys, self._to, _upper_key(bounds), thing)
+            _remove_sorted(self._to_keys, self._to, _upper_key(bounds), filed)
+        elif math.isinf(width):
+            self._unbounded.remove(filed)
         else:
-            width = _cell_width(bounds)
-            if math.isinf(width):
-                self._unbounded.remove(thing)
-                return
             self._windows -= 1
             cells = self._cells[width]
             for cell in _cells_of(bounds, width):
-                cells[cell].remove(thing)
+                cells[cell].remove(filed)
                 if not cells[cell]:
                     del cells[cell]
             if not cells:
                 del self._cells[width]
+                self.grids = tuple(self._cells.items())
+        self._note_others()
 
-    def around(self, number: int | float) -> list[T]:
-        """Everything filed under a range that holds `number`, and some whose range is merely near it."""
-        found: list[T] = []
-        if self._from_keys:
-            found += self._from[: bisect_right(self._from_keys, (number, 0))]
-        if self._to_keys:
-            found += self._to[bisect_right(self._to_keys, (number, 0)) :]
-        for width, cells in self._cells.items():
-            found += cells.get(number // width, ())
-        if self._unbounded:
-            found += self._unbounded
-        return found
+    def _note_others(self) -> None:
+        self.has_others = bool(self._from or self._to or self._unbounded)
+
+    def others_around(self, number: int | float) -> list[Filed[T]]:
+        """Of the ranges that are not in cells those that hold `number`, and the widest of all."""
+        found = self._from[: bisect_right(self._from_keys, (number, 0))]
+        found += self._to[bisect_right(self._to_keys, (number, 0)) :]
+        return found + self._unbounded
 
     def overlap(self, bounds: NumericRange) -> float:
         """A guess at the share of numbers that `bounds` holds, from how many of the ranges here lie about there."""
@@ -107,9 +107,9 @@ def _upper_key(bounds: NumericRange) -> tuple[int | float, int]:
 
 
 def _cell_width(bounds: NumericRange) -> float:
-    """A power of eight that is at least as wide as the range; infinite where a double cannot say it."""
+    """A power of four that is at least as wide as the range; infinite where a double cannot say it."""
     extent = float(bounds.high) - float(bounds.low)
-    exponent = -(-math.frexp(extent)[1] // _OCTAVE) * _OCTAVE
+    exponent = -(-math.frexp(extent)[1] // _OCTAVES) * _OCTAVES
     return math.ldexp(1.0, exponent) if extent < math.inf and exponent <= _EXPONENT_MAX else math.inf
 
 
@@ -117,8 +117,16 @@ def _cells_of(bounds: NumericRange, width: float) -> range:
     return range(int(bounds.low // width), int(bounds.high // width) + 1)
 
 
+def _insert_sorted(
+    keys: list[tuple[int | float, int]], things: list[Filed[T]], key: tuple[int | float, int], thing: Filed[T]
+) -> None:
+    at = bisect_right(keys, key)
+    keys.insert(at, key)
+    things.insert(at, thing)
+
+
 def _remove_sorted(
-    keys: list[tuple[int | float, int]], things: list[T], key: tuple[int | float, int], thing: T
+    keys: list[tuple[int | float, int]], things: list[Filed[T]], key: tuple[int | float, int], thing: Filed[T]
 ) -> None:
     at = bisect_left(keys, key)
     while things[at] != thing:

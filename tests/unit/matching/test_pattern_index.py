@@ -3,8 +3,10 @@
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,9 @@ from shared.domain.errors import InvalidInput
 from shared.matching import Pattern, PatternIndex, matches, parse_pattern, read_event
 from shared.matching.affixes import AffixIndex
 from shared.matching.casefold import fold_key
-from shared.matching.index_node import CROWDED
+from shared.matching.facets import NumberFacet
+from shared.matching.index_bucket import CROWDED
 from shared.matching.numeric import NumericRange
-from shared.matching.ranges import RangeIndex
 
 _TEXTS = st.sampled_from(
     ["", "a", "ab", "abc", "abcd", "abcde", "ABC", "xbc", "10.0.0.1", "10.00.0.1", "::1", "ß", "SS"]
@@ -43,8 +45,11 @@ _ENTRIES = st.one_of(
         lambda name: {"anything-but": {name: "ab"}}
     ),
 )
-_PATHS = st.sampled_from(["t", "s", "d", "d.x", "d.y", "d.x.z", "d.items.n", "d.items.m"])
+_PATHS = st.sampled_from(["t", "s", "d", "d.x", "d.y", "d.x.z", "d.x.z.m", "d.items.n", "d.items.m", "s.x", "x.z"])
 _FIELDS = st.dictionaries(_PATHS, st.lists(_ENTRIES, min_size=1, max_size=3), min_size=1, max_size=3)
+
+
+_WALKS = st.sampled_from([1, 1_000_000])  # with the walk written out from the second event on, and never
 
 
 @st.composite
@@ -55,15 +60,44 @@ def _rules(draw: Any) -> dict[str, Any]:
     return fields
 
 
+@dataclass(frozen=True)
+class _Members:
+    """An object as written: a key may come twice."""
+
+    pairs: list[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A number as written."""
+
+    token: str
+
+
+def _text(value: Any) -> str:
+    match value:
+        case _Members(pairs):
+            return "{" + ",".join(f"{json.dumps(key)}:{_text(member)}" for key, member in pairs) + "}"
+        case list():
+            return "[" + ",".join(map(_text, value)) + "]"
+        case _Token(token):
+            return token
+    return orjson.dumps(value).decode()  # as most write: a text that stays on the fast way
+
+
+_TOKENS = st.sampled_from(["0.30000000000000001", "1e309", "9007199254740993", "123456789012345678901", "1.0", "8e0"])
 _TREES = st.recursive(
-    _LITERALS,
+    st.one_of(_LITERALS, _LITERALS, _LITERALS, _TOKENS.map(_Token)),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["x", "y", "z", "x.z", "items", "n", "m"]), inner, max_size=4),
+        st.lists(st.tuples(st.sampled_from(["x", "y", "z", "x.z", "z.m", "items", "n", "m"]), inner), max_size=4).map(
+            _Members
+        ),
     ),
     max_leaves=8,
 )
-_EVENTS = st.dictionaries(st.sampled_from(["t", "s", "d", "d.x", "o0", "o1"]), _TREES, max_size=5)
+_ROOT_KEYS = st.sampled_from(["t", "s", "d", "x", "d.x", "d.x.z", "x.z", "o0", "o1"])
+_EVENTS = st.lists(st.tuples(_ROOT_KEYS, _TREES), max_size=5).map(_Members).map(lambda members: _text(members))
 
 
 def _parsed(documents: list[dict[str, Any]]) -> list[Pattern]:
@@ -76,9 +110,9 @@ def _parsed(documents: list[dict[str, Any]]) -> list[Pattern]:
     return patterns
 
 
-def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], events: list[dict[str, Any]]) -> None:
-    for document in events:
-        event = read_event(json.dumps(document).encode())
+def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], events: list[str]) -> None:
+    for text in events:
+        event = read_event(text.encode())
         expected = {rule for rule, patterns in rules.items() if any(matches(each, event) for each in patterns)}
 
         found = index.candidates(event)
@@ -87,34 +121,36 @@ def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], e
         assert set(found) == expected
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(_rules(), max_size=12), st.lists(_EVENTS, min_size=1, max_size=5))
-def test_equal_to_asking_every_pattern(documents: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+@settings(max_examples=250, deadline=None)
+@given(st.lists(_rules(), max_size=12), st.lists(_EVENTS, min_size=1, max_size=5), _WALKS)
+def test_equal_to_asking_every_pattern(documents: list[dict[str, Any]], events: list[str], walks: int) -> None:
     rules = {number: (pattern,) for number, pattern in enumerate(_parsed(documents))}
-    index: PatternIndex[int] = PatternIndex()
+    index: PatternIndex[int] = PatternIndex(walks_before_code=walks)
     for rule_id, patterns in rules.items():
         index.add(rule_id, *patterns)
 
-    _check(index, rules, events)
+    _check(index, rules, events + events)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms())
+@given(st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms(), _WALKS)
 def test_equal_after_any_adds_and_removes_and_nothing_is_left_behind(
-    documents: list[dict[str, Any]], events: list[dict[str, Any]], dice: random.Random
+    documents: list[dict[str, Any]], events: list[str], dice: random.Random, walks: int
 ) -> None:
     patterns = _parsed(documents)
     if not patterns:
         return
-    index: PatternIndex[int] = PatternIndex()
+    index: PatternIndex[int] = PatternIndex(walks_before_code=walks)
     rules: dict[int, tuple[Pattern, ...]] = {}
-    for _ in range(6 * CROWDED):
+    for step in range(6 * CROWDED):
         rule_id = dice.randrange(3 * CROWDED)
         if dice.random() < 0.7:
             rules[rule_id] = tuple(dice.choices(patterns, k=dice.randint(1, 2)))
             index.add(rule_id, *rules[rule_id])
         else:
             assert index.remove(rule_id) == (rules.pop(rule_id, None) is not None)
+        if step % CROWDED == 0:
+            _check(index, rules, events)
     assert len(index) == len(rules)
 
     _check(index, rules, events)
@@ -126,8 +162,9 @@ def test_equal_after_any_adds_and_removes_and_nothing_is_left_behind(
     assert index.is_bare
 
 
-def test_crowded_buckets_become_levels_of_their_own_and_empty_again() -> None:
-    index: PatternIndex[int] = PatternIndex()
+@pytest.mark.parametrize("walks", [1, 1_000_000])
+def test_crowded_buckets_become_levels_of_their_own_and_empty_again(walks: int) -> None:
+    index: PatternIndex[int] = PatternIndex(walks_before_code=walks)
     rules: dict[int, tuple[Pattern, ...]] = {}
     for number in range(600):
         document: dict[str, Any] = {"t": ["same"], "d": {"x": [{"numeric": [">", number % 50]}]}, "s": [True]}
@@ -135,10 +172,12 @@ def test_crowded_buckets_become_levels_of_their_own_and_empty_again() -> None:
             document["d"]["y"] = [{"prefix": f"p{number % 7}"}]
         rules[number] = (parse_pattern(document),)
         index.add(number, *rules[number])
-    events = [{"t": "same", "s": True, "d": {"x": at, "y": f"p{at % 9}x"}} for at in range(0, 60, 7)] + [
+    documents: list[dict[str, Any]] = [
+        *({"t": "same", "s": True, "d": {"x": at, "y": f"p{at % 9}x"}} for at in range(0, 60, 7)),
         {"t": "same", "s": True, "d": [{"x": 30}, {"y": "p1"}]},
         {"t": "other", "s": True, "d": {"x": 99}},
     ]
+    events = [json.dumps(each) for each in documents]
     _check(index, rules, events)
 
     for number in range(0, 600, 2):
@@ -159,6 +198,102 @@ def test_adding_again_replaces() -> None:
     assert index.candidates(read_event(b'{"t":"a"}')) == []
     assert index.candidates(read_event(b'{"t":"b"}')) == ["r"]
     assert "r" in index and len(index) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"t":"a","d":{"k7":"v"}}',
+        '{"t":"a","d":{"k7":"v","k8":"pre","n":[1],"o":{"k1":"v"}}}',
+        '{"t":"a","d":{"k7":["v"]}}',
+        '{"t":["a","b"],"d":{"k7":"v"}}',
+        '{"t":"a","d":{"k7":{"k":"v"}}}',
+        '{"t":"a","d":{"k8":{"k":["x","v"]},"k9":{"k":["prefix"]}}}',
+        '{"t":"a","d":{"k8.k":"v","k9":"v"}}',
+        '{"d":{"k8":{"l":[{"k":"v","m":"w"},{"k":"u","m":"z"}]}}}',
+        '{"d":{"k8":{"l":[{"k":"v","m":"z"},{"k":"u","m":"z"}]}}}',
+        '{"t":"a","d":{"k3":"x","k3":"v","k4":"pre"}}',
+        '{"t":"b","t":"a","d":{"k7":"v"}}',
+        '{"t":"a","d.k7":"v","d":{}}',
+        '{"t":"a","d.k7":"v"}',
+        '{"t":"a","d":[{"k7":"v"},{"k8":"prefix"}]}',
+        '{"t":"a","d":{"k9":7,"k10":123456789012345678901,"k11":null}}',
+        json.dumps({"t": "a", "d": {f"k{number}": "v" for number in range(90)}}),
+        json.dumps({"t": "a", "d": {f"k{number}": "v" for number in range(0, 200, 9)}}),
+        '{"t":"a","d":"v"}',
+        '{"d":null}',
+        "{}",
+    ],
+)
+def test_many_keys_of_one_object_are_found_whatever_else_it_has(event: str) -> None:
+    entries: list[list[Any]] = [["v"], ["v", {"prefix": "pre"}], [{"numeric": [">", 5]}], [{"exists": True}]]
+    rules: dict[int, tuple[Pattern, ...]] = {
+        number: (
+            parse_pattern({"t": ["a"], "d": {f"k{number % 60}": entries[number % 4]}}),
+            parse_pattern({"d": {f"k{number % 60}": {"k": entries[number % 4]}}}),
+        )
+        for number in range(120)
+    }
+    for number in range(2 * CROWDED):
+        rules[500 + number] = (parse_pattern({"d": {"k8": {"l": {"k": ["v"], "m": ["z"]}}}}),)
+    rules[1000] = (parse_pattern({"t": ["a"], "d": {"k7": ["v"], "k8": [{"exists": False}]}}),)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    for rule_id, patterns in rules.items():
+        index.add(rule_id, *patterns)
+
+    _check(index, rules, [event] * 3)
+
+
+@pytest.mark.parametrize("many", [1, 40])
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"t":"t1","d":{"x":"v"}}',
+        '{"t":"t1","d.x":"v"}',
+        '{"t":"t1","d.x":"v","d":{"x":"w"}}',
+        '{"t":"t1","d.x":["w","v"],"d":{"x":"w"}}',
+        '{"t":"t1","d":{"x":["w","v"]}}',
+        '{"t":"t1","d":[{"x":"w"},{"x":"v"}]}',
+        '{"t":"t1","d":{"x":"w","x":"v"}}',
+        '{"t":"t1","d":{"x":{"y":"v"}}}',
+        '{"t":"t1","d":{"x.y":"v"}}',
+        '{"t":"t1","d.x.y":"v","d.x":"v"}',
+        '{"t":"t1","d":null}',
+        '{"t":"t1","d":{"x":null}}',
+        '{"t":["t0","t1"],"d":{"x":"v","n":"v"}}',
+        '{"d":[{"t":"t1"}],"t":"t2","d":{"x":"v"}}',
+    ],
+)
+def test_what_is_left_to_ask_of_a_rule_is_found_wherever_the_event_has_it(event: str, many: int) -> None:
+    rests: list[dict[str, Any]] = [
+        {"d": {"x": ["v"]}},
+        {"d": {"x": ["v"], "n": [{"exists": False}]}},
+        {"d": {"x": {"y": ["v"]}}},
+        {"d": {"x": [{"prefix": "v"}]}},
+        {"d": {"x": [None, {"exists": False}]}},
+    ]
+    documents = [{"t": [f"t{number % 50}"], **rests[number % 5]} for number in range(5 * 50 * many // 10)]
+    documents += [{"t": ["t1"], **rest} for rest in rests]
+    if many > 1:
+        documents += rests  # or else no rule is found by these paths at all
+    rules = {number: (parse_pattern(document),) for number, document in enumerate(documents)}
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    for rule_id, patterns in rules.items():
+        index.add(rule_id, *patterns)
+
+    _check(index, rules, [event] * 3)
+
+
+def test_paths_that_are_deeper_than_source_can_be_indented_are_found() -> None:
+    keys = ["k"] * 99
+    document: Any = ["v"]
+    value: Any = "v"
+    for key in keys:
+        document, value = {key: document}, {key: value}
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    index.add(1, parse_pattern(document))
+
+    _check(index, {1: (parse_pattern(document),)}, [json.dumps(value)] * 3)
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -186,6 +321,9 @@ def test_affixes_are_found_and_forgotten(prefixes: list[str], text: str, data: A
 
 
 _ANY_BOUND = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**53), 2**53), _BOUNDS)
+_ANY_NUMBER = st.one_of(
+    _ANY_BOUND, st.integers(-(2**63), 2**63), st.sampled_from([2**53 + 1, 2**60, 10**18, 1152921504606847000])
+)
 
 
 @st.composite
@@ -200,18 +338,41 @@ def _ranges(draw: Any) -> NumericRange:
     return NumericRange(source=(), low=low, high=high, **inclusive)
 
 
-@given(st.lists(_ranges(), max_size=8), _ANY_BOUND, st.data())
+@given(st.lists(_ranges(), max_size=8), _ANY_NUMBER, st.data())
 def test_ranges_are_found_and_forgotten(ranges: list[NumericRange], number: float, data: Any) -> None:
-    index: RangeIndex[tuple[NumericRange, int]] = RangeIndex()
+    facet: NumberFacet[int] = NumberFacet()
     for position, bounds in enumerate(ranges):
-        index.add(bounds, (bounds, position))
+        facet.add(bounds, position)
     gone = data.draw(st.sets(st.sampled_from(range(len(ranges))))) if ranges else set()
     for position in gone:
-        index.remove(ranges[position], (ranges[position], position))
+        facet.remove(ranges[position], position)
 
     expected = [at for at, bounds in enumerate(ranges) if at not in gone and bounds.holds(number)]
-    found = index.around(number)
-    assert sorted(position for bounds, position in found if bounds.holds(number)) == expected
+    found: list[int] = []
+    facet.probe(number, found)
+    assert sorted(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("token", "held"),
+    [
+        ("1152921504606847000", True),  # the shortest decimal of the bound's double, which is 24 less
+        ("1152921504606846976", False),  # that double, written as no one writes it: digits are lost
+        ("9007199254740993", False),
+        ("9007199254740992", True),
+        ("1e3", True),
+        ("1000.0", True),
+    ],
+)
+def test_integers_beyond_a_double_are_found_as_the_evaluator_would(token: str, held: bool) -> None:
+    pattern = parse_pattern('{"n":[{"numeric":[">",5,"<=",1152921504606847000]}]}')
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    index.add(1, pattern)
+    event = read_event(f'{{"n":{token}}}'.encode())
+
+    assert matches(pattern, event) == held
+    for _ in range(3):
+        assert index.candidates(event) == ([1] if held else [])
 
 
 @given(st.text(max_size=8))

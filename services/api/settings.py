@@ -25,6 +25,12 @@ class ApiSettings(BaseSettings):
         le=100_000,
         description="explained for one event; of more, those that it is likeliest about. A few milliseconds each, once",
     )
+    explain_seconds_max: float = Field(
+        5.0,
+        gt=0,
+        le=300,
+        description="CPU time for one event's explanation; workflows that it does not reach are counted",
+    )
     explain_search_records_max: int = Field(
         2000, ge=1, le=1_000_000, description="read, where no run leads to an event's match, before it counts as none"
     )

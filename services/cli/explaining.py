@@ -118,7 +118,7 @@ def told(found: ExplanationAnswer, *, whole: bool) -> Iterator[str]:
         if more > 0:
             yield f"  and {more} more; --limit shows them"
         if found.workflows_left_out:
-            yield f"  {found.workflows_left_out} workflows were not looked at: UPSHOT_API_EXPLAIN_WORKFLOWS_MAX bounds it"
+            yield f"  {found.workflows_left_out} workflows were not looked at: UPSHOT_API_EXPLAIN_…_MAX bound it"
         return
     for item in found.items:
         yield from map(_plain, _details(item))

@@ -151,6 +151,8 @@ class ExplanationAnswer(Outgoing):
     definitions: DefinitionsAnswer
     sentence: str
     workflows: int = Field(description="How many there are to explain.")
-    workflows_left_out: int = Field(description="Beyond `UPSHOT_API_EXPLAIN_WORKFLOWS_MAX`: these are not looked at.")
+    workflows_left_out: int = Field(
+        description="Beyond `UPSHOT_API_EXPLAIN_WORKFLOWS_MAX` or `…_SECONDS_MAX`: these are not looked at."
+    )
     items: list[WorkflowExplanationAnswer] = Field(description="By the share of clauses that hold, largest first.")
     next_cursor: str | None

@@ -24,11 +24,12 @@ from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.definitions_history import DefinitionsThen, WorkflowThen
 from shared.domain.errors import InvalidInput
 from shared.readmodel.tenant_queries import TenantQueries
+from shared.runtime.clock import cpu_seconds
 from shared.runtime.histories import Histories
 from shared.runtime.http import HttpProblem
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import CompiledStart, compile_start
-from shared.workflows.explaining import EventSeen, Verdict, explain_start, see_event, sentence
+from shared.workflows.explaining import EventSeen, Today, Verdict, explain_start, see_event, sentence
 from shared.workflows.hiding import Hiding
 
 AsOf = Literal["then", "now"]
@@ -63,7 +64,7 @@ class Question:
 class Explanation:
     """`items` nearest first. `version`: of the definitions that were asked (None: there were none yet), begun at
     `version_at`; `version_from`: how it is known. `unreadable`: why the event could be put to nothing. `left_out`: workflows
-    beyond the bound on one question."""
+    beyond the bounds on one question."""
 
     occurrence: Occurrence
     question: Question
@@ -110,10 +111,7 @@ class Explainer:
         except InvalidInput as error:
             unreadable = str(error)
         else:
-            for number, workflow in enumerate(chosen, start=1):
-                items.append(self._explained(workflow, then, seen, occurrence, question))
-                if number % WORKFLOWS_IN_ONE_GO == 0:
-                    await asyncio.sleep(0)
+            items = await self._explain_all(chosen, then, seen, occurrence, question)
         now = question.as_of == "now"
         return Explanation(
             occurrence=occurrence,
@@ -123,9 +121,30 @@ class Explainer:
             version_from="now" if now else "match" if match is not None else "time",
             items=tuple(sorted(items, key=rank)),
             workflows=len(tenant.workflows) if question.workflow is None else 1,
-            left_out=len(tenant.workflows) - len(chosen) if question.workflow is None else 0,
+            left_out=len(tenant.workflows) - len(items) if question.workflow is None else 0,
             unreadable=unreadable,
         )
+
+    async def _explain_all(
+        self,
+        chosen: Sequence[Workflow],
+        then: DefinitionsThen | None,
+        seen: EventSeen,
+        occurrence: Occurrence,
+        question: Question,
+    ) -> list[Explained]:
+        """One at least; no further one is begun once the CPU time is used up: conditions can be made to be slow."""
+        items: list[Explained] = []
+        left = self._it.settings.explain_seconds_max
+        for number, workflow in enumerate(chosen, start=1):
+            began = cpu_seconds()
+            items.append(self._explained(workflow, then, seen, occurrence, question))
+            left -= cpu_seconds() - began
+            if left <= 0:
+                break
+            if number % WORKFLOWS_IN_ONE_GO == 0:
+                await asyncio.sleep(0)
+        return items
 
     def _explained(
         self,
@@ -170,7 +189,7 @@ class Explainer:
             ),
             verdict=verdict,
             outcome=outcome,
-            sentence=sentence(name, revision.number, verdict, outcome, hypothetical=not as_of_then),
+            sentence=sentence(name, revision.number, verdict, outcome, today=None if as_of_then else _state(workflow)),
         )
 
     def _start(self, workflow: Workflow, revision: Revision) -> CompiledStart | str:
@@ -193,13 +212,10 @@ class Explainer:
 def _chosen(
     tenant: Tenant, then: DefinitionsThen | None, occurrence: Occurrence, question: Question, most: int
 ) -> Sequence[Workflow]:
-    """The workflows to explain: the one that is asked for, else all, or as many as may be: first those that the match
-    names, then those that were live, then those that name the event's type, by name."""
+    """The workflows to explain: the one that is asked for, else all, at most `most`: first those that the match names, then
+    those that were live, then those that name the event's type, by name."""
     if question.workflow is not None:
         return [_named(tenant, then, question.workflow, question.as_of)]
-    known = tenant.workflows.values()
-    if len(known) <= most:
-        return list(known)
     match = occurrence.happened.match
     in_match = (
         {each.workflow_id for each in match.matches} | {each.workflow_id for each in match.unevaluated}
@@ -219,7 +235,7 @@ def _chosen(
             workflow.id,
         )
 
-    return sorted(known, key=likeliness)[:most]
+    return sorted(tenant.workflows.values(), key=likeliness)[:most]
 
 
 def _named(tenant: Tenant, then: DefinitionsThen | None, reference: str, as_of: AsOf) -> Workflow:
@@ -247,6 +263,10 @@ def _revision(workflow: Workflow, was: WorkflowThen | None, number: int | None) 
         detail = f"workflow {workflow.name!r} has no revision {wanted}; the newest is {newest}"
         raise HttpProblem(404, "unknown-revision", detail)
     return found
+
+
+def _state(workflow: Workflow) -> Today:
+    return "live" if workflow.enabled else "archived" if workflow.archived else "disabled"
 
 
 def _cooldown_key(revision: Revision) -> str:

@@ -4,7 +4,7 @@ Start at `workflow.py` (one revision and one event to a `Verdict`), `values.py` 
 to people. Values that are secret are hidden on the way in (`shared/workflows/hiding.py`): no verdict holds them.
 """
 
-from shared.workflows.explaining.sentence import sentence, why_not
+from shared.workflows.explaining.sentence import Today, sentence, why_not
 from shared.workflows.explaining.values import (
     Clause,
     ConditionVerdict,
@@ -25,6 +25,7 @@ __all__ = [
     "Named",
     "Outcome",
     "OutcomeKind",
+    "Today",
     "Trigger",
     "Verdict",
     "explain_start",

@@ -3,6 +3,8 @@
 Refund alert: no, data.amount_minor is 900, expected a number > 10000
 """
 
+from typing import Literal
+
 from shared.workflows.explaining.values import Clause, Conjunct, Outcome, Verdict
 from shared.workflows.explaining.words import value_in_words
 from shared.workflows.hiding import HIDDEN
@@ -10,12 +12,18 @@ from shared.workflows.hiding import HIDDEN
 VALUES_TOLD_MAX = 3
 
 
-def sentence(name: str, revision: int, verdict: Verdict, outcome: Outcome, *, hypothetical: bool) -> str:
-    """`hypothetical`: another revision, or another day's, than the one that was live when the event was matched."""
-    return f"{name}: {_about(revision, verdict, outcome, hypothetical=hypothetical)}"
+Today = Literal["live", "disabled", "archived"]
 
 
-def _about(revision: int, verdict: Verdict, outcome: Outcome, *, hypothetical: bool) -> str:
+def sentence(name: str, revision: int, verdict: Verdict, outcome: Outcome, *, today: Today | None) -> str:
+    """`today`: how the workflow is now, where it is explained as it is now; None: as it was."""
+    return f"{name}: {_about(revision, verdict, outcome, today)}"
+
+
+def _about(revision: int, verdict: Verdict, outcome: Outcome, today: Today | None) -> str:
+    if today is not None:
+        state = f"revision {revision}" if today == "live" else f"revision {revision}, {today}"
+        return f"as it is today ({state}) it {_would(verdict)}; {_happened(outcome)}"
     match outcome.kind:
         case "superseded":
             return f"revision {revision} {_would(verdict)}; it was not the one that was live ({outcome.reason})"
@@ -23,8 +31,6 @@ def _about(revision: int, verdict: Verdict, outcome: Outcome, *, hypothetical: b
             return f"no, it did not exist yet; revision {revision} {_would(verdict)}"
         case "disabled" | "archived":
             return f"no, it was {outcome.kind}; by itself it {_would(verdict)}"
-    if hypothetical:
-        return f"as it is today (revision {revision}) it {_would(verdict)}; {_happened(outcome)}"
     match outcome.kind:
         case "admitted" | "asked" | "skipped":
             return f"yes, {_happened(outcome)}"
@@ -54,6 +60,10 @@ def _happened(outcome: Outcome) -> str:
             return f"it was not evaluated ({outcome.reason_kind}): {outcome.reason}"
         case "undecided" | "broken":
             return str(outcome.reason)
+        case "not_yet_created":
+            return "it did not exist yet then"
+        case "disabled" | "archived":
+            return f"it was {outcome.kind} then"
     return "no run came of it then"
 
 

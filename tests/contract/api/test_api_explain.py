@@ -241,6 +241,11 @@ async def test_what_was_not_live_says_why(world):
     assert next(iter(found)) == "Off later"
     today = await explain_one(world, event, created, as_of="now")
     assert today["outcome"]["kind"] == "not_yet_created"
+    assert today["sentence"] == ("Later: as it is today (revision 1) it would have matched; it did not exist yet then")
+    off = await explain_one(world, event, later_off, as_of="now")
+    assert off["sentence"].startswith(
+        "Off later: as it is today (revision 1, disabled) it would have matched; it led to run"
+    )
 
 
 async def test_a_replay_has_an_explanation_of_its_own(world):
@@ -334,6 +339,18 @@ async def test_of_more_workflows_than_may_be_the_likeliest_are_explained(world):
     assert [each["workflow_name"] for each in answer["items"]] == ["Ran", "Near"]
     assert (answer["workflows"], answer["workflows_left_out"]) == (5, 3)
     assert (await explain_one(world, event, "A 2"))["share"] == 0
+
+
+@pytest.mark.parametrize("api_settings_change", [{"explain_seconds_max": 1e-9}])
+async def test_an_explanation_stops_when_its_time_is_used_up_and_says_what_it_left_out(world):
+    ran = await save(world)
+    await save(world, name="Another")
+    event = await publish(world, {"amount_minor": 20000})
+    await world.run_of(ran)
+
+    answer = await explain(world, event)
+    assert (len(answer["items"]), answer["workflows_left_out"]) == (1, 1)
+    assert answer["items"][0]["matches"]
 
 
 async def test_an_event_that_could_not_be_read_says_that_it_is_a_dead_letter(world):

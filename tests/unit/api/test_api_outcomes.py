@@ -34,7 +34,7 @@ def matched(**given: object) -> WhatHappened:
 def test_a_match_whose_runs_are_not_shown_yet_is_asked_for() -> None:
     found = outcome(MATCHES, then(), matched(matches=(match("w1", run_id="r"),)))
     assert (found.kind, found.run_id) == ("asked", "r")
-    assert sentence("W", 1, MATCHES, found, hypothetical=False).endswith("asked for run r, which is not shown yet")
+    assert sentence("W", 1, MATCHES, found, today=None).endswith("asked for run r, which is not shown yet")
 
 
 def test_what_matches_while_no_match_is_in_the_log_is_undecided_and_never_called_a_run() -> None:
@@ -70,9 +70,7 @@ def test_a_revision_that_cannot_be_compiled_any_more_says_so() -> None:
     broken = Verdict(matches=False, broken="its action is gone")
     found = outcome(broken, then(), NOTHING)
     assert found.kind == "broken"
-    assert sentence("W", 1, broken, found, hypothetical=False) == (
-        "W: no, it cannot be compiled any more: its action is gone"
-    )
+    assert sentence("W", 1, broken, found, today=None) == ("W: no, it cannot be compiled any more: its action is gone")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def decided(workflow: Workflow, event: Event) -> bool:
 
 
 def said(verdict: Verdict) -> str:
-    return sentence("Refund alert", 1, verdict, Outcome(kind="not_matched"), hypothetical=False)
+    return sentence("Refund alert", 1, verdict, Outcome(kind="not_matched"), today=None)
 
 
 def failed_clause(trigger: Any, data: Any, **more: Any) -> Clause:

@@ -52,7 +52,7 @@ from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.http import HttpDependencies, HttpServer, Route, TokenVerifier, build_app, jwt_secret
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import RunsSettings, UpshotSettings
 from shared.runtime.shards import RunsFollower
 from shared.telemetry.logging import set_up_logging
 from shared.workflows.catalogue import Catalogue
@@ -172,6 +172,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
                 publish=publish,
                 clock=clock,
                 response_bytes_max=executor_settings.response_bytes_max,
+                secrets_kept_max=executor_settings.secrets_kept_max,
             ),
             settings=executor_settings,
             clock=clock,
@@ -199,6 +200,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             [projector, executor, approvals],
             group=GROUP,
             member_id=member_id,
+            settings=RunsSettings(),
             may_read=projector.accepting,
         )
         matcher = Matcher(

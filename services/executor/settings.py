@@ -16,4 +16,7 @@ class ExecutorSettings(BaseSettings):
     response_bytes_max: int = Field(
         65_536, ge=0, description="of a receiver's answer that is kept as the step's output"
     )
+    secrets_kept_max: int = Field(
+        10_000, ge=1, description="endpoint secrets kept parsed, beside the sealer's own cache"
+    )
     compiled_revisions_max: int = Field(10_000, ge=1, description="workflow revisions kept compiled")

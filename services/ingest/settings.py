@@ -19,5 +19,11 @@ class IngestSettings(BaseSettings):
     tenant_events_per_second: float = Field(2000.0, gt=0, description="sustained rate of one tenant; beyond: 429")
     tenant_burst_events: int = Field(10_000, ge=1, description="events that one tenant may send at once")
     tenant_backlog_events_max: int = Field(5000, ge=1, description="events of one tenant on their way to the log")
+    sources_kept_max: int = Field(10_000, ge=1, description="sources whose settings and secrets are kept ready")
+    events_remembered_max: int = Field(
+        100_000,
+        ge=1,
+        description="ids of published events remembered, for as long as the read model may not hold them yet",
+    )
     rejections_kept_max: int = Field(50, ge=0, description="refused requests remembered per source, newest kept")
     rejecting_sources_max: int = Field(10_000, ge=1, description="sources whose refused requests are remembered")

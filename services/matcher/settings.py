@@ -20,4 +20,5 @@ class MatcherSettings(BaseSettings):
     windows_max: int = Field(
         100_000, ge=1, description="counts and waits that a tenant may have open; a further one: reason windows_max"
     )
+    retry_seconds: float = Field(0.5, gt=0, description="how long to wait while the log or the definitions are away")
     commit_interval_seconds: float = Field(0.2, gt=0, description="how often the next offsets to read are committed")

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 Listener = Callable[[Change], None]
 
+# No settings: definitions are few, what comes ends the wait, and whoever waits for them has a bound of its own.
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 

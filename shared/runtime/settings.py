@@ -73,6 +73,22 @@ class UpshotSettings(BaseSettings):
         }
 
 
+class RunsSettings(BaseSettings):
+    """How the log of runs is followed, by all that act on runs. Prefix `UPSHOT_RUNS_`."""
+
+    model_config = SettingsConfigDict(env_prefix="UPSHOT_RUNS_", frozen=True, extra="ignore")
+
+    batch_records_max: int = Field(2_000, ge=1, description="Records of runs read and folded in one go.")
+    busy_records: int = Field(24, ge=1, description="A batch of so many records means load.")
+    linger_seconds: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Under load, how long the next batch may gather: look-ups and rounds of the loop are paid less often.",
+    )
+    retry_seconds: float = Field(0.5, gt=0, description="How long to wait while PostgreSQL or the log is away.")
+
+
 def read_settings() -> UpshotSettings:
     """From the environment. Raises `InvalidInput` that names each unusable variable, never its value."""
     try:

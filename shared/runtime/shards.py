@@ -22,17 +22,15 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey, Known, Questions, RunsFold
 from shared.readmodel.errors import ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
+from shared.runtime.settings import RunsSettings
 
 log = logging.getLogger(__name__)
 
 Entry = tuple[Record, Event, RunsFact]
 
-BUSY_RECORDS = 24
-LINGER_SECONDS = 0.01
-"""After a batch that large the next one gathers this long: lookups and rounds of the loop are paid less often."""
-
-RETRY_SECONDS = 0.5
 POLL_SECONDS = 1.0
+"""How long one read waits for something to come. No setting: whatever comes ends the wait, and a shorter one only asks more
+often whether the assignment has changed."""
 
 
 class Snapshots(Protocol):
@@ -117,7 +115,7 @@ class RunsFollower:
         *,
         group: str,
         member_id: str,
-        records_max: int = 2000,
+        settings: RunsSettings | None = None,
         may_read: asyncio.Event | None = None,
     ) -> None:
         """`may_read`: while it is clear, nothing more is read (the projector's backlog bounds memory)."""
@@ -126,7 +124,7 @@ class RunsFollower:
         self._actors = actors
         self._group = group
         self._member_id = member_id
-        self._records_max = records_max
+        self._settings = settings or RunsSettings()
         self._membership: Membership | None = None
         self._reader: Reader = bus.reader(RUNS)
         self.shards: dict[int, Shard] = {}
@@ -208,7 +206,7 @@ class RunsFollower:
                 break
             except TransientError as error:
                 log.warning("cannot restore partitions %s just now, trying again: %s", partitions, error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._settings.retry_seconds)
         for partition in partitions:
             if partition not in membership.assignment.partitions:
                 continue  # taken away while its snapshot was on its way
@@ -220,10 +218,12 @@ class RunsFollower:
     async def _follow_once(self) -> None:
         await self._may_read.wait()
         try:
-            batches = await self._reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._records_max)
+            batches = await self._reader.poll(
+                timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max
+            )
         except TransientError as error:
             log.warning("runs cannot be read just now, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._settings.retry_seconds)
             return
         decoded = {
             partition: self._decode(self.shards[partition], records)
@@ -237,8 +237,8 @@ class RunsFollower:
             shard = self.shards.get(partition)
             if known is not None and shard is not None and shard.owned and entries:
                 self._fold(shard, entries, known)
-        if sum(map(len, decoded.values())) >= BUSY_RECORDS:
-            await asyncio.sleep(LINGER_SECONDS)
+        if sum(map(len, decoded.values())) >= self._settings.busy_records:
+            await asyncio.sleep(self._settings.linger_seconds)
 
     async def restore_again(self, partition: int) -> None:
         """The read model no longer agrees with this fold (it lost its newest writes, or somebody else wrote): the loop
@@ -283,7 +283,7 @@ class RunsFollower:
                 return None
             except TransientError as error:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._settings.retry_seconds)
         return Known()
 
     def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known) -> None:

@@ -5,11 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-import pytest
-
 from services.executor.actions import discover_actions
 from services.matcher.service import Matcher, Matching
-from services.matcher.service import matcher as matcher_module
 from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
 from shared.bus import codec, facts
@@ -96,7 +93,7 @@ async def _matching(bus: AwayNowAndThen) -> AsyncIterator[DefinitionsFollower]:
         bus,
         definitions,
         matching,
-        MatcherSettings(),
+        MatcherSettings(retry_seconds=0.01),
         member_id="m1",
         snapshots=NothingRemembered(),
         clock=clock,
@@ -124,8 +121,7 @@ async def _matched(bus: MemoryBus, count: int) -> list[str]:
     return found
 
 
-async def test_a_batch_is_kept_until_its_definitions_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matcher_module, "RETRY_SECONDS", 0.01)
+async def test_a_batch_is_kept_until_its_definitions_can_be_read() -> None:
     bus = AwayNowAndThen(SystemClock(), partition_count=4)
     await bus.append(_definitions("acme"))
     async with _matching(bus):

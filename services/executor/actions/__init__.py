@@ -69,6 +69,8 @@ class Tools:
     """Append a platform event, durably."""
     clock: Clock
     response_bytes_max: int
+    secrets_kept_max: int = 10_000
+    """Endpoint secrets kept parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

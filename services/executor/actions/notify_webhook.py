@@ -118,13 +118,11 @@ class NotifyWebhook:
         found = self._parsed.get(sealed)
         if found is None:
             found = parse_endpoint_secret(await tools.unseal(tenant_id, sealed))
-            if len(self._parsed) >= SECRETS_KEPT_MAX:
+            if len(self._parsed) >= tools.secrets_kept_max:
                 self._parsed.pop(next(iter(self._parsed)))
             self._parsed[sealed] = found
         return found
 
-
-SECRETS_KEPT_MAX = 10_000
 
 ACTION = NotifyWebhook()
 

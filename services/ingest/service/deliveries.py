@@ -23,8 +23,6 @@ from shared.runtime.definitions import DefinitionsFollower
 Unseal = Callable[[str, str], Awaitable[str]]
 """(tenant id, sealed secret) -> the secret."""
 
-CONFIGURED_MAX = 10_000
-
 
 class UnknownSource(UpshotError):
     """No source has this id."""
@@ -153,6 +151,6 @@ class Deliveries:
         settings = read_settings(source.vendor, source.settings)
         made = _Configured(source_of(source.vendor), settings, tuple(secrets))
         self._configured[source.id] = (source, made)
-        if len(self._configured) > CONFIGURED_MAX:
+        if len(self._configured) > self._settings.sources_kept_max:
             self._configured.popitem(last=False)
         return made

@@ -24,8 +24,6 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.workflows.document import pointer_to
 
 FLAWS_MAX = 20
-REMEMBERED_MAX = 100_000
-"""Ids taken lately by this process: what the read model may not hold yet."""
 
 KnownEvents = Callable[[str, Collection[str]], Awaitable[Collection[str]]]
 """(tenant id, event ids) -> those that the read model holds."""
@@ -114,7 +112,7 @@ class Published:
                 await self._bus.append([codec.encode(EVENTS, event) for event in new])
             for event in new:
                 self._lately[event.id] = None
-            while len(self._lately) > REMEMBERED_MAX:
+            while len(self._lately) > self._settings.events_remembered_max:
                 self._lately.popitem(last=False)
         finally:
             self._admission.leave(tenant_id, len(judged), self._clock.monotonic())

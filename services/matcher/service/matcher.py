@@ -17,7 +17,7 @@ from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-RETRY_SECONDS = 0.5
+"""How long one read waits for events. No setting: what comes ends the wait."""
 
 
 class Matcher:
@@ -75,8 +75,10 @@ class Matcher:
                 self._matching.forget(partition)
             membership.release()
             if change.assigned:
-                memories = await restore_memories(self._bus, self._snapshots, change.assigned)
-                committed = await _committed(membership)
+                memories = await restore_memories(
+                    self._bus, self._snapshots, change.assigned, retry_seconds=self._settings.retry_seconds
+                )
+                committed = await self._committed(membership)
                 current = membership.assignment.partitions
                 for partition in change.assigned & current:
                     self._matching.remember(partition, memories[partition])
@@ -88,7 +90,7 @@ class Matcher:
             batches = await reader.poll(timeout_seconds=self._patience(), records_max=self._settings.batch_records_max)
         except TransientError as error:
             log.warning("events cannot be read just now, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._settings.retry_seconds)
             return
         # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
         batches = await self._understood(reader, batches)
@@ -112,7 +114,7 @@ class Matcher:
             await self._due_waits.act({each: at for each, at in positions.items() if each in owned})
         except TransientError as error:
             log.warning("what is due cannot be told just now, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._settings.retry_seconds)
 
     async def _understood(
         self, reader: Reader, batches: Mapping[int, Sequence[Record]]
@@ -129,14 +131,14 @@ class Matcher:
                 reader.assign({each: at for each, at in reader.positions().items() if each not in halted})
             except TransientError as error:
                 log.warning("definitions cannot be read just now, trying again: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._settings.retry_seconds)
         return batches
 
     async def _handle(self, membership: Membership, batches: Mapping[int, Sequence[Record]]) -> None:
         produced = Produced()
         done: dict[int, int] = {}
         for partition, records in batches.items():
-            if not await _may_act(membership, partition):
+            if not await self._may_act(membership, partition):
                 continue  # whoever owns it now reads these records again
             produced.extend(self._matching.handle_batch(partition, records))
             done[partition] = records[-1].offset + 1
@@ -154,7 +156,7 @@ class Matcher:
                 return await self._bus.append(produced)
             except TransientError as error:
                 log.warning("the log does not take matches just now, trying again: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._settings.retry_seconds)
 
     async def _commit_now_and_then(self, membership: Membership) -> None:
         while True:
@@ -173,20 +175,18 @@ class Matcher:
             log.warning("offsets are not committed just now, trying again: %s", error)
             self._done = {**offsets, **self._done}
 
+    async def _may_act(self, membership: Membership, partition: int) -> bool:
+        """Waits while heartbeats go unanswered: skipping records that are still this member's own would lose them."""
+        while partition in membership.assignment.partitions:
+            if membership.alive():
+                return True
+            await asyncio.sleep(self._settings.retry_seconds)
+        return False
 
-async def _may_act(membership: Membership, partition: int) -> bool:
-    """Waits while heartbeats go unanswered: skipping records that are still this member's own would lose them."""
-    while partition in membership.assignment.partitions:
-        if membership.alive():
-            return True
-        await asyncio.sleep(RETRY_SECONDS)
-    return False
-
-
-async def _committed(membership: Membership) -> Mapping[int, int]:
-    while True:
-        try:
-            return await membership.committed()
-        except TransientError as error:
-            log.warning("committed offsets cannot be read just now, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+    async def _committed(self, membership: Membership) -> Mapping[int, int]:
+        while True:
+            try:
+                return await membership.committed()
+            except TransientError as error:
+                log.warning("committed offsets cannot be read just now, trying again: %s", error)
+                await asyncio.sleep(self._settings.retry_seconds)

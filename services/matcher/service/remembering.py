@@ -22,7 +22,6 @@ from shared.readmodel.snapshots import WindowsSnapshot
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 0.5
 POLL_SECONDS = 1.0
 RECORDS_AT_ONCE = 5_000
 
@@ -70,14 +69,16 @@ class Memory:
         return found
 
 
-async def restore_memories(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int]) -> dict[int, Memory]:
+async def restore_memories(
+    bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int], *, retry_seconds: float
+) -> dict[int, Memory]:
     """The snapshot, then the log up to its end; tries until it succeeds."""
     while True:
         try:
             return await _restore(bus, snapshots, partitions)
         except TransientError as error:
             log.warning("what triggers remember cannot be restored just now, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(retry_seconds)
 
 
 async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int]) -> dict[int, Memory]:

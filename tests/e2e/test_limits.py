@@ -4,6 +4,9 @@ import asyncio
 
 import pytest
 
+from services.foundation import Foundation
+from services.tenants import change_plan
+from shared.domain.errors import InvalidInput
 from shared.runtime.clock import SystemClock
 from shared.testing.documents import cloud_event, emit, tell, wait, workflow
 from shared.testing.receivers import Hang, Receiver
@@ -121,3 +124,44 @@ async def _drained(tenant: TenantClient, workflow_id: str) -> None:
         return not (await tenant.get(f"/api/v1/runs?workflow={workflow_id}&status=running"))["items"]
 
     await eventually(nothing_runs, "the flood has drained", timeout_seconds=60, interval_seconds=0.25)
+
+
+async def test_workflows_of_a_tag_share_its_places_and_start_in_order(tenant: TenantClient, inbox: Receiver) -> None:
+    inbox.behave("/shared", Hang())
+    await tenant.make_endpoint("shared", inbox.url("/shared"))
+    shared = {"shared": [{"tag": "till", "max_concurrent": 1}]}
+    first, second = [
+        await tenant.make_workflow(workflow(name, event, tell("shared"), tags=["till"], limits=shared))
+        for name, event in (("One", "shop.one"), ("Two", "shop.two"))
+    ]
+    await tenant.emit("shop.one")
+    await inbox.wait_for(1, path="/shared")
+    await tenant.emit("shop.two")
+
+    async def waits() -> bool:
+        return [run["status"] for run in await tenant.every(f"/api/v1/runs?workflow={second}")] == ["queued"]
+
+    await eventually(waits, "the other workflow's run waits for the tag")
+    inbox.release("/shared")
+    assert (await tenant.run_of(first))["status"] == "succeeded"
+    assert (await tenant.run_of(second))["status"] == "succeeded"
+    assert len(inbox.received("/shared")) == 2
+
+
+async def test_a_plan_that_is_given_bounds_what_comes_and_usage_says_so(
+    tenant: TenantClient, ground: Foundation
+) -> None:
+    workflow_id = await tenant.make_workflow(workflow("Once", "shop.sold", wait(0)))
+    with pytest.raises(InvalidInput, match="there is no plan 'gold'; there are: free, team"):
+        await change_plan(ground, tenant.tenant_id, "gold")
+    changed = await change_plan(ground, tenant.tenant_id, "free")
+    assert changed["quotas"] == {"workflows": 5, "runs_per_month": 1_000}
+    for number in range(4):
+        await tenant.make_workflow(workflow(f"More {number}", "shop.other", wait(0)))
+    refused = await tenant.command("POST", "/api/v1/workflows", workflow("Too many", "shop.other", wait(0)))
+    assert (refused.status, refused.body["type"]) == (409, "urn:upshot:problem:plan-workflows")
+    await tenant.emit("shop.sold")
+    assert (await tenant.run_of(workflow_id))["status"] == "succeeded"
+    usage = await tenant.get("/api/v1/usage")
+    assert (usage["plan"], usage["workflows"]) == ("free", {"enabled": 5, "quota": 5})
+    assert (usage["runs"]["admitted"], usage["runs"]["quota"]) == (1, 1_000)

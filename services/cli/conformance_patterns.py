@@ -1,7 +1,8 @@
 """`upshot conformance patterns FILE`: our pattern kernel against cases recorded from the reference implementation.
 
 Takes JSON Lines or a JSON array of cases, rules with the lines of an events file that they match, or the plain
-`name | pattern | event => outcome` lines. The texts of a case, where it has them, stand above its parsed values.
+`name | pattern | event => outcome` lines. The texts of a case, where it has them, stand above its parsed values. Each
+answer is the evaluator's; where the index gives another, the case says so.
 Next: `shared/matching/`, what is being judged.
 """
 

@@ -4,7 +4,7 @@
     event = read_event(raw)            # or event_of(attributes, data), event_from_value(parsed)
     matches(pattern, event); explain(pattern, event)
 
-Start at `parse.py` for the language, `evaluate.py` for its meaning.
+Start at `parse.py` for the language, `evaluate.py` for its meaning, `index.py` for many patterns at once.
 """
 
 from shared.matching.evaluate import matches

@@ -5,9 +5,11 @@ Next: `shared/workflows/templates/`.
 
 import difflib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.json_text import dump_json
+from shared.runtime.http.yaml_text import read_yaml
 from shared.runtime.workflow_templates import workflow_templates
 from shared.workflows.templates import Parameter, WorkflowTemplate, fill
 from shared.workflows.yaml_text import write_yaml
@@ -40,17 +42,27 @@ def print_template(key: str, given: Sequence[str]) -> str:
 
 
 def _values(template: WorkflowTemplate, given: Sequence[str]) -> dict[str, object]:
-    """`name=value` pairs; an integer parameter's value is read as one."""
-    integers = {each.name for each in template.parameters if each.type == "integer"}
+    """`name=value` pairs; integers and schedules are read as YAML."""
+    read = {each.name for each in template.parameters if each.type in ("integer", "schedule")}
     found: dict[str, object] = {}
     for pair in given:
         name, separator, value = pair.partition("=")
         if not separator:
             raise InvalidInput("no value", [Flaw(pointer="--set", detail=f"{pair!r}: write NAME=VALUE")])
-        number = value.removeprefix("-")
-        found[name] = int(value) if name in integers and number.isdecimal() and len(number) < 20 else value
+        found[name] = _yaml_or_text(value) if name in read else value
     return found
 
 
+def _yaml_or_text(value: str) -> object:
+    try:
+        return read_yaml(value.encode())
+    except InvalidInput:
+        return value
+
+
 def _told(parameter: Parameter) -> str:
-    return f"--set {parameter.name}=…  {parameter.description} Default: {parameter.default}"
+    return f"--set {parameter.name}=…  {parameter.description} Default: {_shown(parameter.default)}"
+
+
+def _shown(default: object) -> str:
+    return dump_json(default).decode() if isinstance(default, Mapping) else str(default)

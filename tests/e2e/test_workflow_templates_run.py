@@ -33,8 +33,8 @@ class Stage:
         self._inbox = inbox
 
     async def set(self) -> None:
-        """Endpoints and URLs lead to the receiver, waits are over at once; all else has its default."""
-        values: dict[str, Any] = {}
+        """Endpoints and URLs lead to the receiver; all else is as the template has it for a trial."""
+        values: dict[str, Any] = dict(self.template.trial)
         for each in self.template.parameters:
             if each.type == "endpoint":
                 await self.tenant.make_endpoint(str(each.default), self._inbox.url(self._path(each.name)))
@@ -42,8 +42,6 @@ class Stage:
                 values[each.name] = self._inbox.url(self._path(each.name))
                 for event in (event for example in self.template.examples for event in example.events):
                     self._inbox.behave(f"{self._path(each.name)}/{event.get('subject')}", OPEN)
-            elif each.name.endswith("_seconds") and each.minimum == 0:
-                values[each.name] = 0
         path = f"/api/v1/templates/{self.template.key}?values={quote(json.dumps(values))}"
         self.workflow_id = await self.tenant.make_workflow((await self.tenant.get(path))["document"])
 

@@ -29,9 +29,11 @@ class TemplateParameter(Outgoing):
     """What can be named."""
 
     name: str
-    type: ParameterType = Field(description="endpoint: an endpoint's name.")
+    type: ParameterType = Field(
+        description="endpoint: an endpoint's name; schedule: the value of a trigger's `schedule`."
+    )
     description: str
-    default: str | int
+    default: str | int | JsonObject
     minimum: int | None = Field(description="Of an integer.")
     maximum: int | None = Field(description="Of an integer.")
 
@@ -60,6 +62,7 @@ class TemplateAnswer(TemplateSummary):
 
     parameters: list[TemplateParameter]
     document: JsonObject
+    trial: JsonObject = Field(description="Values under which the examples hold and play out within seconds.")
     examples: list[TemplateExample]
 
 

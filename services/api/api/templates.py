@@ -1,5 +1,6 @@
 """/api/v1/templates: workflows to begin with, the same for every tenant."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -57,6 +58,7 @@ def _answer(template: WorkflowTemplate, values: str | None) -> models.TemplateAn
         **_summary(template),
         parameters=[_parameter(each) for each in template.parameters],
         document=_filled(template, values),
+        trial=dict(template.trial),
         examples=[models.TemplateExample.model_validate(each) for each in template.examples],
     )
 
@@ -77,7 +79,7 @@ def _parameter(parameter: Parameter) -> models.TemplateParameter:
         name=parameter.name,
         type=parameter.type,
         description=parameter.description,
-        default=parameter.default,
+        default=dict(parameter.default) if isinstance(parameter.default, Mapping) else parameter.default,
         minimum=parameter.minimum if is_integer else None,
         maximum=parameter.maximum if is_integer else None,
     )

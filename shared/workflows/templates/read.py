@@ -15,6 +15,7 @@ from shared.workflows.templates.template import (
     Parameter,
     ParameterType,
     WorkflowTemplate,
+    fill,
     placeholders_of,
 )
 
@@ -28,7 +29,7 @@ class _Part(BaseModel):
 class _Parameter(_Part):
     type: ParameterType
     description: Text
-    default: str | int
+    default: str | int | dict[str, object]
     minimum: int = 0
     maximum: int = 2**53 - 1
 
@@ -64,6 +65,7 @@ class _File(_Part):
     tags: tuple[Text, ...] = Field(min_length=1)
     parameters: dict[str, _Parameter]
     document: dict[str, object]
+    trial: dict[str, object] = Field(default_factory=dict)
     examples: tuple[_Example, ...] = ()
 
 
@@ -79,13 +81,14 @@ def read_template(key: str, value: object) -> WorkflowTemplate:
     flaws += [Flaw(pointer=f"#/parameters/{name}", detail="never used") for name in set(file.parameters) - named]
     if flaws:
         raise InvalidInput(f"{key} is no workflow template", flaws)
-    return WorkflowTemplate(
+    template = WorkflowTemplate(
         key=key,
         name=file.name,
         description=" ".join(file.description.split()),
         tags=file.tags,
         parameters=tuple(Parameter(name=name, **each.model_dump()) for name, each in file.parameters.items()),
         document=file.document,
+        trial=file.trial,
         examples=tuple(
             Example(
                 title=each.title,
@@ -96,3 +99,6 @@ def read_template(key: str, value: object) -> WorkflowTemplate:
             for each in file.examples
         ),
     )
+    fill(template, {each.name: each.default for each in template.parameters})
+    fill(template, file.trial)
+    return template

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.domain.errors import Flaw, InvalidInput
+from shared.schedules import parse_schedule
 from shared.workflows.document import pointer_to
 
-ParameterType = Literal["endpoint", "url", "text", "integer"]
+ParameterType = Literal["endpoint", "url", "text", "integer", "schedule"]
 PLACEHOLDER = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
 VALUE_CHARACTERS_MAX = 2000
 # What would end a text, an expression or a line where a value stands inside of one.
@@ -24,12 +25,13 @@ _TITLE = "the template cannot be filled like this"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """What a user names. `endpoint`: an endpoint's name; `minimum` and `maximum` are an integer's."""
+    """What a user names. `endpoint`: an endpoint's name; `schedule`: the value of a trigger's `schedule`; `minimum` and
+    `maximum` are an integer's."""
 
     name: str
     type: ParameterType
     description: str
-    default: str | int
+    default: str | int | Mapping[str, object]
     minimum: int = 0
     maximum: int = 2**53 - 1
 
@@ -56,7 +58,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowTemplate:
-    """One template; `document` still has its placeholders."""
+    """One template; `document` still has its placeholders. `trial`: values of parameters under which its examples hold and
+    play out within seconds."""
 
     key: str
     name: str
@@ -64,6 +67,7 @@ class WorkflowTemplate:
     tags: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     document: Mapping[str, object]
+    trial: Mapping[str, object]
     examples: tuple[Example, ...]
 
     @property
@@ -82,9 +86,7 @@ def fill(template: WorkflowTemplate, values: Mapping[str, object]) -> dict[str, 
     known = {each.name: each for each in template.parameters}
     flaws = [_unknown(name, known) for name in values if name not in known]
     for name, parameter in known.items():
-        problem = _problem(parameter, values[name]) if name in values else None
-        if problem is not None:
-            flaws.append(Flaw(pointer=pointer_to(name), detail=problem))
+        flaws += _flaws(parameter, values[name]) if name in values else []
     if not flaws:
         chosen = {name: values.get(name, each.default) for name, each in known.items()}
         inside = {name for text in texts_of(template.document) for name in _inside(text)}
@@ -123,7 +125,7 @@ def texts_of(value: object) -> list[str]:
 def _filled(value: object, chosen: Mapping[str, object]) -> object:
     if isinstance(value, str):
         whole = PLACEHOLDER.fullmatch(value)
-        return chosen[whole[1]] if whole else PLACEHOLDER.sub(lambda found: str(chosen[found[1]]), value)
+        return _filled(chosen[whole[1]], {}) if whole else PLACEHOLDER.sub(lambda found: str(chosen[found[1]]), value)
     if isinstance(value, Mapping):
         return {key: _filled(each, chosen) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -136,16 +138,28 @@ def _inside(text: str) -> list[str]:
     return [] if PLACEHOLDER.fullmatch(text) else PLACEHOLDER.findall(text)
 
 
-def _problem(parameter: Parameter, value: object) -> str | None:
-    if parameter.type == "integer":
-        low, high = parameter.minimum, parameter.maximum
-        fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-        return None if fits else f"{value!r}: a whole number from {low} to {high} is needed"
+def _flaws(parameter: Parameter, value: object) -> list[Flaw]:
+    place = pointer_to(parameter.name)
+    if parameter.type == "schedule":
+        try:
+            parse_schedule(value, zone="UTC")
+        except InvalidInput as error:
+            return [Flaw(pointer=place + each.pointer.removeprefix("#"), detail=each.detail) for each in error.flaws]
+        return []
+    problem = _whole_number_problem(parameter, value) if parameter.type == "integer" else _text_problem(value)
+    return [Flaw(pointer=place, detail=f"{value!r}: {problem}")] if problem is not None else []
+
+
+def _whole_number_problem(parameter: Parameter, value: object) -> str | None:
+    low, high = parameter.minimum, parameter.maximum
+    fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    return None if fits else f"a whole number from {low} to {high} is needed"
+
+
+def _text_problem(value: object) -> str | None:
     if not isinstance(value, str) or not 1 <= len(value) <= VALUE_CHARACTERS_MAX:
-        return f"{value!r}: a text of 1 to {VALUE_CHARACTERS_MAX} characters is needed"
-    if "${" in value:
-        return f"{value!r}: a value has no placeholders of its own"
-    return None
+        return f"a text of 1 to {VALUE_CHARACTERS_MAX} characters is needed"
+    return "a value has no placeholders of its own" if "${" in value else None
 
 
 def _unknown(name: str, known: Mapping[str, Parameter]) -> Flaw:

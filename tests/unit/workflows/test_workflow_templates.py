@@ -35,10 +35,11 @@ FILE: dict[str, Any] = {
         "team": {"type": "endpoint", "description": "Who.", "default": "team"},
         "currency": {"type": "text", "description": "Which.", "default": "EUR"},
         "amount": {"type": "integer", "description": "From.", "default": 5, "minimum": 1, "maximum": 9},
+        "when": {"type": "schedule", "description": "When.", "default": {"daily": {"at": "08:00"}}},
     },
     "document": {
         "name": "Tell",
-        "trigger": {"event": "order.created"},
+        "trigger": [{"event": "order.created"}, {"schedule": "${when}"}],
         "if": "event.data.currency == '${currency}' && event.data.amount_minor >= ${amount}",
         "limits": {"max_runs_per_day": "${amount}"},
         "steps": [{"id": "tell", "uses": "notify.webhook", "with": {"endpoint": "${team}", "body": {}}}],
@@ -75,7 +76,12 @@ def test_every_template_can_be_saved_as_it_comes(template: WorkflowTemplate) -> 
 
 @pytest.mark.parametrize("template", ALL, ids=keyed)
 def test_every_parameter_takes_another_value(template: WorkflowTemplate) -> None:
-    other = {"endpoint": "elsewhere", "url": "https://example.com/other", "text": "another"}
+    other = {
+        "endpoint": "elsewhere",
+        "url": "https://example.com/other",
+        "text": "another",
+        "schedule": {"interval": {"minutes": 5}},
+    }
     values = {each.name: other.get(each.type, each.minimum + 1) for each in template.parameters}
 
     filled = fill(template, values)
@@ -85,10 +91,11 @@ def test_every_parameter_takes_another_value(template: WorkflowTemplate) -> None
 
 
 def test_a_value_stands_in_the_place_of_its_name_as_what_it_is() -> None:
-    filled = fill(TELL, {"team": "a 'team'", "amount": 7})
+    filled = fill(TELL, {"team": "a 'team'", "amount": 7, "when": {"interval": {"hours": 1}}})
 
     assert filled["if"] == "event.data.currency == 'EUR' && event.data.amount_minor >= 7"
     assert filled["limits"] == {"max_runs_per_day": 7}
+    assert filled["trigger"] == [{"event": "order.created"}, {"schedule": {"interval": {"hours": 1}}}]
     assert filled["steps"][0]["with"]["endpoint"] == "a 'team'"
 
 
@@ -96,7 +103,7 @@ def test_a_value_stands_in_the_place_of_its_name_as_what_it_is() -> None:
     ("values", "pointer", "hint"),
     [
         ({"taem": "x"}, "#/taem", "did you mean 'team'?"),
-        ({"a/b": "x"}, "#/a~1b", "there are: team, currency, amount"),
+        ({"a/b": "x"}, "#/a~1b", "there are: team, currency, amount, when"),
         ({"team": 5}, "#/team", "a text"),
         ({"team": ""}, "#/team", "a text"),
         ({"team": "${currency}"}, "#/team", "no placeholders"),
@@ -105,6 +112,8 @@ def test_a_value_stands_in_the_place_of_its_name_as_what_it_is() -> None:
         ({"amount": True}, "#/amount", "whole number"),
         ({"currency": "EUR' || 'a' == 'a"}, "#/currency", "inside a text"),
         ({"currency": "EUR\\"}, "#/currency", "inside a text"),
+        ({"when": {"daily": {"at": "8"}}}, "#/when/daily/at", "00:00"),
+        ({"when": "daily"}, "#/when", "a schedule is an object"),
     ],
 )
 def test_what_cannot_be_put_in_is_refused(values: dict[str, Any], pointer: str, hint: str) -> None:

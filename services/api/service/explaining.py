@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from services.api.core.explained import Explained, names_type, rank
@@ -23,13 +23,24 @@ from services.api.service.tenants import current_tenant
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.definitions_history import DefinitionsThen, WorkflowThen
 from shared.domain.errors import InvalidInput
+from shared.domain.records import WindowFact
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import cpu_seconds
 from shared.runtime.histories import Histories
 from shared.runtime.http import HttpProblem
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import CompiledStart, compile_start
-from shared.workflows.explaining import EventSeen, Today, Verdict, explain_start, see_event, sentence
+from shared.workflows.explaining import (
+    EventSeen,
+    Today,
+    Verdict,
+    WindowKnown,
+    WindowsKnown,
+    explain_start,
+    see_event,
+    sentence,
+    windows_known,
+)
 from shared.workflows.hiding import Hiding
 
 AsOf = Literal["then", "now"]
@@ -111,7 +122,8 @@ class Explainer:
         except InvalidInput as error:
             unreadable = str(error)
         else:
-            items = await self._explain_all(chosen, then, seen, occurrence, question)
+            records = await self._window_records(tenant_id, chosen, then, occurrence, question)
+            items = await self._explain_all(chosen, then, seen, occurrence, question, records)
         now = question.as_of == "now"
         return Explanation(
             occurrence=occurrence,
@@ -125,6 +137,37 @@ class Explainer:
             unreadable=unreadable,
         )
 
+    async def _window_records(
+        self,
+        tenant_id: str,
+        chosen: Sequence[Workflow],
+        then: DefinitionsThen | None,
+        occurrence: Occurrence,
+        question: Question,
+    ) -> Sequence[WindowFact]:
+        """Records of the windows that one workflow keeps; of many at once none are read, but for the runs they led to."""
+        if question.workflow is None:
+            return ()
+        (workflow,) = chosen
+        was = then.workflows.get(workflow.id) if then is not None and question.as_of == "then" else None
+        start = self._start(workflow, _revision(workflow, was, question.revision))
+        if isinstance(start, str) or not (start.counts or start.absences):
+            return ()
+        back = max((each.on.within_seconds + each.on.lateness_seconds for each in start.counts), default=0)
+        return await self._matches.window_records(
+            tenant_id, workflow.id, occurrence.recorded_at - timedelta(seconds=back)
+        )
+
+    def _windows(self, start: CompiledStart, occurrence: Occurrence, records: Sequence[WindowFact]) -> WindowsKnown:
+        tenant_id, event_id = occurrence.item.tenant_id, occurrence.event.id
+        known = dict(windows_known(tenant_id, event_id, records, start, self._hiding))
+        if start.workflow.id in occurrence.happened.runs:
+            # A run is there: whichever window asked for it did, even where its records are too far to be read.
+            digests = [*(each.trigger for each in start.counts), *(each.trigger for each in start.absences)]
+            for digest in digests:
+                known.setdefault(digest, WindowKnown(started=True, actual="complete", said="completed it"))
+        return known
+
     async def _explain_all(
         self,
         chosen: Sequence[Workflow],
@@ -132,13 +175,14 @@ class Explainer:
         seen: EventSeen,
         occurrence: Occurrence,
         question: Question,
+        records: Sequence[WindowFact],
     ) -> list[Explained]:
         """One at least; no further one is begun once the CPU time is used up: conditions can be made to be slow."""
         items: list[Explained] = []
         left = self._it.settings.explain_seconds_max
         for number, workflow in enumerate(chosen, start=1):
             began = cpu_seconds()
-            items.append(self._explained(workflow, then, seen, occurrence, question))
+            items.append(self._explained(workflow, then, seen, occurrence, question, records))
             left -= cpu_seconds() - began
             if left <= 0:
                 break
@@ -153,6 +197,7 @@ class Explainer:
         seen: EventSeen,
         occurrence: Occurrence,
         question: Question,
+        records: Sequence[WindowFact],
     ) -> Explained:
         was = then.workflows.get(workflow.id) if then is not None else None
         as_of_then = question.as_of == "then" or question.revision is not None
@@ -162,7 +207,7 @@ class Explainer:
         verdict = (
             Verdict(matches=False, broken=start)
             if isinstance(start, str)
-            else explain_start(start, self._it.catalogue, seen, self._hiding)
+            else explain_start(start, self._it.catalogue, seen, self._hiding, self._windows(start, occurrence, records))
         )
         outcome = outcome_of(
             workflow.id,

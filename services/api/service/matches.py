@@ -6,6 +6,7 @@ known, and it was appended after the event: records from that instant on are rea
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import get_args
 
 from services.api.core.outcomes import WhatHappened
 from services.api.service.log_reader import LogReader
@@ -15,10 +16,12 @@ from shared.bus.port import Bus, Record
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.envelope import Event, routing_key
 from shared.domain.ids import match_id
-from shared.domain.records import EventMatched
+from shared.domain.records import EventMatched, WindowFact
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.readmodel.tenant_values import EventItem
 from shared.runtime.http import HttpProblem
+
+_WINDOW_TYPES = frozenset(each.TYPE for each in get_args(WindowFact))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +60,35 @@ class Matches:
                 raise HttpProblem(404, "unknown-replay", detail)
             recorded_at = codec.recorded_at(replayed) if replayed is not None else runs[0].requested_at
             event = codec.decode(replayed) if replayed is not None else replace(event, replay_id=replay_id)
+        match: EventMatched | None = None
+        searched: int | None = None
         if runs:
             detail_of_first = await self._queries.get_run(tenant_id, runs[0].run_id)
             if detail_of_first is None:
                 raise AssertionError("a run that was listed is gone")
             (asked,) = await self._log.at(RUNS, detail_of_first.partition, detail_of_first.positions[:1])
-            match, searched = _match_in(asked), None
-        else:
+            match = _match_in(asked)
+        if match is None:
+            # Nothing leads to it: it asked for no run, or the runs there are were asked for by what did not follow.
             match, searched = await self._match_after(tenant_id, match_id(event_id, replay_id), recorded_at)
         happened = WhatHappened(match=match, runs={run.workflow_id: run for run in runs}, searched_records=searched)
         return Occurrence(item=item, event=event, recorded_at=recorded_at, happened=happened)
+
+    async def window_records(self, tenant_id: str, workflow_id: str, since: datetime) -> list[WindowFact]:
+        """What was recorded of a workflow's windows from an instant on, as far as the bound on one search goes."""
+        partition = partition_of(routing_key(tenant_id), self._bus.partition_count)
+        found: list[WindowFact] = []
+
+        def collect(event: Event) -> bool:
+            if event.tenant_id == tenant_id and event.type in _WINDOW_TYPES:
+                fact = facts.runs_fact(event)
+                if isinstance(fact, WindowFact) and fact.workflow_id == workflow_id:
+                    found.append(fact)
+            return False
+
+        start = await self._log.first_since(RUNS, partition, since)
+        await self._log.search(RUNS, partition, start, records_max=self._search_records_max, wanted=collect)
+        return found
 
     async def _match_after(
         self, tenant_id: str, match: str, instant: datetime

@@ -15,6 +15,7 @@ from shared.workflows.explaining.values import (
     Trigger,
     Verdict,
 )
+from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, windows_known
 from shared.workflows.explaining.workflow import EventSeen, explain_start, see_event
 
 __all__ = [
@@ -28,8 +29,11 @@ __all__ = [
     "Today",
     "Trigger",
     "Verdict",
+    "WindowKnown",
+    "WindowsKnown",
     "explain_start",
     "see_event",
     "sentence",
     "why_not",
+    "windows_known",
 ]

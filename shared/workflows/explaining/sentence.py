@@ -71,7 +71,11 @@ def why_not(verdict: Verdict) -> str:
     """Why the verdict is no, in a phrase."""
     if verdict.broken is not None:
         return f"it cannot be compiled any more: {verdict.broken}"
-    match verdict.first_failed:
+    failed = verdict.first_failed
+    told = next((each.in_words for each in verdict.triggers if each.in_words is not None), None)
+    if told is not None and not isinstance(failed, Conjunct) and not any(each.holds for each in verdict.triggers):
+        return told
+    match failed:
         case Clause() as clause:
             return _clause(clause)
         case Conjunct() as conjunct:

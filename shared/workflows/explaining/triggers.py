@@ -1,30 +1,41 @@
 """Each trigger of a document explained, one function for each way in which a trigger can start a run.
 
-A trigger that compiles to an event pattern is explained clause by clause. One that no event ever starts (`manual`) says so.
+A trigger that compiles to an event pattern is explained clause by clause; a count and an absence by the pattern of their events
+and what became of their window. One that no event ever starts (`manual`) says so.
 Next: `conditions.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from shared.matching import EventFields, Pattern, explain
+from shared.matching import EventFields, Pattern, explain, matches
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import trigger_start
-from shared.workflows.compiled import CompiledStart
+from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
 from shared.workflows.document import pointer_to
 from shared.workflows.explaining.clauses import Origin, clauses_of
-from shared.workflows.explaining.values import Trigger
+from shared.workflows.explaining.values import Clause, Trigger
+from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, expected_of_absence, expected_of_count
 from shared.workflows.hiding import Hiding
-from shared.workflows.triggers import OnEvent
+from shared.workflows.triggers import OnAbsence, OnCount, OnEvent
 
-_STARTED_BY = {"manual": "only a person or a service that asks for a run starts it"}
+_STARTED_BY = {
+    "manual": "only a person or a service that asks for a run starts it",
+    "schedule": "only its own firings start it",
+    "webhook": "only what is delivered to its own address starts it",
+}
 
 
 def explain_triggers(
-    start: CompiledStart, catalogue: Catalogue, fields: EventFields, hiding: Hiding
+    start: CompiledStart,
+    catalogue: Catalogue,
+    fields: EventFields,
+    hiding: Hiding,
+    windows: WindowsKnown,
 ) -> tuple[Trigger, ...]:
-    """In the document's order."""
+    """In the document's order. `windows`: what is known of those that the event was counted or waited for in."""
     document = start.revision.document
-    patterns: Iterator[Pattern] = iter(start.patterns)
+    patterns, counts, absences = iter(start.patterns), iter(start.counts), iter(start.absences)
     written = document["trigger"]
     each_with_pointer = (
         [(pointer_to("trigger", index), each) for index, each in enumerate(written)]
@@ -35,47 +46,123 @@ def explain_triggers(
     for pointer, trigger in each_with_pointer:
         if not isinstance(trigger, Mapping):
             raise AssertionError(f"{pointer} of a saved workflow is no trigger")
-        if not isinstance(trigger_start(trigger, catalogue, zone=start.limits.zone), OnEvent):
-            found.append(_explain_without_events(pointer, trigger))
-        else:
-            found.append(_explain_pattern(pointer, trigger, next(patterns), document, catalogue, fields, hiding))
+        asking = _Asking(pointer, trigger, document, catalogue, fields, hiding)
+        match trigger_start(trigger, catalogue, zone=start.limits.zone):
+            case OnEvent():
+                found.append(asking.event(next(patterns)))
+            case OnCount():
+                count = next(counts)
+                found.append(asking.count(count, windows.get(count.trigger)))
+            case OnAbsence():
+                absence = next(absences)
+                found.append(asking.absence(absence, windows.get(absence.trigger)))
+            case _:
+                found.append(asking.without_events())
     return tuple(found)
 
 
-def _explain_without_events(pointer: str, trigger: Mapping[str, object]) -> Trigger:
-    kind = "+".join(trigger)
-    note = _STARTED_BY.get(kind, "no event starts it")
-    return Trigger(pointer=pointer, kind=kind, holds=False, clauses=(), held=0, total=0, note=note)
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One trigger of a document, asked of one event: a method for each way in which a trigger can start a run."""
+
+    pointer: str
+    trigger: Mapping[str, object]
+    document: Mapping[str, object]
+    catalogue: Catalogue
+    fields: EventFields
+    hiding: Hiding
+
+    @property
+    def kind(self) -> str:
+        return "+".join(self.trigger)
+
+    def event(self, pattern: Pattern) -> Trigger:
+        return self._pattern(pattern, self._origins(self.pointer, self.trigger))
+
+    def count(self, count: CompiledCount, known: WindowKnown | None) -> Trigger:
+        base = f"{self.pointer}/count"
+        found = self._pattern(count.pattern, self._origins(base, self._settings("count")))
+        window = self._window(f"{base}/times", "count", count.on.times, expected_of_count(count), known)
+        return _with_window(found, window, known, f"it counts towards {window.expected_in_words}")
+
+    def absence(self, absence: CompiledAbsence, known: WindowKnown | None) -> Trigger:
+        base = f"{self.pointer}/absence"
+        settings = self._settings("absence")
+        after = self._pattern(absence.after, self._origins(f"{base}/after", _mapping(settings.get("after"))))
+        expected = self.hiding.shown(f"{base}/of", settings.get("of"))
+        window = self._window(f"{base}/of", "absence", expected, expected_of_absence(absence), known)
+        found = _with_window(after, window, known, f"it begins a wait, with {window.expected_in_words}")
+        if known is None and matches(absence.of, self.fields):
+            return replace(found, in_words="it is what a wait of this workflow is for: it ends one, and starts nothing")
+        return found
+
+    def without_events(self) -> Trigger:
+        note = _STARTED_BY.get(self.kind, "no event starts it")
+        return Trigger(pointer=self.pointer, kind=self.kind, holds=False, clauses=(), held=0, total=0, note=note)
+
+    def _pattern(self, pattern: Pattern, origins: Mapping[str, Origin]) -> Trigger:
+        explanation = explain(pattern, self.fields)
+        clauses, left_out = clauses_of(explanation, origins, self.document, self.fields, self.hiding)
+        nearest = explanation.nearest.clauses
+        return Trigger(
+            pointer=self.pointer,
+            kind=self.kind,
+            holds=explanation.matches,
+            clauses=clauses,
+            held=sum(clause.holds for clause in nearest),
+            total=len(nearest),
+            note=f"{left_out} more clauses are not shown" if left_out else None,
+        )
+
+    def _window(self, pointer: str, path: str, expected: object, in_words: str, known: WindowKnown | None) -> Clause:
+        started = known is not None and known.started
+        said = known.said if known is not None else "is not told by the records at hand"
+        return Clause(
+            pointer=pointer,
+            path=path,
+            expected=expected,
+            expected_in_words=in_words,
+            actual=(known.actual,) if known is not None else (),
+            actual_left_out=0,
+            actual_in_words=said,
+            holds=started,
+            reasons=() if started else (f"it {said}",),
+            counted=True,
+        )
+
+    def _settings(self, key: str) -> Mapping[str, object]:
+        return _mapping(self.trigger.get(key))
+
+    def _origins(self, base: str, selecting: Mapping[str, object]) -> dict[str, Origin]:
+        """Per top-level field of the pattern that `event`, `pattern` and their like at `base` make, where it is written."""
+        origins = {}
+        for key, value in selecting.items():
+            kind = self.catalogue.triggers.get(key)
+            said = kind.start(value, zone="UTC") if kind is not None else None
+            if isinstance(said, OnEvent):
+                for field in said.pattern:
+                    origins[field] = Origin(f"{base}{pointer_to(key).removeprefix('#')}", said.pattern == value)
+        return origins
 
 
-def _explain_pattern(
-    pointer: str,
-    trigger: Mapping[str, object],
-    pattern: Pattern,
-    document: Mapping[str, object],
-    catalogue: Catalogue,
-    fields: EventFields,
-    hiding: Hiding,
-) -> Trigger:
-    explanation = explain(pattern, fields)
-    clauses, left_out = clauses_of(explanation, _origins(pointer, trigger, catalogue), document, fields, hiding)
-    nearest = explanation.nearest.clauses
-    return Trigger(
-        pointer=pointer,
-        kind="+".join(trigger),
-        holds=explanation.matches,
-        clauses=clauses,
-        held=sum(clause.holds for clause in nearest),
-        total=len(nearest),
-        note=f"{left_out} more clauses are not shown" if left_out else None,
+def _with_window(found: Trigger, window: Clause, known: WindowKnown | None, does: str) -> Trigger:
+    """The pattern's clauses and the window's. `does`: what an event of this pattern does, where no record tells more."""
+    started = found.holds and window.holds
+    in_words = None
+    if not started and known is not None:
+        in_words = f"it {known.said}"
+    elif not started and found.holds:
+        in_words = does
+    return replace(
+        found,
+        holds=started,
+        clauses=(*found.clauses, window),
+        held=found.held + window.holds,
+        total=found.total + 1,
+        in_words=in_words,
+        window=window,
     )
 
 
-def _origins(pointer: str, trigger: Mapping[str, object], catalogue: Catalogue) -> dict[str, Origin]:
-    origins = {}
-    for key, value in trigger.items():
-        said = catalogue.triggers[key].start(value, zone="UTC")
-        pattern = said.pattern if isinstance(said, OnEvent) else {}
-        for field in pattern:
-            origins[field] = Origin(f"{pointer}{pointer_to(key).removeprefix('#')}", pattern == value)
-    return origins
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

@@ -36,7 +36,8 @@ class Clause:
 class Trigger:
     """One trigger of the document. `clauses` in the document's order; `held` of `total` counted ones hold.
 
-    `note`: why no clause can say it: no event ever starts it, or what `$or` has too much of is left out.
+    `note`: why no clause can say it: no event ever starts it, or what `$or` has too much of is left out. `in_words`: what
+    to tell people of it rather than the first clause that failed.
     """
 
     pointer: str
@@ -46,6 +47,9 @@ class Trigger:
     held: int
     total: int
     note: str | None = None
+    in_words: str | None = None
+    window: Clause | None = None
+    """The last of `clauses`, where the trigger is about more than one event: asked after the condition."""
 
     @property
     def first_failed(self) -> Clause | None:
@@ -119,9 +123,11 @@ class Verdict:
         """The first clause, in the document's order, that kept it from matching."""
         if self.matches:
             return None
-        if self.nearest is not None and not self.nearest.holds:
-            return self.nearest.first_failed
-        return self.condition.first_failed if self.condition is not None else None
+        failed = self.nearest.first_failed if self.nearest is not None and not self.nearest.holds else None
+        of_condition = self.condition.first_failed if self.condition is not None else None
+        if failed is not None and self.nearest is not None and failed is self.nearest.window:
+            return of_condition or failed
+        return failed or of_condition
 
 
 OutcomeKind = Literal[

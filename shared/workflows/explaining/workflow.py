@@ -16,6 +16,7 @@ from shared.workflows.decide import event_data, fields_of
 from shared.workflows.explaining.conditions import explain_condition
 from shared.workflows.explaining.triggers import explain_triggers
 from shared.workflows.explaining.values import Verdict
+from shared.workflows.explaining.windows import WindowsKnown
 from shared.workflows.hiding import Hiding
 
 
@@ -34,9 +35,12 @@ def see_event(event: Event) -> EventSeen:
     return EventSeen(event.tenant_id, fields_of(event), view)
 
 
-def explain_start(start: CompiledStart, catalogue: Catalogue, event: EventSeen, hiding: Hiding) -> Verdict:
-    """Whether this revision is started by the event, as if it had been live."""
-    triggers = explain_triggers(start, catalogue, event.fields, hiding)
+def explain_start(
+    start: CompiledStart, catalogue: Catalogue, event: EventSeen, hiding: Hiding, windows: WindowsKnown | None = None
+) -> Verdict:
+    """Whether this revision is started by the event, as if it had been live. `windows`: what the log tells of those that
+    the event was counted or waited for in; without it, it completes none."""
+    triggers = explain_triggers(start, catalogue, event.fields, hiding, windows or {})
     nearest = max(triggers, key=lambda each: (each.holds, each.held / each.total if each.total else 0.0))
     condition = None
     if start.condition is not None:

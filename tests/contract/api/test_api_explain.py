@@ -164,6 +164,64 @@ async def test_what_was_one_workflow_too_many_says_so(world):
     assert (item["outcome"]["kind"], item["outcome"]["reason_kind"]) == ("unevaluated", "matches_max")
 
 
+# ---------------------------------------------------------------- windows
+
+
+async def test_a_count_says_how_many_of_how_many(world):
+    count = {"event": "order.refunded", "times": 3, "within_seconds": 600, "key": "{{ event.data.customer_id }}"}
+    workflow = await save(world, trigger={"count": count}, **{"if": "event.data.amount_minor > 1"})
+    events = [
+        await publish(world, {"customer_id": "ada", "amount_minor": 5}, event_id=f"ada-{number}") for number in range(2)
+    ]
+    other = await publish(world, {"customer_id": "bob", "amount_minor": 5}, event_id="bob")
+    small = await publish(world, {"customer_id": "ada", "amount_minor": 1}, event_id="small")
+    await settle(world)
+
+    second = await explain_one(world, events[1], workflow)
+    assert second["sentence"] == 'Refund alert: no, it counted as 2 of 3 within 600 s for the key "ada"'
+    assert second["first_failed"]["pointer"] == "#/trigger/count/times"
+    assert (second["first_failed"]["expected"], second["first_failed"]["actual"]) == (3, [2])
+    assert [each["pointer"] for each in second["triggers"][0]["clauses"]] == [
+        "#/trigger/count/event",
+        "#/trigger/count/times",
+    ]
+    assert (second["clauses_held"], second["clauses_total"]) == (2, 3)
+    assert "counted as 1 of 3" in (await explain_one(world, other, workflow))["sentence"]
+    assert "event.data.amount_minor > 1 is false" in (await explain_one(world, small, workflow))["sentence"]
+
+    third = await publish(world, {"customer_id": "ada", "amount_minor": 5}, event_id="third")
+    run = await world.run_of(workflow)
+    item = await explain_one(world, third, workflow)
+    assert (item["matches"], item["outcome"]["run_id"]) == (True, run["id"])
+    assert (await explain(world, third))["items"][0]["matches"]
+    assert "counted as 2 of 3" in (await explain_one(world, events[1], workflow))["sentence"]
+
+
+async def test_an_absence_says_what_it_waits_for_and_what_ended_it(world):
+    absence = {
+        "after": {"event": "order.created"},
+        "of": {"event": "order.paid"},
+        "within_seconds": 3600,
+        "key": "{{ event.data.access_token }}",
+    }
+    workflow = await save(world, trigger={"absence": absence})
+    created = await publish(world, {"access_token": "s3cr3t"}, "order.created")
+    await settle(world)
+
+    waiting = await explain_one(world, created, workflow)
+    assert waiting["sentence"].startswith("Refund alert: no, it opened a wait for the key (hidden) until ")
+    assert waiting["first_failed"]["pointer"] == "#/trigger/absence/of"
+    assert waiting["first_failed"]["expected"] == {"event": "order.paid"}
+
+    paid = await publish(world, {"access_token": "s3cr3t"}, "order.paid", event_id="paid")
+    await settle(world)
+    ended = await explain_one(world, created, workflow)
+    assert ended["sentence"].endswith(f"no, it opened a wait that event {paid} ended in time")
+    closing = await explain_one(world, paid, workflow)
+    assert "is what a wait for the key (hidden) is for, and ends it where there is one" in closing["sentence"]
+    assert "s3cr3t" not in orjson.dumps([waiting, ended, closing]).decode()
+
+
 # ---------------------------------------------------------------- as of then
 
 

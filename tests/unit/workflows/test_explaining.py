@@ -336,6 +336,11 @@ def _nested(depth: int) -> Any:
 
 # ---------------------------------------------------------------- one evaluator
 
+COUNT = {"count": {"event": "order.refunded", "times": 3, "within_seconds": 60, "pattern": {"data": {"a": [1]}}}}
+ABSENCE = {
+    "absence": {"after": {"event": "order.refunded"}, "of": {"event": "order.closed"}, "within_seconds": 60},
+}
+
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(["a", "b", "A", "", "1"]))
 VALUES = st.recursive(
     SCALARS,
@@ -380,7 +385,7 @@ DATA_PATTERNS = st.one_of(
 TRIGGERS = st.one_of(
     st.builds(lambda pattern: {"pattern": {"data": pattern}}, DATA_PATTERNS),
     st.builds(lambda pattern: {"event": "order.refunded", "pattern": {"data": pattern}}, DATA_PATTERNS),
-    st.sampled_from([{"event": "order.*"}, {"event": ["x.y", "order.refunded"]}, {"event": "x.y"}]),
+    st.sampled_from([{"event": "order.*"}, {"event": ["x.y", "order.refunded"]}, {"event": "x.y"}, COUNT, ABSENCE]),
 )
 ATOMS = st.sampled_from(
     [
@@ -426,3 +431,33 @@ def test_an_explanation_never_has_another_verdict_than_the_matcher(
         for clause in each.clauses:
             assert bool(clause.reasons) == (not clause.holds)
     assert said(verdict)
+
+
+# ---------------------------------------------------------------- windows
+
+
+def test_a_count_is_explained_by_its_events_pattern_its_condition_and_then_its_window() -> None:
+    workflow = workflow_of(COUNT, "event.data.b == 1")
+    elsewhere = explained(workflow, event_of({"a": 2, "b": 1}))
+    assert isinstance(elsewhere.first_failed, Clause)
+    assert elsewhere.first_failed.pointer == "#/trigger/count/pattern/data/a/0"
+
+    false = explained(workflow, event_of({"a": 1, "b": 2}))
+    assert isinstance(false.first_failed, Conjunct)
+
+    counts = explained(workflow, event_of({"a": 1, "b": 1}))
+    assert isinstance(counts.first_failed, Clause)
+    assert (counts.first_failed.pointer, counts.matches) == ("#/trigger/count/times", False)
+    assert (counts.held, counts.total) == (3, 4)
+    assert said(counts) == "Refund alert: no, it counts towards 3 events within 60 s"
+
+
+def test_an_absence_tells_what_begins_a_wait_from_what_ends_one() -> None:
+    workflow = workflow_of(ABSENCE)
+    assert said(explained(workflow, event_of({}))) == (
+        "Refund alert: no, it begins a wait, with none to follow within 60 s"
+    )
+    assert said(explained(workflow, event_of({}, "order.closed"))) == (
+        "Refund alert: no, it is what a wait of this workflow is for: it ends one, and starts nothing"
+    )
+    assert said(explained(workflow, event_of({}, "x.y"))).startswith('Refund alert: no, type is "x.y"')

@@ -247,6 +247,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             public_url=lambda: (settings.public_url or running.url).rstrip("/"),
             readiness=unreadiness,
         )
+        tried = trying(api, actions, ground.role(SERVICE))
         routes: list[Route] = [
             *ingest_routes(
                 IngestDependencies(
@@ -272,7 +273,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
                 )
             ),
             *api_routes(api),
-            *backtests_routes(trying(api, actions)),
+            *backtests_routes(tried),
         ]
         verifier = TokenVerifier(secret, clock=clock)
         app = build_app(routes, HttpDependencies(verifier=verifier, randomness=ground.randomness, about=ABOUT))
@@ -293,6 +294,9 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
         )
         stack.push_async_callback(server.close)
+        stack.push_async_callback(
+            tried.backtests.close
+        )  # first of all: the server waits for the streams that follow them
         running.url = server.url
         yield running
 

@@ -37,7 +37,10 @@ async def _things_of(tenant: TenantClient, inbox: Receiver) -> dict[str, str]:
     event_id = await tenant.emit("shop.sold", {"secret": "of the first tenant"})
     run = await tenant.run_of(workflow_id, {"pending_approval"})
     (approval,) = await tenant.every("/api/v1/approvals")
+    past = {"workflow_id": workflow_id, "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
+    backtest = (await tenant.request("POST", "/api/v1/backtests", json=past)).expect(202).body
     return {
+        "backtests": backtest["id"],
         "sources": source.id,
         "endpoints": endpoint_id,
         "workflows": workflow_id,

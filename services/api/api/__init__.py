@@ -37,6 +37,7 @@ ABOUT = About(
         ("endpoints", "Your URLs that deliveries go to."),
         ("workflows", "What should follow from what happens."),
         ("templates", "Workflows to begin with."),
+        ("backtests", "What a workflow would have made of the past."),
         ("runs", "One execution of a workflow's revision each."),
         ("approvals", "Human decisions that runs wait for."),
         ("events", "What happened."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.backtests.api import trials
+from services.backtests.api import backtests, trials
 from services.backtests.api.dependencies import BacktestsDependencies
 from shared.runtime.http import Route
 
@@ -11,4 +11,4 @@ __all__ = ["BacktestsDependencies", "routes"]
 
 def routes(it: BacktestsDependencies) -> Sequence[Route]:
     """This service's part of the route table."""
-    return trials.routes(it)
+    return [*trials.routes(it), *backtests.routes(it)]

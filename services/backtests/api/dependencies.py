@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from services.backtests.service.asking import Asking
+from services.backtests.service.jobs import Backtests
 from services.backtests.service.trials import Trials
 from services.backtests.settings import BacktestsSettings
+from shared.domain.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,4 +14,7 @@ class BacktestsDependencies:
     """Built in the composition root."""
 
     trials: Trials
+    asking: Asking
+    backtests: Backtests
+    clock: Clock
     settings: BacktestsSettings

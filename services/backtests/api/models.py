@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.backtests.core.rehearsal import StepRehearsal
+from services.backtests.core.report import Range, Report
 from services.backtests.core.trial import ApprovalNeed, Why
 from shared.domain.records import Problem
 from shared.domain.workflow import Limits
@@ -74,3 +75,53 @@ class TrialAnswer(BaseModel):
     )
     steps: list[StepRehearsal] = Field(description="By wave, then as in the document; empty where nothing matched.")
     effects: Literal["none"] = "none"
+
+
+# ---------------------------------------------------------------- backtests
+
+
+class BacktestInput(WorkflowToTry):
+    """A workflow, and the part of the past to try it on."""
+
+    since: AwareDatetime = Field(description="From events appended at this instant on.")
+    until: AwareDatetime | None = Field(
+        None, description="Up to, and without, this instant; default: all there is now."
+    )
+    samples: int | None = Field(
+        None, ge=0, description="Matches to show in full, the first ones; default: 5, or what an operator allows."
+    )
+
+
+class Progress(BaseModel):
+    """How far it is. Events of other tenants that share the partition are counted: they are read as well.
+
+    `of` null: the range is being looked for.
+    """
+
+    events_read: int
+    of: int | None
+    percent: float
+    events_per_second: float
+    seconds_left: float | None
+
+
+class BacktestAnswer(BaseModel):
+    """A backtest. `report` is whole once `status` is succeeded, and what was found until then before."""
+
+    id: str
+    status: Literal["running", "succeeded", "failed", "cancelled"]
+    asked_at: datetime
+    ended_at: datetime | None
+    range: Range | None
+    progress: Progress
+    report: Report | None
+    problem: str | None
+    cpu_seconds: float | None = Field(description="What it cost the process that ran it.")
+
+
+class BacktestStarted(BaseModel):
+    """Ask at `Location`, or follow `stream`."""
+
+    id: str
+    status: Literal["running"]
+    stream: str

@@ -16,8 +16,9 @@ from shared.workflows.compiled import CompiledStart, CompiledStep, compile_start
 from shared.workflows.decide import Budget
 from shared.workflows.rules import TenantRules
 
-BUDGET = Budget(conditions=1, seconds=1.0, matches=1, windows=1)
-"""One workflow is all there is: what the stream leaves unevaluated because of its neighbours is evaluated here."""
+BUDGET = Budget(conditions=1, seconds=1.0, matches=1, windows=100_000)
+"""One workflow is all there is: what the stream leaves unevaluated because of its neighbours is evaluated here. Windows: what
+the stream allows a tenant, unless an operator says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

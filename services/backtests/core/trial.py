@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic_core import from_json
-
 from services.backtests.core.candidate import BUDGET, Candidate
 from services.backtests.core.rehearsal import Previewer, StepRehearsal, rehearse
 from shared.domain.envelope import Event
@@ -16,35 +14,18 @@ from shared.domain.records import Problem
 from shared.domain.runs.admission import refusal_of_the_first
 from shared.domain.windows import Windows
 from shared.domain.workflow import Limits
-from shared.matching import AlternativeExplanation, event_of, explain
-from shared.workflows.context import attributes_view, start_context
-from shared.workflows.decide import decide, source_event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternVerdict:
-    """One trigger's pattern. `alternatives`: each branch of its `$or`, with every field asked for and found."""
-
-    matches: bool
-    reason: str
-    alternatives: tuple[AlternativeExplanation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionVerdict:
-    """The workflow's `if`. `error`: why a condition that could not be evaluated counts as false."""
-
-    text: str
-    value: bool
-    error: str | None
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.decide import decide, event_data, source_event
+from shared.workflows.explaining import ConditionVerdict, Trigger, explain_start, see_event, why_not
+from shared.workflows.hiding import Hiding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """`reason` in one sentence; `condition` None: there is none, or no pattern matched."""
+    """`reason` in a phrase; then each trigger clause by clause, and the condition part by part (None: there is none)."""
 
     reason: str
-    patterns: tuple[PatternVerdict, ...]
+    triggers: tuple[Trigger, ...]
     condition: ConditionVerdict | None
 
 
@@ -77,20 +58,27 @@ class Trial:
 
 
 def try_event(
-    candidate: Candidate, event: Event, *, at: datetime, outputs: Mapping[str, object], previewer: Previewer
+    candidate: Candidate,
+    catalogue: Catalogue,
+    event: Event,
+    *,
+    at: datetime,
+    outputs: Mapping[str, object],
+    previewer: Previewer,
+    hiding: Hiding,
 ) -> Trial:
-    """`at`: when it happens. Raises InvalidInput where the event's data is no JSON."""
+    """`at`: when it happens. `hiding`: what no reason may quote. Raises InvalidInput where the event's data is no JSON."""
     decided = decide(candidate.tenant, candidate.rules, event, at, Windows(), BUDGET, lambda: 0.0).matched
     match = decided.matches[0] if decided is not None and decided.matches else None
     steps: list[StepRehearsal] = []
     held: Problem | None = None
     if match is not None:
-        happened = source_event(event, from_json(event.data) if event.data is not None else None)
+        happened = source_event(event, event_data(event))
         held = refusal_of_the_first(match, happened, at)
         steps = rehearse(candidate, match, happened, at=at, outputs=outputs, previewer=previewer)
     return Trial(
         matched=match is not None,
-        why=_why(candidate, event),
+        why=_why(candidate, catalogue, event, hiding),
         approval=_approval(candidate),
         limits=candidate.start.limits,
         cooldown_key=match.cooldown_key if match is not None else None,
@@ -99,35 +87,13 @@ def try_event(
     )
 
 
-def _why(candidate: Candidate, event: Event) -> Why:
-    view = attributes_view(event, candidate.tenant.id)
-    fields = event_of(view, event.data)
-    found = [explain(pattern, fields) for pattern in candidate.start.patterns]
-    patterns = tuple(
-        PatternVerdict(matches=each.matches, reason=each.reason, alternatives=each.alternatives) for each in found
+def _why(candidate: Candidate, catalogue: Catalogue, event: Event, hiding: Hiding) -> Why:
+    verdict = explain_start(candidate.start, catalogue, see_event(event), hiding)
+    return Why(
+        reason="the event matches" if verdict.matches else why_not(verdict),
+        triggers=verdict.triggers,
+        condition=verdict.condition,
     )
-    if not any(each.matches for each in patterns):
-        reason = "; or ".join(each.reason for each in patterns) if patterns else "no event starts this workflow"
-        return Why(reason=reason, patterns=patterns, condition=None)
-    condition = candidate.start.condition
-    if condition is None:
-        return Why(reason="the event matches, and there is no condition", patterns=patterns, condition=None)
-    outcome = condition.evaluate(
-        start_context(
-            tenant_id=candidate.tenant.id,
-            workflow_id=candidate.workflow.id,
-            workflow_name=candidate.workflow.name,
-            revision=candidate.start.revision.number,
-            event={**view, "data": from_json(event.data) if event.data is not None else None},
-            inputs={},
-        )
-    )
-    verdict = ConditionVerdict(text=condition.text, value=outcome.value, error=outcome.error)
-    if outcome.value:
-        reason = "the event matches, and the condition is true"
-    else:
-        reason = f"the condition could not be evaluated: {outcome.error}" if outcome.error else "the condition is false"
-    return Why(reason=reason, patterns=patterns, condition=verdict)
 
 
 def _approval(candidate: Candidate) -> ApprovalNeed:

@@ -11,7 +11,9 @@ from shared.domain.clock import Clock
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
 from shared.runtime.http import HttpProblem
+from shared.workflows.catalogue import Catalogue
 from shared.workflows.document import pointer_to
+from shared.workflows.hiding import Hiding
 
 FindEvent = Callable[[str, str], Awaitable[Event | None]]
 """(tenant id, event id) -> the event as it lies in the log."""
@@ -20,8 +22,18 @@ FindEvent = Callable[[str, str], Awaitable[Event | None]]
 class Trials:
     """`POST /api/v1/workflows/test`."""
 
-    def __init__(self, subjects: Subjects, find_event: FindEvent, previewer: Previewer, clock: Clock) -> None:
+    def __init__(
+        self,
+        subjects: Subjects,
+        find_event: FindEvent,
+        catalogue: Catalogue,
+        previewer: Previewer,
+        hiding: Hiding,
+        clock: Clock,
+    ) -> None:
         self._subjects = subjects
+        self._catalogue = catalogue
+        self._hiding = hiding
         self._find_event = find_event
         self._previewer = previewer
         self._clock = clock
@@ -44,8 +56,15 @@ class Trials:
         if unknown:
             raise InvalidInput("outputs are assumed of steps that are not there", unknown)
         tried = await self._event(tenant_id, event, event_id)
-        now = self._clock.now()
-        trial = try_event(subject.candidate, tried, at=now, outputs=outputs, previewer=self._previewer)
+        trial = try_event(
+            subject.candidate,
+            self._catalogue,
+            tried,
+            at=self._clock.now(),
+            outputs=outputs,
+            previewer=self._previewer,
+            hiding=self._hiding,
+        )
         return subject, tried, trial
 
     async def _event(self, tenant_id: str, given: Mapping[str, object] | None, event_id: str | None) -> Event:

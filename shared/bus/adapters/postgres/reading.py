@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.05  # between two tries while the server is away and does not
 
 # Segments are named by constants, so that planning opens only the one that is read. The running sum cuts the answer
 # in the order it is made; what lies behind the cut comes first next time.
-_FETCH = """
+FETCH = """
 select partition, "offset", recorded_at, key, headers, value from (
     select w.partition, r.*,
         sum(octet_length(r.headers) + coalesce(octet_length(r.value), 0)) over (rows unbounded preceding)
@@ -60,7 +60,7 @@ class Fetcher:
         size = self._segment_records[topic]
         segment = min(offset // size for offset in wanted.values())
         chosen = {p: offset for p, offset in wanted.items() if offset // size == segment}
-        query = _FETCH.format(topic=topic, first=segment * size, end=(segment + 1) * size)
+        query = FETCH.format(topic=topic, first=segment * size, end=(segment + 1) * size)
         each_max = -(-records_max // len(chosen))
         self._turn += 1
         link = self._links[self._turn % len(self._links)]

@@ -1,0 +1,321 @@
+"""A backtest of the live revision finds exactly what the matcher matched, whatever the workflow and the events."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.backtests.service.protocol import Began, Ended, Failed, Job, Message
+from services.backtests.service.worker import run_backtest
+from services.executor.actions import discover_actions
+from services.matcher.service.matching import Matching
+from services.matcher.settings import MatcherSettings
+from services.matcher.triggers import discover_triggers
+from services.previews import ActionPreviews
+from shared.bus import codec, facts
+from shared.bus.adapters.memory import MemoryBus
+from shared.bus.partitioner import partition_of
+from shared.bus.port import NewRecord, Record
+from shared.bus.ranges import BusRange
+from shared.bus.topics import EVENTS
+from shared.domain.definitions import Change, Definitions, Tenant, Workflow
+from shared.domain.envelope import Event
+from shared.domain.records import EventMatched
+from shared.domain.verdicts import Verdict
+from shared.matching import event_from_value, matches, narrowed, parse_pattern
+from shared.testing.documents import wait, workflow
+from shared.testing.workflows import save, tenant_with
+from shared.workflows.catalogue import Catalogue
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+TENANT = "acme"
+NEIGHBOUR = next(name for name in (f"shop-{n}" for n in range(1000)) if partition_of(name.encode(), 32) == 13)
+CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
+PREVIEWS = ActionPreviews(discover_actions())
+
+# Few words, so that patterns and events meet often.
+WORDS = st.sampled_from(["order.paid", "order.sent", "refund", "eu", "us", ""])
+NUMBERS = st.sampled_from([0, 1, 7, 1.5, 12345678901234567890123])
+LEAVES = st.one_of(
+    WORDS,
+    NUMBERS,
+    st.just({"exists": True}),
+    st.just({"exists": False}),
+    st.builds(lambda word: {"prefix": word}, st.sampled_from(["or", "e"])),
+    st.builds(lambda word: {"anything-but": [word]}, st.sampled_from(["eu", "refund"])),
+    st.builds(lambda number: {"numeric": [">", number]}, st.sampled_from([0, 5])),
+)
+CLAUSES = st.lists(LEAVES, min_size=1, max_size=2)
+PATTERNS = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": CLAUSES,
+        "source": CLAUSES,
+        "subject": CLAUSES,
+        "data": st.fixed_dictionaries({"a": CLAUSES}, optional={"b": st.fixed_dictionaries({"c": CLAUSES})}),
+    },
+).filter(bool)
+CONDITIONS = st.sampled_from(
+    [None, "event.data.a == 1", "event.subject == 'eu'", "event.nothing", "workflow.revision == 1"]
+)
+DATA = st.one_of(
+    st.none(),
+    st.just(b"{broken"),
+    st.fixed_dictionaries({}, optional={"a": st.one_of(WORDS, NUMBERS), "b": st.fixed_dictionaries({"c": WORDS})}),
+)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event:
+    data = draw(DATA)
+    return Event(
+        id=f"event-{draw(st.integers(0, 40))}",
+        source=draw(st.sampled_from(["eu", "us", "/shop"])),
+        type=draw(st.sampled_from(["order.paid", "order.sent", "refund"])),
+        tenant_id=draw(st.sampled_from([TENANT, TENANT, TENANT, NEIGHBOUR])),
+        data=data if data is None or isinstance(data, bytes) else orjson.dumps(_within_64_bits(data)),
+        subject=draw(st.sampled_from([None, "eu", "us"])),
+        version=draw(st.sampled_from([1, 1, 1, 2])),
+    )
+
+
+def _within_64_bits(value: Any) -> Any:
+    if isinstance(value, int) and value > 2**63:
+        return orjson.Fragment(str(value))
+    return {key: _within_64_bits(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+class Clock:
+    """Each look is a second later."""
+
+    def __init__(self) -> None:
+        self.instant = START
+
+    def now(self) -> datetime:
+        self.instant += timedelta(seconds=1)
+        return self.instant
+
+    def monotonic(self) -> float:
+        return self.instant.timestamp()
+
+
+def job_of(tenant: Tenant, candidate: Workflow, live: Workflow | None = None, **given: Any) -> Job:
+    return replace(
+        Job(
+            tenant_id=tenant.id,
+            plan=tenant.plan,
+            quotas=tenant.quotas,
+            definitions_version=tenant.version,
+            endpoints=tuple(replace(each, secrets=()) for each in tenant.endpoints.values()),
+            candidate=candidate,
+            is_draft=False,
+            saved_id=candidate.id,
+            live=live,
+            partition=partition_of(tenant.id.encode(), 32),
+            since=START - timedelta(days=1),
+            until=START + timedelta(days=1),
+            samples_max=3,
+            samples_bytes_max=1_000_000,
+            batch_records=7,
+            cpu_share_max=1.0,
+            nice=0,
+            progress_interval_seconds=0.0,
+        ),
+        **given,
+    )
+
+
+async def messages_of(bus: MemoryBus, job: Job) -> list[Message]:
+    told: list[Message] = []
+    log = BusRange(bus, EVENTS, job.partition)
+    await run_backtest(job, log, CATALOGUE, PREVIEWS, Clock(), lambda: 0.0, told.append)
+    await log.close()
+    return told
+
+
+def matched_by_the_stream(tenant: Tenant, saved: Workflow, records: list[Record]) -> list[str]:
+    """Ids of the events for which the matcher asks for a run, the first time that it does."""
+    definitions = Definitions()
+    definitions._tenants[tenant.id] = tenant
+    matching = Matching(definitions, CATALOGUE, MatcherSettings(), Clock(), partition_count=32, cpu_seconds=lambda: 0.0)
+    verdict = Verdict(command_id="c", payload_hash="", status=201, body={}, decided_at=START)
+    matching.definition_changed(Change(tenant_id=tenant.id, entity=saved, verdict=verdict))
+    found: list[str] = []
+    for produced in matching.handle_batch(partition_of(tenant.id.encode(), 32), records).records:
+        event = codec.decode(produced)
+        if event.type == EventMatched.TYPE:
+            fact = facts.runs_fact(event)
+            assert isinstance(fact, EventMatched)
+            found.append(fact.event.id)
+    return list(dict.fromkeys(found))
+
+
+COUNTS = st.sampled_from(
+    [None, None, {"event": "order.paid", "times": 2, "within_seconds": 5, "key": "{{ event.subject }}"}]
+)
+
+
+@given(pattern=PATTERNS, count=COUNTS, condition=CONDITIONS, happened=st.lists(events(), max_size=30))
+def test_it_finds_what_the_stream_matched(
+    pattern: Any, count: Any, condition: str | None, happened: list[Event]
+) -> None:
+    tenant = tenant_with()
+    document = workflow("Live", "order.*", wait(0))
+    document["trigger"] = {"pattern": pattern} if count is None else [{"pattern": pattern}, {"count": count}]
+    if condition is not None:
+        document["if"] = condition
+    saved = save(tenant, document, CATALOGUE)
+
+    async def both() -> tuple[list[str], list[Message]]:
+        bus = MemoryBus(Clock())
+        await bus.append([_record(event) for event in happened])
+        own = partition_of(TENANT.encode(), 32)
+        log = bus.log(EVENTS, own)
+        told = await messages_of(bus, job_of(tenant, saved, samples_max=100))
+        # What is appended once the range is fixed is not looked at.
+        return matched_by_the_stream(tenant, saved, list(log)), told
+
+    expected, told = asyncio.run(both())
+    ended = told[-1]
+    assert isinstance(ended, Ended)
+    assert ended.report.matches == len(expected)
+    assert [sample.event.id for sample in ended.report.samples] == expected
+    own_events = [event for event in happened if event.tenant_id == TENANT]
+    assert ended.report.events == len(own_events)
+    assert sum(day.matches for day in ended.report.matches_per_day) == ended.report.matches
+
+
+def _record(event: Event) -> NewRecord:
+    """As a reader in another process gets it."""
+    return replace(codec.encode(EVENTS, event), origin=None)
+
+
+@given(pattern=PATTERNS, data=DATA.filter(lambda data: isinstance(data, dict)), subject=st.sampled_from([None, "eu"]))
+def test_a_narrowed_pattern_refuses_nothing_that_the_whole_one_matches(pattern: Any, data: Any, subject: Any) -> None:
+    whole = parse_pattern(orjson.dumps(_within_64_bits_deep(pattern)))
+    seen = {"type": "order.paid", "source": "eu", "data": data, **({"subject": subject} if subject else {})}
+    event = event_from_value(seen)
+    for paths in ({"type"}, {"type", "source", "subject"}, {"data.a"}, set(whole.paths)):
+        narrow = narrowed(whole, paths)
+        if narrow is not None and matches(whole, event):
+            assert matches(narrow, event_from_value({**seen}))
+    assert narrowed(whole, set()) is None
+    assert narrowed(whole, whole.paths) == whole
+
+
+def _within_64_bits_deep(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_within_64_bits_deep(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _within_64_bits_deep(each) for key, each in value.items()}
+    return _within_64_bits(value)
+
+
+def _happened(number: int, **given: Any) -> Event:
+    shape = {"source": "/shop", "type": "order.paid", "tenant_id": TENANT, "data": b'{"n":%d}' % number, **given}
+    return Event(id=f"e{number}", **shape)
+
+
+async def test_the_range_is_fixed_at_the_start_and_gives_the_same_report_again() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
+    await bus.append([_record(_happened(n)) for n in range(20)])
+    job = job_of(tenant, saved)
+    told: list[Message] = []
+
+    class Growing(BusRange):
+        """Somebody goes on writing between two reads."""
+
+        async def read(self, low: int, high: int, *, records_max: int, tenant_id: str | None = None) -> Any:
+            await bus.append([_record(_happened(1000 + low))])
+            return await super().read(low, high, records_max=records_max, tenant_id=tenant_id)
+
+    growing = Growing(bus, EVENTS, job.partition)
+    await run_backtest(job, growing, CATALOGUE, PREVIEWS, Clock(), lambda: 0.0, told.append)
+    await growing.close()
+    first, last = told[0], told[-1]
+    assert isinstance(first, Began)
+    assert isinstance(last, Ended)
+    assert (first.range.from_offset, first.range.to_offset) == (0, 20)
+    assert last.report.matches == 20
+    again = (await messages_of(bus, replace(job, until=first_instant_after(bus, job, 20))))[-1]
+    assert isinstance(again, Ended)
+    assert (again.report.range.from_offset, again.report.range.to_offset) == (0, 20)
+    same = {"range": again.report.range, "matches_per_day": again.report.matches_per_day}
+    assert again.report == replace(last.report, **same)
+
+
+def first_instant_after(bus: MemoryBus, job: Job, offset: int) -> datetime:
+    return bus.log(EVENTS, job.partition)[offset].recorded_at
+
+
+async def test_since_and_until_are_found_by_append_time() -> None:
+    clock = Clock()
+    tenant, bus = tenant_with(), MemoryBus(clock)
+    saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
+    for number in range(10):
+        await bus.append([_record(_happened(number))])
+    log = bus.log(EVENTS, partition_of(TENANT.encode(), 32))
+    found = await messages_of(bus, job_of(tenant, saved, since=log[3].recorded_at, until=log[7].recorded_at))
+    ended = found[-1]
+    assert isinstance(ended, Ended)
+    assert [sample.event.id for sample in ended.report.samples] == ["e3", "e4", "e5"]
+    assert ended.report.matches == 4
+
+
+async def test_limits_hold_in_log_time_as_the_fold_of_runs_holds_them() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    cooldown = {"cooldown": {"seconds": 3, "key": "{{ event.subject }}"}, "max_runs_per_day": 4}
+    saved = save(tenant, workflow("Held", "order.*", wait(0), limits=cooldown, approval={"when": "always"}), CATALOGUE)
+    for number in range(12):
+        await bus.append([_record(_happened(number, subject="left" if number % 2 else "right"))])
+    await bus.append([_record(_happened(99))])
+    ended = (await messages_of(bus, job_of(tenant, saved)))[-1]
+    assert isinstance(ended, Ended)
+    report = ended.report
+    assert (report.matches, report.admitted, report.approvals) == (13, 4, 4)
+    assert report.held == {"cooldown": 4, "cooldown_key": 1, "runs_per_day": 4}
+    assert report.matches == report.admitted + sum(report.held.values())
+
+
+async def test_an_event_that_was_appended_twice_happened_once() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
+    await bus.append([_record(_happened(1)), _record(_happened(2)), _record(_happened(1))])
+    ended = (await messages_of(bus, job_of(tenant, saved)))[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.report.events, ended.report.matches, ended.report.repeated) == (3, 2, 1)
+
+
+async def test_what_the_stream_cannot_read_is_counted_and_matches_nothing() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    document = workflow("All", "order.*", wait(0))
+    document["trigger"]["pattern"] = {"data": {"n": [{"exists": True}]}}
+    saved = save(tenant, document, CATALOGUE)
+    await bus.append([_record(_happened(1, data=b"{broken")), _record(_happened(2))])
+    ended = (await messages_of(bus, job_of(tenant, saved)))[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.report.events, ended.report.unreadable, ended.report.matches) == (2, 1, 1)
+
+
+async def test_samples_are_bounded_in_bytes() -> None:
+    tenant, bus = tenant_with("sink"), MemoryBus(Clock())
+    step = {"id": "tell", "uses": "notify.webhook", "with": {"endpoint": "sink", "body": "{{ event.data.text }}"}}
+    saved = save(tenant, workflow("All", "order.*", step), CATALOGUE)
+    long = orjson.dumps({"text": "x" * 5_000})
+    await bus.append([_record(_happened(n, data=long if n else b'{"text":""}')) for n in range(3)])
+    ended = (await messages_of(bus, job_of(tenant, saved, samples_bytes_max=3_000)))[-1]
+    assert isinstance(ended, Ended)
+    assert ([sample.event.id for sample in ended.report.samples], ended.report.samples_left_out) == (["e0"], 2)
+
+
+async def test_a_revision_that_no_longer_compiles_is_told() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
+    unusable = replace(saved, revisions=(replace(saved.newest, document={**saved.newest.document, "if": "("}),))
+    (told,) = await messages_of(bus, job_of(tenant, unusable))
+    assert isinstance(told, Failed)

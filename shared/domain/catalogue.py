@@ -2,7 +2,7 @@
 
 Guarantee: every example is valid by its own schema. A type that is shipped never loses or retypes a field; it may gain
 optional ones. Types that are not listed here (`github.push`, a tenant's own) pass unchecked.
-Next: `schemas/commerce.py` and `schemas/operations.py` for the types themselves.
+Next: `schemas/commerce.py`, `schemas/operations.py` and `schemas/own.py` for the types themselves.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from types import MappingProxyType
 from shared.domain.schemas.commerce import COMMERCE
 from shared.domain.schemas.event_type import EventType
 from shared.domain.schemas.operations import OPERATIONS
+from shared.domain.schemas.own import OWN
 
 __all__ = ["EventType", "all_types", "lookup"]
 
-_BY_NAME: Mapping[str, EventType] = MappingProxyType({each.name: each for each in (*COMMERCE, *OPERATIONS)})
+_BY_NAME: Mapping[str, EventType] = MappingProxyType({each.name: each for each in (*COMMERCE, *OPERATIONS, *OWN)})
 
 
 def lookup(type_name: str) -> EventType | None:

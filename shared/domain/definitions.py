@@ -123,9 +123,9 @@ class Definitions:
             case WorkflowSaved():
                 return save_workflow(tenant, fact, at)
             case WorkflowEnabled():
-                return switch_workflow(tenant, fact.workflow_id, enabled=True)
+                return switch_workflow(tenant, fact.workflow_id, at, enabled=True)
             case WorkflowDisabled():
-                return switch_workflow(tenant, fact.workflow_id, enabled=False)
+                return switch_workflow(tenant, fact.workflow_id, at, enabled=False)
             case WorkflowArchived():
                 return archive_workflow(tenant, fact.workflow_id, fact.base_revision)
             case WorkflowUnarchived():

@@ -59,6 +59,11 @@ def elapsed_run_id(workflow_id: str, trigger: str, key: str, event_id: str) -> s
     return derive("elapsed-run", workflow_id, trigger, key, event_id)
 
 
+def firing_id(workflow_id: str, trigger: str, planned_at: str) -> str:
+    """The event of one planned instant of one schedule."""
+    return derive("firing", workflow_id, trigger, planned_at)
+
+
 def window_record_id(kind: str, workflow_id: str, trigger: str, key: str, event_id: str) -> str:
     """The record of what one event did to one window."""
     return derive(kind, workflow_id, trigger, key, event_id)

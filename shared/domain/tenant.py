@@ -59,6 +59,8 @@ class Workflow:
     revisions: tuple[Revision, ...]
     """Oldest first; number n stands at index n - 1."""
     archived: bool = False
+    enabled_at: datetime | None = None
+    """When it was last enabled, or made; schedules make up for nothing before."""
 
     @property
     def newest(self) -> Revision:

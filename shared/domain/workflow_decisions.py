@@ -39,13 +39,14 @@ def save_workflow(tenant: Tenant, fact: WorkflowSaved, at: datetime) -> Answer:
         tenant_id=tenant.id,
         name=name,
         enabled=current.enabled if current is not None else fact.enabled,
+        enabled_at=current.enabled_at if current is not None else at,
         revisions=(*former, revision),
     )
     tenant.put_workflow(workflow)
     return Answer(201 if current is None else 200, {"id": workflow.id, "revision": revision.number}, workflow)
 
 
-def switch_workflow(tenant: Tenant, workflow_id: str, *, enabled: bool) -> Answer:
+def switch_workflow(tenant: Tenant, workflow_id: str, at: datetime, *, enabled: bool) -> Answer:
     workflow = tenant.workflows.get(workflow_id)
     if workflow is None:
         return refused(404, "unknown-workflow", f"there is no workflow {workflow_id!r}")
@@ -53,7 +54,9 @@ def switch_workflow(tenant: Tenant, workflow_id: str, *, enabled: bool) -> Answe
         return _is_archived(workflow)
     if enabled and not workflow.enabled and (full := _no_room(tenant)) is not None:
         return full
-    return _replaced_workflow(tenant, workflow, replace(workflow, enabled=enabled), enabled=enabled)
+    enabled_at = at if enabled and not workflow.enabled else workflow.enabled_at
+    changed = replace(workflow, enabled=enabled, enabled_at=enabled_at)
+    return _replaced_workflow(tenant, workflow, changed, enabled=enabled)
 
 
 def archive_workflow(tenant: Tenant, workflow_id: str, base: int | None) -> Answer:

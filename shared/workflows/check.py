@@ -21,6 +21,7 @@ from shared.workflows.triggers import (
     OnCount,
     OnEvent,
     OnRequest,
+    OnSchedule,
     Start,
     event_pattern,
     merge_patterns,
@@ -185,7 +186,7 @@ def _names_types(trigger: Mapping[str, object]) -> bool:
     absence = trigger.get("absence")
     if isinstance(absence, Mapping):
         window = absence.get("after")
-    return "event" in trigger or (isinstance(window, Mapping) and "event" in window)
+    return "event" in trigger or "schedule" in trigger or (isinstance(window, Mapping) and "event" in window)
 
 
 def _check_start(start: Start, document_base: tuple[str | int, ...]) -> list[Flaw]:
@@ -200,7 +201,7 @@ def _check_start(start: Start, document_base: tuple[str | int, ...]) -> list[Fla
             if start.of_key != start.after_key:
                 flaws += _check_key(start.of_key, (*document_base, "absence", "of", "key"))
             return flaws
-        case OnRequest():
+        case OnSchedule() | OnRequest():
             return []
 
 

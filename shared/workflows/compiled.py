@@ -11,6 +11,7 @@ from shared.domain.definitions import Revision, Workflow
 from shared.domain.workflow import Limits, SharedLimit
 from shared.expressions import Condition, Template, compile_condition, compile_template, sha256_hex
 from shared.matching import Pattern, parse_pattern
+from shared.schedules import Schedule
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import KEY_ROOTS, STEP_ROOTS, WORKFLOW_ROOTS, trigger_start
 from shared.workflows.document import (
@@ -21,7 +22,7 @@ from shared.workflows.document import (
     WorkflowDocument,
     parse_document,
 )
-from shared.workflows.triggers import OnAbsence, OnCount, OnEvent
+from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnSchedule, firing_pattern
 
 DIGEST_CHARS = 16
 """Of a trigger's digest: it tells the triggers of one workflow apart, no more."""
@@ -50,6 +51,15 @@ class CompiledAbsence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledSchedule:
+    """`trigger` as above. `firing`: the events that say that a planned instant has come."""
+
+    trigger: str
+    schedule: Schedule
+    firing: Pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledStart:
     """Why and under which rules a run of this revision begins."""
 
@@ -59,6 +69,7 @@ class CompiledStart:
     """Any of them starts it at once."""
     counts: tuple[CompiledCount, ...]
     absences: tuple[CompiledAbsence, ...]
+    schedules: tuple[CompiledSchedule, ...]
     manual: bool
     condition: Condition | None
     cooldown_key: Template | None
@@ -107,6 +118,7 @@ def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) 
         revision=revision,
         patterns=tuple(parse_pattern(on.pattern) for _, on in starts if isinstance(on, OnEvent)),
         counts=tuple(_count(digest, on) for digest, on in starts if isinstance(on, OnCount)),
+        schedules=tuple(_schedule(workflow.id, digest, on) for digest, on in starts if isinstance(on, OnSchedule)),
         absences=tuple(_absence(digest, on) for digest, on in starts if isinstance(on, OnAbsence)),
         manual=any("manual" in trigger for trigger in document.triggers),
         condition=compile_condition(document.if_, roots=WORKFLOW_ROOTS) if document.if_ is not None else None,
@@ -139,6 +151,11 @@ def _count(trigger: str, on: OnCount) -> CompiledCount:
     return CompiledCount(
         trigger=trigger, on=on, pattern=parse_pattern(on.pattern), key=compile_template(on.key, roots=KEY_ROOTS)
     )
+
+
+def _schedule(workflow_id: str, trigger: str, on: OnSchedule) -> CompiledSchedule:
+    firing = parse_pattern(firing_pattern(workflow_id, trigger))
+    return CompiledSchedule(trigger=trigger, schedule=on.schedule, firing=firing)
 
 
 def _absence(trigger: str, on: OnAbsence) -> CompiledAbsence:

@@ -150,7 +150,7 @@ class _Decision:
                 continue
             if (watch.side == "start" or self._apply(watch, unevaluated)) and not started:
                 started = True
-                matches.append(self._match(start))
+                matches.append(self._match(watch))
         facts = self._watching.facts if self._watching is not None else ()
         if not matches and not unevaluated:
             return Decided(matched=None, windows=facts)
@@ -175,7 +175,8 @@ class _Decision:
             unevaluated.append(Unevaluated(workflow_id=watch.start.workflow.id, reason="windows_max"))
             return False
 
-    def _match(self, start: CompiledStart) -> Match:
+    def _match(self, watch: Watch) -> Match:
+        start = watch.start
         request = StartRequest(
             run_id=matched_run_id(self._match_id, start.workflow.id),
             event=source_event(self._event, self._data()) if start.approval is not None else self._source_event,
@@ -184,7 +185,8 @@ class _Decision:
         )
         needs_context = start.approval is not None or start.renders_keys
         context: Context = self._context(start) if needs_context else {}
-        return build_match(self._tenant, start, request, context, lambda: self._rules.steps_of(start))
+        overlap = watch.schedule.schedule.overlap if watch.schedule is not None else "allow"
+        return build_match(self._tenant, start, request, context, lambda: self._rules.steps_of(start), overlap=overlap)
 
     def _context(self, start: CompiledStart) -> Context:
         if "data" not in self._view:

@@ -15,6 +15,7 @@ from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import (
     CompiledAbsence,
     CompiledCount,
+    CompiledSchedule,
     CompiledStart,
     CompiledStep,
     compile_start,
@@ -36,6 +37,7 @@ class Watch:
     side: Side = "start"
     count: CompiledCount | None = None
     absence: CompiledAbsence | None = None
+    schedule: CompiledSchedule | None = None
     order: tuple[int, str, int]
     """By priority, then by workflow: the same for whoever asks."""
 
@@ -73,6 +75,11 @@ class TenantRules:
         if watches:
             self._watches[workflow.id] = tuple(watches)
 
+    @property
+    def starts(self) -> Mapping[str, CompiledStart]:
+        """Every workflow that may start, by its id."""
+        return self._starts
+
     def start_of(self, workflow_id: str) -> CompiledStart | None:
         """The workflow as it may start now; None where it is disabled, broken or unknown."""
         return self._starts.get(workflow_id)
@@ -105,6 +112,8 @@ def _watches(start: CompiledStart) -> Iterator[tuple[Watch, tuple[Pattern, ...]]
         yield Watch(start=start, order=order("start")), start.patterns
     for count in start.counts:
         yield Watch(start=start, side="count", count=count, order=order("count")), (count.pattern,)
+    for schedule in start.schedules:
+        yield Watch(start=start, schedule=schedule, order=order("start")), (schedule.firing,)
     for absence in start.absences:
         yield Watch(start=start, side="of", absence=absence, order=order("of")), (absence.of,)
         yield Watch(start=start, side="after", absence=absence, order=order("after")), (absence.after,)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from shared.domain.definitions import Tenant
 from shared.domain.records import SourceEvent
-from shared.domain.workflow import ApprovalRule, Match, MonthlyQuota, SharedLimit
+from shared.domain.workflow import ApprovalRule, Limits, Match, MonthlyQuota, SharedLimit
 from shared.expressions import Template, TemplateError, render_text
+from shared.schedules import Overlap
 from shared.workflows.compiled import CompiledSharedLimit, CompiledStart, CompiledStep
 from shared.workflows.context import Context
 from shared.workflows.subject import approval_subject, subject_hash
@@ -31,8 +32,13 @@ def build_match(
     request: StartRequest,
     context: Context,
     steps: Callable[[], Mapping[str, CompiledStep]],
+    *,
+    overlap: Overlap = "allow",
 ) -> Match:
-    """`context` is `start_context` of this run; it is read only for cooldowns' keys and for an approval."""
+    """`overlap`: what becomes of it while an earlier run of the workflow goes on.
+
+    `context` is `start_context` of this run; it is read only for cooldowns' keys and for an approval.
+    """
     cooldown_key, cooldown_problem = _rendered(start.cooldown_key, context)
     return Match(
         run_id=request.run_id,
@@ -40,7 +46,7 @@ def build_match(
         workflow_name=start.workflow.name,
         revision=start.revision.number,
         steps=start.revision.steps,
-        limits=start.limits,
+        limits=_without_overlap(start.limits, overlap),
         priority=start.priority,
         stop_on_match=start.stop_on_match,
         approval=_approval_rule(tenant, start, request, context, steps),
@@ -49,6 +55,16 @@ def build_match(
         shared=tuple(_shared_limit(each, context) for each in start.shared),
         quota=_monthly_quota(tenant),
     )
+
+
+def _without_overlap(limits: Limits, overlap: Overlap) -> Limits:
+    match overlap:
+        case "allow":
+            return limits
+        case "skip":
+            return replace(limits, max_concurrent=1, max_queued=0)
+        case "queue":
+            return replace(limits, max_concurrent=1)
 
 
 def _shared_limit(shared: CompiledSharedLimit, context: Context) -> SharedLimit:

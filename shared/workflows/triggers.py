@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.schemas.own import SCHEDULE_FIRED
+from shared.schedules import Schedule
 
+FIRING_SOURCE = "/upshot/matcher"
+"""Publishers cannot use it: sources below /upshot/ are the platform's own."""
 OWN_PREFIX = "upshot."
 """Types of events that the platform itself appends for one workflow."""
 
@@ -54,7 +58,14 @@ class OnAbsence:
     of_key: str
 
 
-Start = OnEvent | OnRequest | OnCount | OnAbsence
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnSchedule:
+    """Planned instants; each is an event of its own (`firing_pattern`)."""
+
+    schedule: Schedule
+
+
+Start = OnEvent | OnRequest | OnCount | OnAbsence | OnSchedule
 
 
 def event_pattern(start: Start) -> EventPattern | None:
@@ -62,8 +73,20 @@ def event_pattern(start: Start) -> EventPattern | None:
     match start:
         case OnEvent(pattern=pattern) | OnCount(pattern=pattern) | OnAbsence(after=pattern):
             return pattern
+        case OnSchedule():
+            return {"type": [SCHEDULE_FIRED.name]}
         case OnRequest():
             return None
+
+
+def firing_pattern(workflow_id: str, trigger: str) -> EventPattern:
+    """The firings of one schedule: nobody but the matcher appends under that source."""
+    return {
+        "source": [FIRING_SOURCE],
+        "type": [SCHEDULE_FIRED.name],
+        "subject": [workflow_id],
+        "data": {"trigger": [trigger]},
+    }
 
 
 def merge_patterns(patterns: Mapping[str, EventPattern]) -> EventPattern:

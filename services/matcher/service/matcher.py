@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from services.matcher.service.due import DueWaits
+from services.matcher.service.firing import Firing
 from services.matcher.service.matching import Matching, Produced
 from services.matcher.service.remembering import WindowSnapshots, restore_memories
 from services.matcher.settings import MatcherSettings
@@ -42,6 +43,8 @@ class Matcher:
         self._snapshots = snapshots
         self._clock = clock
         self._due_waits = DueWaits(bus, matching, clock)
+        self._firing = Firing(bus, matching.memories, clock)
+        matching.listen(self._firing.put)
         self._done: dict[int, int] = {}
 
     async def run(self) -> None:
@@ -82,6 +85,7 @@ class Matcher:
                 current = membership.assignment.partitions
                 for partition in change.assigned & current:
                     self._matching.remember(partition, memories[partition])
+                    self._firing.take_over(partition)
                 began = {each: committed.get(each, 0) for each in change.assigned if each in current}
                 reader.assign({**reader.positions(), **began})
 
@@ -102,7 +106,9 @@ class Matcher:
 
     def _patience(self) -> float:
         """How long to wait for events: until something else falls due."""
-        due_at = self._due_waits.next_due()
+        due_at = min(
+            (each for each in (self._due_waits.next_due(), self._firing.next_due()) if each is not None), default=None
+        )
         if due_at is None:
             return POLL_SECONDS
         return min(max((due_at - self._clock.now()).total_seconds(), 0.0), POLL_SECONDS)
@@ -111,6 +117,7 @@ class Matcher:
         positions = reader.positions()
         owned = membership.assignment.partitions if membership.alive() else frozenset[int]()
         try:
+            await self._firing.act(owned)
             await self._due_waits.act({each: at for each, at in positions.items() if each in owned})
         except TransientError as error:
             log.warning("what is due cannot be told just now, trying again: %s", error)

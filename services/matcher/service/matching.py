@@ -23,6 +23,7 @@ from shared.domain.records import EventMatched, WindowFact, WindowOpened
 from shared.domain.windows import Absence, WindowKey
 from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue
+from shared.workflows.compiled import CompiledStart
 from shared.workflows.decide import Budget, decide
 from shared.workflows.rules import TenantRules
 
@@ -73,12 +74,25 @@ class Matching:
         self._rules: dict[str, TenantRules] = {}
         self.memories: dict[int, Memory] = {}
         """By partition of this process's own."""
+        self._listeners: list[Callable[[str, str, CompiledStart | None], None]] = []
         self.counts: Counter[str] = Counter()
+
+    def listen(self, listener: Callable[[str, str, CompiledStart | None], None]) -> None:
+        """Call `listener(tenant_id, workflow_id, start)` with each workflow as it may start from now on (None: it may
+        not), those that are known already first."""
+        self._listeners.append(listener)
+        for tenant_id, rules in self._rules.items():
+            for workflow_id, start in rules.starts.items():
+                listener(tenant_id, workflow_id, start)
 
     def definition_changed(self, change: Change) -> None:
         """Listener of the definitions' follower."""
         if isinstance(change.entity, Workflow):
-            self._rules.setdefault(change.tenant_id, TenantRules(self._catalogue)).put(change.entity)
+            workflow = change.entity
+            rules = self._rules.setdefault(change.tenant_id, TenantRules(self._catalogue))
+            rules.put(workflow)
+            for listener in self._listeners:
+                listener(change.tenant_id, workflow.id, rules.start_of(workflow.id))
 
     def remember(self, partition: int, memory: Memory) -> None:
         """The partition is this process's own from now on, and this is what is known of it."""

@@ -1,0 +1,203 @@
+"""Fires the schedules of the partitions that this process owns.
+
+Guarantee: a planned instant is fired once, whatever dies when: its event's id is derived from it, and the cursor is written
+right after. What was missed while nobody ran is made up for as far as the schedule says, the newest first to be kept.
+Next: `shared/schedules`, which instants are planned.
+"""
+
+import heapq
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.matcher.service.remembering import Memory
+from shared.bus import codec, facts
+from shared.bus.facts import Cause
+from shared.bus.partitioner import partition_of
+from shared.bus.port import Bus, NewRecord
+from shared.bus.topics import EVENTS, RUNS
+from shared.domain.clock import Clock
+from shared.domain.envelope import Event, routing_key
+from shared.domain.errors import TransientError
+from shared.domain.ids import firing_id, window_record_id
+from shared.domain.json_text import dump_json
+from shared.domain.records import ScheduleFired
+from shared.domain.schemas.own import SCHEDULE_FIRED
+from shared.domain.windows import Cursor, WindowKey
+from shared.schedules import Schedule
+from shared.workflows.compiled import CompiledSchedule, CompiledStart
+from shared.workflows.triggers import FIRING_SOURCE
+
+ON_TIME = timedelta(seconds=60)
+"""What is fired within this of its planned instant was not missed, only late: `catch_up_max` does not bound it."""
+AT_ONCE = 500
+"""Schedules fired in one go: events need not wait for more."""
+AGAIN = timedelta(seconds=1)
+"""While heartbeats go unanswered, a schedule that is due is looked at this often."""
+EMPTY_KEY = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Plan:
+    """When one schedule comes next. A plan that was replaced stays in the heap until its instant, without effect."""
+
+    tenant_id: str
+    partition: int
+    start: CompiledStart
+    schedule: CompiledSchedule
+    next_at: datetime | None = None
+
+    @property
+    def key(self) -> WindowKey:
+        return WindowKey(self.tenant_id, self.start.workflow.id, self.schedule.trigger, EMPTY_KEY)
+
+
+class Firing:
+    """All schedules that are known, and when those come next whose partitions are this process's own."""
+
+    def __init__(self, bus: Bus, memories: Mapping[int, Memory], clock: Clock) -> None:
+        """`memories`: of the partitions that this process owns, with the cursors of their schedules."""
+        self._bus = bus
+        self._memories = memories
+        self._clock = clock
+        self._plans: dict[int, dict[WindowKey, _Plan]] = {}
+        self._triggers: dict[tuple[str, str], list[WindowKey]] = {}
+        self._heap: list[tuple[datetime, int, _Plan]] = []
+        self._numbers = itertools.count()
+
+    def put(self, tenant_id: str, workflow_id: str, start: CompiledStart | None) -> None:
+        """A workflow as it may start now; None: it may not."""
+        partition = partition_of(routing_key(tenant_id, None), self._bus.partition_count)
+        schedules = start.schedules if start is not None else ()
+        plans = self._plans.setdefault(partition, {})
+        for key in self._triggers.pop((tenant_id, workflow_id), ()):
+            del plans[key]
+        if start is None or not schedules:
+            return
+        for schedule in schedules:
+            plan = _Plan(tenant_id=tenant_id, partition=partition, start=start, schedule=schedule)
+            plans[plan.key] = plan
+            if partition in self._memories:
+                self._plan(plan, self._floor(plan))
+        self._triggers[tenant_id, workflow_id] = [
+            WindowKey(tenant_id, workflow_id, each.trigger, EMPTY_KEY) for each in schedules
+        ]
+
+    def take_over(self, partition: int) -> None:
+        """The partition is this process's own from now on."""
+        for plan in self._plans.get(partition, {}).values():
+            self._plan(plan, self._floor(plan))
+
+    def next_due(self) -> datetime | None:
+        """When the next schedule comes, by the clock."""
+        return self._heap[0][0] if self._heap else None
+
+    async def act(self, owned: Collection[int]) -> None:
+        """Fire what is due in the partitions that may be acted on."""
+        now = self._clock.now()
+        due: list[_Plan] = []
+        while self._heap and self._heap[0][0] <= now and len(due) < AT_ONCE:
+            due_at, _, plan = heapq.heappop(self._heap)
+            if plan.next_at == due_at and self._plans[plan.partition].get(plan.key) is plan:
+                due.append(plan)
+        if not due:
+            return
+        fired: list[tuple[_Plan, ScheduleFired]] = []
+        records: list[NewRecord] = []
+        for plan in due:
+            if plan.partition not in self._memories:
+                continue  # whoever owns it now fires it
+            if plan.partition not in owned:
+                self._plan_at(plan, now + AGAIN)
+                continue
+            for instant in _to_fire(plan.schedule.schedule, self._floor(plan), now):
+                event = self._event(plan, instant)
+                fact = ScheduleFired(
+                    workflow_id=plan.start.workflow.id,
+                    trigger=plan.schedule.trigger,
+                    planned_at=instant,
+                    event_id=event.id,
+                )
+                records += [codec.encode(EVENTS, event), codec.encode(RUNS, self._cursor_record(plan, fact, event))]
+                fired.append((plan, fact))
+            self._plan(plan, now)
+        if records:
+            await self._append(records, due, now)
+        for plan, fact in fired:
+            memory = self._memories.get(plan.partition)
+            if memory is not None:
+                memory.windows.apply(plan.tenant_id, fact, now, 0)
+
+    async def _append(self, records: Sequence[NewRecord], due: Sequence[_Plan], now: datetime) -> None:
+        try:
+            await self._bus.append(records)
+        except TransientError:
+            for plan in due:
+                self._plan_at(plan, now)
+            raise
+
+    def _floor(self, plan: _Plan) -> datetime:
+        """Up to which instant nothing is to be fired any more: what was, or what came before the schedule did."""
+        since = scheduled_since(plan.start)
+        window = self._memories[plan.partition].windows.get(plan.key)
+        return max(since, window.planned_at) if isinstance(window, Cursor) else since
+
+    def _plan(self, plan: _Plan, after: datetime) -> None:
+        at = plan.schedule.schedule.next_after(after)
+        plan.next_at = at
+        if at is not None:
+            self._plan_at(plan, at)
+
+    def _plan_at(self, plan: _Plan, at: datetime) -> None:
+        plan.next_at = at
+        heapq.heappush(self._heap, (at, next(self._numbers), plan))
+
+    def _event(self, plan: _Plan, planned_at: datetime) -> Event:
+        """Nothing in it tells when it was fired: whoever fires the same instant writes the same event."""
+        workflow = plan.start.workflow
+        return Event(
+            id=firing_id(workflow.id, plan.schedule.trigger, planned_at.isoformat()),
+            source=FIRING_SOURCE,
+            type=SCHEDULE_FIRED.name,
+            tenant_id=plan.tenant_id,
+            data=dump_json(
+                {
+                    "planned_at": planned_at.isoformat().replace("+00:00", "Z"),
+                    "trigger": plan.schedule.trigger,
+                    "schedule": plan.schedule.schedule.describe(),
+                }
+            ),
+            subject=workflow.id,
+            time=planned_at,
+        )
+
+    def _cursor_record(self, plan: _Plan, fact: ScheduleFired, event: Event) -> Event:
+        return facts.envelop(
+            fact,
+            id=window_record_id(fact.TYPE, fact.workflow_id, fact.trigger, EMPTY_KEY, event.id),
+            tenant_id=plan.tenant_id,
+            source=FIRING_SOURCE,
+            at=self._clock.now(),
+            cause=Cause(causation_id=event.id, correlation_id=event.id),
+        )
+
+
+def scheduled_since(start: CompiledStart) -> datetime:
+    """Since when this schedule is live: since it was written as it is, or since the workflow was enabled again."""
+    workflow = start.workflow
+    meaning = (start.revision.document.get("trigger"), start.revision.document.get("timezone"))
+    since = start.revision.saved_at
+    for revision in reversed(workflow.revisions):
+        if (revision.document.get("trigger"), revision.document.get("timezone")) != meaning:
+            break
+        since = revision.saved_at
+    return max(since, workflow.enabled_at) if workflow.enabled_at is not None else since
+
+
+def _to_fire(schedule: Schedule, since: datetime, now: datetime) -> Sequence[datetime]:
+    """The planned instants in (since, now] that are fired: the newest ones, as many as may be made up for."""
+    planned = schedule.missed(since, now, max(schedule.catch_up_max, 1))
+    if schedule.catch_up_max or not planned or now - planned[-1] <= ON_TIME:
+        return planned
+    return ()

@@ -1,0 +1,132 @@
+"""A planned instant is fired once, whatever dies when; what was missed is made up for as far as the schedule says."""
+
+from datetime import UTC, datetime, timedelta
+
+HOURLY = {"schedule": {"interval": {"hours": 1}, "overlap": "allow"}}
+
+
+def planned(world) -> list[datetime]:
+    return [run.event.time for run in world.runs()]
+
+
+async def test_each_planned_instant_starts_one_run_about_its_firing(world):
+    world.save(HOURLY)
+    await world.move(1800)
+    assert world.runs() == []
+    await world.move(1800)
+    await world.move(3600)
+    assert planned(world) == [datetime(2026, 3, 2, 10, tzinfo=UTC), datetime(2026, 3, 2, 11, tzinfo=UTC)]
+    run = world.runs()[0]
+    assert run.event.type == "upshot.schedule.fired"
+    assert run.event.subject == "w"
+    assert run.event.data["planned_at"] == "2026-03-02T10:00:00Z"
+
+
+async def test_a_firing_starts_its_own_workflow_only(world):
+    world.save(HOURLY)
+    world.save({"schedule": {"interval": {"hours": 1}}}, "other")
+    world.save({"event": "*"}, "everything")
+    world.save({"event": "upshot.*"}, "curious")
+    await world.move(3600)
+    assert sorted(run.match.workflow_id for run in world.runs()) == ["curious", "curious", "other", "w"]
+
+
+async def test_whoever_takes_over_fires_nothing_twice_and_nothing_less(world):
+    world.save(HOURLY)
+    await world.move(3600)
+    await world.work(forget_commit=True)
+    await world.restart()
+    await world.work()
+    await world.move(1)
+    assert len(world.runs()) == 1
+    await world.move(3599)
+    await world.restart()
+    await world.move(1)
+    assert len(world.runs()) == 2
+
+
+async def test_a_firing_whose_cursor_was_lost_is_fired_again_as_the_same_event(world):
+    world.save(HOURLY)
+    before = world.bus.append
+
+    async def only_the_event(records):
+        return await before([each for each in records if each.topic == "upshot.events"])
+
+    world.clock.time += timedelta(hours=1)
+    world.bus.append = only_the_event
+    await world.firing.act([0])
+    world.bus.append = before
+    await world.restart()
+    await world.move(1)
+    assert len(world.runs()) == 1
+    assert len({run.event.id for run in world.fold.runs.values()}) == 1
+
+
+async def test_what_was_missed_is_made_up_for_as_far_as_the_schedule_says(world):
+    world.save({"schedule": {"interval": {"hours": 1}, "catch_up_max": 2, "overlap": "allow"}}, "two")
+    world.save({"schedule": {"interval": {"hours": 1}, "catch_up_max": 0, "overlap": "allow"}}, "none")
+    world.clock.time += timedelta(days=30, minutes=30)
+    await world.restart()
+    await world.move(0)
+    assert [(run.match.workflow_id, run.event.time) for run in world.runs()] == [
+        ("two", world.clock.now() - timedelta(hours=1, minutes=30)),
+        ("two", world.clock.now() - timedelta(minutes=30)),
+    ]
+    await world.move(1800)
+    assert {run.match.workflow_id for run in world.runs()[2:]} == {"two", "none"}
+
+
+async def test_a_workflow_makes_up_for_nothing_of_the_time_when_it_was_disabled(world):
+    world.save(HOURLY)
+    world.disable()
+    await world.move(86_400)
+    world.enable()
+    await world.restart()
+    await world.move(60)
+    assert world.runs() == []
+    await world.move(3600)
+    assert len(world.runs()) == 1
+
+
+async def test_an_edit_that_keeps_the_schedule_loses_no_firing_and_one_that_changes_it_begins_anew(world):
+    world.save(HOURLY)
+    await world.move(3599)
+    world.save(HOURLY, base=1, description="edited")
+    await world.move(1)
+    assert len(world.runs()) == 1
+    world.save({"schedule": {"interval": {"minutes": 10}, "overlap": "allow"}}, base=2)
+    await world.move(599)
+    assert len(world.runs()) == 1
+    await world.move(1)
+    assert len(world.runs()) == 2
+
+
+async def test_while_an_earlier_run_goes_on_the_overlap_policy_decides(world):
+    for overlap in ("skip", "queue", "allow"):
+        world.save({"schedule": {"interval": {"hours": 1}, "overlap": overlap}}, overlap)
+    await world.move(3600)
+    await world.move(3600)
+    await world.move(3600)
+    statuses = {
+        name: [run.status for run in world.fold.runs.values() if run.match.workflow_id == name]
+        for name in ("skip", "queue", "allow")
+    }
+    assert statuses == {
+        "skip": ["running", "skipped", "skipped"],
+        "queue": ["running", "queued", "queued"],
+        "allow": ["running", "running", "running"],
+    }
+    reasons = {run.reason.kind for run in world.fold.runs.values() if run.reason is not None}
+    assert reasons == {"overlap"}
+
+
+async def test_a_schedule_is_in_the_workflows_zone_and_its_condition_sees_the_firing(world):
+    world.save(
+        {"schedule": {"daily": {"at": "11:30"}}},
+        timezone="Europe/Paris",
+        **{"if": "event.data.planned_at == '2026-03-03T10:30:00Z'"},
+    )
+    await world.move(86_400)
+    assert world.runs() == []
+    await world.move(86_400)
+    assert planned(world) == [datetime(2026, 3, 3, 10, 30, tzinfo=UTC)]

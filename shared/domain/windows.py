@@ -2,10 +2,11 @@
 
 Pure: facts of `upshot.runs` in log order to state. The matcher decides with this state what to append, and the fold of the runs
 decides with the same state, rebuilt from the log, what stands: an absence that was told of twice, or by a frozen owner, is one.
-Guarantees: an event counts once for a window, however often it is read; what is forgotten can never matter again, since an
-event is left out once it was recorded longer than the trigger's lateness after its own time; state is bounded by what is
-open, never by history. Time here is that of the events' recording (`seen_at`), never that of the facts about them: a
-matcher that is hours behind finds what it needs.
+Guarantees: an event counts once for a window, however often it is read: events are taken in the order of their recording and
+never go back behind the newest that left a trace, and one that was recorded again is known by its id. What is forgotten can
+never matter again, since an event is left out once it was recorded longer than the trigger's lateness after its own time;
+state is bounded by what is open, never by history. Time here is that of the events' recording (`seen_at`), never that of the
+facts about them: a matcher that is hours behind finds what it needs.
 """
 
 import heapq
@@ -52,6 +53,7 @@ class Count:
     within_seconds: int
     lateness_seconds: int
     until: datetime = LONG_AGO
+    seen_at: datetime = LONG_AGO
     waiting: list[Seen] = field(default_factory=list)
     used: list[Seen] = field(default_factory=list)
 
@@ -93,6 +95,7 @@ class Absence:
     within_seconds: int
     lateness_seconds: int
     until: datetime = LONG_AGO
+    seen_at: datetime = LONG_AGO
     opened: Seen | None = None
     opened_offset: int = 0
     before: list[Seen] = field(default_factory=list)
@@ -177,6 +180,7 @@ class Windows:
         self._expiries: list[tuple[datetime, WindowKey]] = []
         self._expiring: set[WindowKey] = set()
         self._now = LONG_AGO
+        self._passed = LONG_AGO
 
     def get(self, key: WindowKey) -> Window | None:
         return self._windows.get(key)
@@ -190,22 +194,37 @@ class Windows:
             if isinstance(window, Absence) and window.due_at is not None:
                 yield window.due_at, key
 
-    def open_count(self, tenant_id: str) -> int:
-        """Windows that a tenant has in memory: what a bound is about."""
-        return self._open.get(tenant_id, 0)
+    def are_full(self, tenant_id: str, windows_max: int, seen_at: datetime) -> bool:
+        """Whether a tenant has as many windows as it may have, and no fact about an event that was recorded at `seen_at`
+        would make room: only facts let windows expire."""
+        if self._open.get(tenant_id, 0) < windows_max:
+            return False
+        return not self._expiries or self._expiries[0][0] >= seen_at
+
+    def has_passed(self, seen_at: datetime) -> bool:
+        """Whether an event that was recorded then was taken before: it is being read again. Where times are equal, its id
+        tells."""
+        return seen_at < self._passed
 
     def restore(self, windows: Iterable[tuple[WindowKey, Window]]) -> None:
         """Take over a snapshot."""
         for key, window in windows:
             self._put(key, window)
             self._plan_expiry(key, window)
+            if isinstance(window, Count | Absence):
+                self._passed = max(self._passed, window.seen_at)
 
     def apply(self, tenant_id: str, fact: WindowFact, now: datetime, offset: int) -> bool:
         """Fold one fact. True: the count is complete, the wait began or ended by this very fact, the cursor moved on.
 
         `now`: the partition's time, by which an absence must be over; `offset`: where the fact lies.
         """
-        self._now = LONG_AGO if isinstance(fact, WindowElapsed | ScheduleFired) else fact.seen_at
+        self._now = LONG_AGO
+        if not isinstance(fact, WindowElapsed | ScheduleFired):
+            late = fact.seen_at - fact.at > timedelta(seconds=fact.lateness_seconds)
+            if late or self.has_passed(fact.seen_at):
+                return False
+            self._now = self._passed = fact.seen_at
         key = WindowKey(tenant_id, fact.workflow_id, fact.trigger, fact.key)
         window = self._windows.get(key)
         match fact:
@@ -220,6 +239,8 @@ class Windows:
             case ScheduleFired():
                 changed = self._move_on(key, window, fact)
         after = self._windows.get(key)
+        if isinstance(after, Count | Absence):
+            after.seen_at = max(after.seen_at, self._now)
         if after is not None:
             self._plan_expiry(key, after)
         return changed

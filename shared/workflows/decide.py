@@ -138,7 +138,7 @@ class _Decision:
                 elif start.condition is None:
                     holds = True
                 else:
-                    if conditions == 1:
+                    if conditions == 1 < budget.conditions:
                         deadline = cpu_seconds() + budget.seconds
                     elif conditions and (conditions >= budget.conditions or cpu_seconds() >= deadline):
                         holds = False

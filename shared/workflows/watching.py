@@ -105,8 +105,11 @@ class Watching:
         )
 
     def _key(self, template: Template, context: Context, lateness_seconds: int) -> str | None:
-        """None: the event is left out, because it came too late, has no key, or is a replay (whose past is over)."""
+        """None: the event is left out, because it came too late, is read again, has no key, or is a replay (whose past is
+        over)."""
         if self._event.replay_id is not None or self._now - self._at > timedelta(seconds=lateness_seconds):
+            return None
+        if self._windows.has_passed(self._now):
             return None
         try:
             text = render_text(template, context)
@@ -116,7 +119,7 @@ class Watching:
 
     def _existing(self, key: WindowKey) -> Window | None:
         window = self._windows.get(key)
-        if window is None and self._windows.open_count(self._tenant_id) >= self._windows_max:
+        if window is None and self._windows.are_full(self._tenant_id, self._windows_max, self._now):
             raise WindowsFull
         return window
 

@@ -118,13 +118,11 @@ class Matching:
                 if partition_of(routing_key(event.tenant_id, event.subject), self._partition_count) != partition:
                     produced.records.append(self._rerouted(record, event))
                     continue
-                self._match(event, codec.recorded_at(record), memory, produced)
+                self._match(event, memory.see(codec.recorded_at(record)), memory, produced)
             except (UndecodableRecord, InvalidInput) as error:
                 produced.records.append(_dead_letter(record, str(error)))
                 self.counts["dead_letters"] += 1
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
-        if records:
-            memory.seen_until = codec.recorded_at(records[-1])
         self.counts["events"] += len(records)
         return produced
 

@@ -43,6 +43,14 @@ class Memory:
         """The append time of the newest event that was matched."""
         self._due: list[tuple[datetime, WindowKey]] = []
 
+    def see(self, recorded_at: datetime) -> datetime:
+        """The partition's time at an event: it never goes back, even where the log's clock did."""
+        seen_until = self.seen_until
+        if seen_until is None or recorded_at > seen_until:
+            self.seen_until = recorded_at
+            return recorded_at
+        return seen_until
+
     def plan_waits(self) -> None:
         """After a restore: every wait that is open."""
         self._due = [(due_at, key) for due_at, key in self.windows.waiting()]

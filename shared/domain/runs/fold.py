@@ -250,8 +250,6 @@ class RunsFold:
         queued_max = run.match.limits.max_queued
         if len(activity.queued) < queued_max or self._waiting.may_start(run):
             return None
-        if run.match.limits.max_concurrent == 1 and not queued_max:
-            return Problem(kind="overlap", detail="an earlier run still goes on, and none may wait for its end")
         detail = f"{self._waiting.told(run)}, {len(activity.queued)} wait and `max_queued` is {queued_max}"
         return Problem(kind="queue_full", detail=f"{detail}; the next is admitted once one of them ends")
 

@@ -22,6 +22,7 @@ def test_the_catalogue_holds_the_published_types() -> None:
         "export.completed",
         "flags.changed",
         "authz.denied",
+        "upshot.schedule.fired",
     ]
     assert catalogue.lookup("order.created") is catalogue.all_types()[0]
     assert catalogue.lookup("Order.Created") is None

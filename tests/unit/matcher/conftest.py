@@ -3,7 +3,7 @@
 The fold of the runs stands beside it, so that a test sees what executors would see.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -24,6 +24,7 @@ from shared.domain.envelope import Event
 from shared.domain.records import (
     Command,
     DefinitionsFact,
+    EventMatched,
     TenantCreated,
     WorkflowDisabled,
     WorkflowEnabled,
@@ -38,6 +39,24 @@ from shared.workflows.document import parse_document
 
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+COUNT = {
+    "count": {
+        "event": "authz.denied",
+        "times": 3,
+        "within_seconds": 60,
+        "lateness_seconds": 30,
+        "key": "{{ event.data.user }}",
+    }
+}
+ABSENCE = {
+    "absence": {
+        "after": {"event": "order.created"},
+        "of": {"event": "order.paid"},
+        "within_seconds": 60,
+        "lateness_seconds": 30,
+        "key": "{{ event.data.order }}",
+    }
+}
 STEPS = [{"id": "note", "uses": "wait", "with": {"seconds": 0}}]
 
 
@@ -63,6 +82,7 @@ class World:
         self._changes: list[tuple[DefinitionsFact, datetime]] = []
         self._events_read = 0
         self._runs_read = 0
+        self.matched: list[EventMatched] = []
         self.define(TenantCreated(name="acme", plan="standard", command=self.command()))
 
     def command(self) -> Command:
@@ -106,7 +126,7 @@ class World:
         for fact, at in self._changes:
             self.matching.definition_changed(self.definitions.apply("acme", fact, at))
         self.due = DueWaits(self.bus, self.matching, self.clock)
-        memories = await restore_memories(self.bus, NothingRemembered(), [0])
+        memories = await restore_memories(self.bus, NothingRemembered(), [0], retry_seconds=0.1)
         self.matching.remember(0, memories[0])
         self.firing.take_over(0)
 
@@ -160,12 +180,32 @@ class World:
         while records := (await reader.poll(timeout_seconds=0)).get(0, ()):
             for record in records:
                 event = codec.decode(record)
-                self.fold.apply(event, facts.runs_fact(event), codec.recorded_at(record), record.offset, Known())
+                fact = facts.runs_fact(event)
+                if isinstance(fact, EventMatched):
+                    self.matched.append(fact)
+                self.fold.apply(event, fact, codec.recorded_at(record), record.offset, Known())
                 self._runs_read = record.offset + 1
+
+
+async def made_world() -> World:
+    it = World()
+    await it.restart()
+    return it
 
 
 @pytest.fixture
 async def world() -> World:
-    it = World()
-    await it.restart()
-    return it
+    return await made_world()
+
+
+@pytest.fixture
+def make_world() -> Callable[[], Awaitable[World]]:
+    """Several, with the triggers of both kinds."""
+
+    async def make() -> World:
+        it = await made_world()
+        it.save(COUNT, "count")
+        it.save(ABSENCE, "absence")
+        return it
+
+    return make

@@ -117,7 +117,7 @@ async def test_while_an_earlier_run_goes_on_the_overlap_policy_decides(world):
         "allow": ["running", "running", "running"],
     }
     reasons = {run.reason.kind for run in world.fold.runs.values() if run.reason is not None}
-    assert reasons == {"overlap"}
+    assert reasons == {"queue_full"}
 
 
 async def test_a_schedule_is_in_the_workflows_zone_and_its_condition_sees_the_firing(world):

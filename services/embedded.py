@@ -34,6 +34,7 @@ from services.ingest.service.deliveries import Deliveries
 from services.ingest.service.published import Published
 from services.ingest.service.rejections import Rejections
 from services.ingest.settings import IngestSettings
+from services.levelling import bring_read_model_level
 from services.matcher.service import Matcher, Matching
 from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
@@ -100,7 +101,11 @@ async def serve(settings: UpshotSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with platform(settings) as running:
+    async with contextlib.AsyncExitStack() as stack:
+        running = await _started(stack, settings, stop)
+        if running is None:
+            log.info("stopped before it was ready")
+            return
         # What is loaded by now stays; what an event allocates dies young. Collecting as often as Python does by itself
         # cost a tenth of the CPU time.
         gc.freeze()
@@ -110,6 +115,22 @@ async def serve(settings: UpshotSettings) -> None:
         sys.stdout.flush()
         await _until_stopped(stop, running.tasks)
         log.info("draining")
+
+
+async def _started(stack: contextlib.AsyncExitStack, settings: UpshotSettings, stop: asyncio.Event) -> Platform | None:
+    """None where it is to stop before it is ready: building a read model anew may take long."""
+    starting = asyncio.create_task(stack.enter_async_context(platform(settings)), name="start")
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            return starting.result()
+        starting.cancel()
+        await asyncio.wait([starting])
+        return None
+    finally:
+        starting.cancel()
+        stopping.cancel()
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -129,6 +150,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
     """Everything running and ready to take requests."""
     async with contextlib.AsyncExitStack() as stack:
         ground = await stack.enter_async_context(foundation(settings))
+        await bring_read_model_level(ground)
         clock, bus = ground.clock, ground.bus
         member_id = f"{socket.gethostname()}-{os.getpid()}-{ground.randomness.token_bytes(4).hex()}"
 

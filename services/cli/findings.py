@@ -103,7 +103,11 @@ def model_findings(generation: int, version: int, expected: int, others: Sequenc
         found = [Finding(level="ok", what=f"read model: generation {generation}, folded by version {version}")]
     else:
         what = f"read model: generation {generation} was folded by version {version}, this code is {expected}"
-        found = [Finding(level="fail", what=what, mend="run: upshot rebuild")]
+        if version > expected:
+            mend = "run the version that made it, or go back to this one: upshot rebuild"
+        else:
+            mend = "start the platform (upshot up), which builds it anew first, or run: upshot rebuild"
+        found = [Finding(level="fail", what=what, mend=mend)]
     if others:
         what = f"generations that are not current: {', '.join(map(str, others))}"
         mend = "a rebuild is running, or one was killed; the next `upshot rebuild` removes them"

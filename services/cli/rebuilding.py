@@ -37,21 +37,9 @@ def progress_teller(clock: Clock) -> Callable[[RebuildProgress], None]:
         if now - told_at < TOLD_EVERY_SECONDS and progress.folded < progress.total:
             return
         told_at = now
-        sys.stderr.write(progress_line(progress, now - begun) + "\n")
+        sys.stderr.write(progress.told(now - begun) + "\n")
 
     return tell
-
-
-def progress_line(progress: RebuildProgress, seconds: float) -> str:
-    """The whole, and the partition that has most before it."""
-    remaining = progress.total - progress.folded
-    rate = progress.folded / seconds if seconds > 0 else 0.0
-    eta = f", about {remaining / rate:.0f} s to go" if rate and remaining else ""
-    line = f"{progress.folded} of {progress.total} records, {remaining} remain, {rate:.0f}/s{eta}"
-    if not progress.behind:
-        return line
-    (topic, partition), (have, need) = max(progress.behind.items(), key=lambda each: each[1][1] - each[1][0])
-    return f"{line}; {len(progress.behind)} partitions left, most in {topic}/{partition}: have {have}, need {need}"
 
 
 def told(report: RebuildReport) -> list[str]:

@@ -39,10 +39,15 @@ class NotOwner(UpshotError):
 
 
 class RebuildNeeded(UpshotError):
-    """The read model was folded by another version of the fold. `upshot rebuild` makes one that this version can read."""
+    """The read model was folded by another version. A start builds one that this version can read, unless it is a later
+    one's; `upshot rebuild` does so in any case."""
 
     def __init__(self, found: int | None, wanted: int) -> None:
-        super().__init__(f"the read model is of version {found}, this is {wanted}: run `upshot rebuild`")
+        if found is not None and found > wanted:
+            mend = "run the version that made it, or go back to this one with `upshot rebuild`"
+        else:
+            mend = "`upshot up` builds it anew before it serves, `upshot rebuild` without serving"
+        super().__init__(f"the read model is of version {found}, this is {wanted}: {mend}")
         self.found = found
         self.wanted = wanted
 

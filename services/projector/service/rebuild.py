@@ -3,8 +3,8 @@
 The live projector goes on meanwhile. Once the new generation is nearly level, one transaction holds the pointer (writers
 wait), folds the rest to exactly the live checkpoints, compares every table and moves the pointer; the live projector
 then finds its checkpoints, unchanged, in the new generation. If anything differs, nothing is switched and the report says
-which rows. Where the live generation is another version's there is nothing to compare with, and nobody writes it.
-Next: `refold.py`.
+which rows. Where the live generation is another version's there is nothing to compare with, and nobody of this version
+writes it; `bring_level` is for a start that finds an earlier one's. Next: `refold.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ from shared.bus.port import Bus
 from shared.domain.clock import Clock
 from shared.readmodel.checksums import Checksum, Difference, checksums, differences
 from shared.readmodel.connect import Pooled
+from shared.readmodel.errors import RebuildNeeded
 from shared.readmodel.generations import (
     PROJECTED,
     Pointer,
@@ -25,6 +26,7 @@ from shared.readmodel.generations import (
     switch_to,
 )
 from shared.readmodel.store import ReadModel
+from shared.readmodel.versions import MODEL_VERSION
 
 NEARLY_LEVEL_RECORDS = 2_000
 """With no more to fold than this the pointer is held: writers wait for about a second, plus the comparison."""
@@ -42,6 +44,17 @@ class RebuildProgress:
     folded: int
     total: int
     behind: Mapping[Place, tuple[int, int]] = field(default_factory=dict)
+
+    def told(self, seconds: float) -> str:
+        """The whole, and the partition that has most before it; `seconds`: how long it has taken so far."""
+        remaining = self.total - self.folded
+        rate = self.folded / seconds if seconds > 0 else 0.0
+        eta = f", about {remaining / rate:.0f} s to go" if rate and remaining else ""
+        line = f"{self.folded} of {self.total} records, {remaining} remain, {rate:.0f}/s{eta}"
+        if not self.behind:
+            return line
+        (topic, partition), (have, need) = max(self.behind.items(), key=lambda each: each[1][1] - each[1][0])
+        return f"{line}; {len(self.behind)} partitions left, most in {topic}/{partition}: have {have}, need {need}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,37 +95,81 @@ async def verify(bus: Bus, readmodel: ReadModel, clock: Clock, on_progress: OnPr
     return await _run(bus, readmodel, clock, on_progress, may_switch=False)
 
 
+async def bring_level(
+    bus: Bus, readmodel: ReadModel, clock: Clock, on_progress: OnProgress = _say_nothing
+) -> RebuildReport | None:
+    """Where the current generation is an earlier version's, fold one of this version and switch to it; the other is removed.
+
+    None: there was nothing to do. Raises RebuildRunning (another process is at it: come again), LogEndsEarly, and
+    RebuildNeeded for a later version's, which is left alone: two versions that run side by side would otherwise each
+    undo what the other built.
+    """
+    async with readmodel.pool.acquire() as connection, rebuilding(connection):
+        if await _is_level(connection):  # whoever had the lock before has done it
+            return None
+        before = await read_pointer(connection)
+        report = await _build(bus, readmodel, connection, clock, on_progress, may_switch=True, compares=False)
+        await drop_generation(connection, before.generation)
+        return report
+
+
+async def is_level(readmodel: ReadModel) -> bool:
+    """Whether the current generation is this version's. Raises RebuildNeeded where it is a later version's."""
+    async with readmodel.pool.acquire() as connection:
+        return await _is_level(connection)
+
+
+async def _is_level(connection: Pooled) -> bool:
+    pointer = await read_pointer(connection)
+    if pointer.fold_version > MODEL_VERSION:
+        raise RebuildNeeded(pointer.fold_version, MODEL_VERSION)
+    return pointer.comparable
+
+
 async def _run(
     bus: Bus, readmodel: ReadModel, clock: Clock, on_progress: OnProgress, *, may_switch: bool
 ) -> RebuildReport:
     async with readmodel.pool.acquire() as connection, rebuilding(connection):
-        begun = clock.monotonic()
-        generation = await create_generation(connection, bus.partition_count)
-        work = _Work(bus, readmodel, connection, generation, on_progress)
-        switched = False
-        try:
-            await work.catch_up()
-            held = clock.monotonic()
-            async with connection.transaction():
-                pointer = await read_pointer(connection, hold=True)
-                await work.fold_rest(pointer)
-                found = await work.compare(pointer)
-                switched = may_switch and not found
-                if switched:
-                    await switch_to(connection, generation)
-        finally:
-            if not switched and not connection.is_closed():
-                await drop_generation(connection, generation)
-        return RebuildReport(
-            generation=generation,
-            switched=switched,
-            comparable=pointer.comparable,
-            records=work.folded,
-            seconds=clock.monotonic() - begun,
-            held_seconds=clock.monotonic() - held,
-            tables=work.tables,
-            differences=tuple(found),
-        )
+        return await _build(bus, readmodel, connection, clock, on_progress, may_switch=may_switch, compares=True)
+
+
+async def _build(
+    bus: Bus,
+    readmodel: ReadModel,
+    connection: Pooled,
+    clock: Clock,
+    on_progress: OnProgress,
+    *,
+    may_switch: bool,
+    compares: bool,
+) -> RebuildReport:
+    begun = clock.monotonic()
+    generation = await create_generation(connection, bus.partition_count)
+    work = _Work(bus, readmodel, connection, generation, on_progress)
+    switched = False
+    try:
+        await work.catch_up()
+        held = clock.monotonic()
+        async with connection.transaction():
+            pointer = await read_pointer(connection, hold=True)
+            await work.fold_rest(pointer)
+            found = await work.compare(pointer) if compares else []
+            switched = may_switch and not found
+            if switched:
+                await switch_to(connection, generation)
+    finally:
+        if not switched and not connection.is_closed():
+            await drop_generation(connection, generation)
+    return RebuildReport(
+        generation=generation,
+        switched=switched,
+        comparable=pointer.comparable,
+        records=work.folded,
+        seconds=clock.monotonic() - begun,
+        held_seconds=clock.monotonic() - held,
+        tables=work.tables,
+        differences=tuple(found),
+    )
 
 
 class _Work:

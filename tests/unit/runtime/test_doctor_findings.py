@@ -19,7 +19,6 @@ from services.cli.findings import (
     roles_finding,
     topic_finding,
 )
-from services.cli.rebuilding import progress_line
 from services.projector.service.rebuild import RebuildProgress
 
 FOLDER, FILE = 0o040000, 0o100000
@@ -80,6 +79,6 @@ def test_another_versions_read_model_and_left_generations_are_told() -> None:
 @given(folded=st.integers(0, 10**9), more=st.integers(0, 10**9), seconds=st.floats(0, 10**6))
 def test_progress_is_told_for_any_numbers(folded: int, more: int, seconds: float) -> None:
     behind = {("upshot.runs", 3): (folded, folded + more)} if more else {}
-    line = progress_line(RebuildProgress(folded=folded, total=folded + more, behind=behind), seconds)
+    line = RebuildProgress(folded=folded, total=folded + more, behind=behind).told(seconds)
     assert f"{folded} of {folded + more} records, {more} remain" in line
     assert ("upshot.runs/3" in line) == bool(more)

@@ -40,13 +40,14 @@ class Stage:
                 await self.tenant.make_endpoint(str(each.default), self._inbox.url(self._path(each.name)))
             elif each.type == "url":
                 values[each.name] = self._inbox.url(self._path(each.name))
+                self._inbox.behave(self._path(each.name), OPEN)
                 for event in (event for example in self.template.examples for event in example.events):
                     self._inbox.behave(f"{self._path(each.name)}/{event.get('subject')}", OPEN)
         path = f"/api/v1/templates/{self.template.key}?values={quote(json.dumps(values))}"
         self.workflow_id = await self.tenant.make_workflow((await self.tenant.get(path))["document"])
 
     async def play(self, example: Example) -> None:
-        """The example's events happen, or somebody asks for its run, and what it says follows."""
+        """The example's events happen, or somebody asks for its run, or it fires, and what it says follows."""
         if example.inputs is not None:
             path = f"/api/v1/workflows/{self.workflow_id}/runs"
             (await self.tenant.command("POST", path, {"inputs": example.inputs})).expect(201, 202)
@@ -55,7 +56,10 @@ class Stage:
             await self.tenant.emit(str(event["type"]), event["data"], **attributes)
         if example.expect.run is None:
             return
-        self.runs += 1
+        if example.fires:
+            await self._fire_and_stop()
+        else:
+            self.runs += 1
         wanted = {example.expect.run} if example.expect.run not in ENDED else ENDED
         runs = await self.tenant.runs_of(self.workflow_id, self.runs, ENDED | wanted)
         newest = await self.tenant.run(max(runs, key=lambda run: str(run["requested_at"]))["id"])
@@ -67,7 +71,8 @@ class Stage:
                 boss = self.tenant.as_person(f"boss-{number}@example.com")
                 (await boss.command("POST", path, {"reason": "as it should be"})).expect(200)
             assert (await self.tenant.run_with_status(newest["id"]))["status"] == "succeeded"
-        self.told += Counter(example.expect.tells)
+        times = self.runs if example.fires else 1
+        self.told += Counter({place: count * times for place, count in Counter(example.expect.tells).items()})
         assert self._calls() == self.told, example.title
         for event_type in example.expect.emits:
             published = partial(self.tenant.every, f"/api/v1/events?type={event_type}")
@@ -80,6 +85,13 @@ class Stage:
         await self.tenant.run_of(later)
         assert len(await self.tenant.every(f"/api/v1/runs?workflow={self.workflow_id}")) == self.runs
         assert self._calls() == self.told
+
+    async def _fire_and_stop(self) -> None:
+        """At least once; then no more, so that what it led to can be counted."""
+        await self.tenant.runs_of(self.workflow_id, 1)
+        (await self.tenant.command("POST", f"/api/v1/workflows/{self.workflow_id}/disable")).expect(200)
+        settled = await self.tenant.every(f"/api/v1/runs?workflow={self.workflow_id}")
+        self.runs = len(await self.tenant.runs_of(self.workflow_id, len(settled)))
 
     def _path(self, parameter: str) -> str:
         return f"/{self.template.key}/{self.tenant.tenant_id}/{parameter}"

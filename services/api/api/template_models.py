@@ -49,11 +49,12 @@ class TemplateExpected(Outgoing):
 
 
 class TemplateExample(Outgoing):
-    """Events, one after the other, or the inputs of a run that a person asks for; and what follows."""
+    """Events, one after the other, or the inputs of a run that a person asks for, or a firing; and what follows."""
 
     title: str
     events: list[JsonObject]
     inputs: JsonObject | None
+    fires: bool = Field(description="Whether it is about a firing of the schedule.")
     expect: TemplateExpected
 
 

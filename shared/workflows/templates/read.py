@@ -50,12 +50,13 @@ class _Example(_Part):
     title: Text
     events: tuple[_Event, ...] = ()
     inputs: dict[str, object] | None = None
+    fires: bool = False
     expect: _Expected
 
     @model_validator(mode="after")
     def _something_happens(self) -> Self:
-        if bool(self.events) == (self.inputs is not None):
-            raise ValueError("an example has either events or inputs")
+        if [bool(self.events), self.inputs is not None, self.fires].count(True) != 1:
+            raise ValueError("an example has either events or inputs, or says that a schedule fires")
         return self
 
 
@@ -94,6 +95,7 @@ def read_template(key: str, value: object) -> WorkflowTemplate:
                 title=each.title,
                 events=tuple(event.model_dump(exclude_none=True) for event in each.events),
                 inputs=each.inputs,
+                fires=each.fires,
                 expect=Expected(**each.expect.model_dump()),
             )
             for each in file.examples

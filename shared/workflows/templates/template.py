@@ -48,11 +48,13 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """Events (`type`, `subject`, `data`), or the inputs of a run that a person asks for, and what follows."""
+    """Events (`type`, `subject`, `data`), or the inputs of a run that a person asks for, or that a schedule `fires`; and
+    what follows."""
 
     title: str
     events: tuple[Mapping[str, object], ...] = ()
     inputs: Mapping[str, object] | None = None
+    fires: bool = False
     expect: Expected
 
 

@@ -13,7 +13,7 @@ from shared.testing.markdown import Snippet, snippets
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "how-to" / "schedule-a-workflow.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-SNIPPETS = [each for each in snippets(ROOT) if PAGE.name in each.place]
+SNIPPETS = [each for each in snippets(ROOT) if PAGE.name in each.place and each.kind == "yaml"]
 
 
 def schedule_in(snippet: Snippet) -> dict[str, object]:

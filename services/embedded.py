@@ -13,11 +13,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import orjson
 
 from services.api.app import ABOUT, ApiDependencies, api_routes
-from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
+from services.api.service.ports import ENDPOINT_SECRET, HOOK_SECRET, SOURCE_SECRET
 from services.api.settings import ApiSettings
 from services.approvals.service import Approvals
 from services.approvals.settings import ApprovalsSettings
@@ -30,6 +31,7 @@ from services.foundation import Foundation, foundation
 from services.ingest.api import IngestDependencies
 from services.ingest.api import routes as ingest_routes
 from services.ingest.core.admission import TenantAdmission
+from services.ingest.service.answering import Answering
 from services.ingest.service.deliveries import Deliveries
 from services.ingest.service.published import Published
 from services.ingest.service.rejections import Rejections
@@ -40,6 +42,7 @@ from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
 from services.projector.service.projector import Projector
 from services.projector.settings import ProjectorSettings
+from services.run_ends import RunEndings
 from services.trying import trying
 from shared.bus import codec
 from shared.bus.topics import EVENTS
@@ -177,8 +180,8 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         async def unseal_endpoint_secret(tenant_id: str, sealed: str) -> str:
             return await sealer.unseal(tenant_id, sealed, ENDPOINT_SECRET)
 
-        async def unseal_source_secret(tenant_id: str, sealed: str) -> str:
-            return await sealer.unseal(tenant_id, sealed, SOURCE_SECRET)
+        async def unseal_delivery_secret(tenant_id: str, sealed: str, of: Literal["source", "hook"]) -> str:
+            return await sealer.unseal(tenant_id, sealed, SOURCE_SECRET if of == "source" else HOOK_SECRET)
 
         async def publish(event: Event) -> None:
             await bus.append([codec.encode(EVENTS, event)])
@@ -204,6 +207,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         approvals = Approvals(bus, ApprovalsSettings(), clock)
         progress = ProjectionProgress(ground.readmodel.next_offsets)
         stack.push_async_callback(progress.close)
+        matched = ProjectionProgress()
 
         async def restore_again(partition: int) -> None:
             await follower.restore_again(partition)
@@ -233,6 +237,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             member_id=member_id,
             snapshots=ground.readmodel,
             clock=clock,
+            progress=matched,
         )
 
         secret = jwt_secret(
@@ -254,6 +259,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         async def unreadiness() -> list[str]:
             return running.unreadiness()
 
+        api_settings = ApiSettings()
         api = ApiDependencies(
             bus=bus,
             queries=queries,
@@ -264,7 +270,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             catalogue=parts,
             clock=clock,
             randomness=ground.randomness,
-            settings=ApiSettings(),
+            settings=api_settings,
             allow_unsigned_sources=settings.allow_unsigned_sources,
             public_url=lambda: (settings.public_url or running.url).rstrip("/"),
             readiness=unreadiness,
@@ -276,7 +282,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
                     deliveries=Deliveries(
                         bus=bus,
                         definitions=definitions,
-                        unseal=unseal_source_secret,
+                        unseal=unseal_delivery_secret,
                         admission=admission,
                         rejections=rejections,
                         settings=ingest_settings,
@@ -288,6 +294,17 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
                         admission=admission,
                         settings=ingest_settings,
                         clock=clock,
+                    ),
+                    answering=Answering(
+                        RunEndings(
+                            bus,
+                            queries,
+                            progress,
+                            matched,
+                            clock,
+                            log_read_timeout_seconds=api_settings.log_read_timeout_seconds,
+                        ),
+                        ingest_settings,
                     ),
                     rejections=rejections,
                     definitions=definitions,

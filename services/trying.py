@@ -39,7 +39,7 @@ def trying(api: ApiDependencies, actions: Mapping[str, Action], connection: Conn
         return await current_tenant(api, tenant_id)
 
     def check(document: object, tenant: Tenant) -> tuple[str, CheckedWorkflow]:
-        return check_draft(document, tenant, catalogue)
+        return check_draft(document, tenant, catalogue, allow_unsigned=api.allow_unsigned_sources)
 
     async def find_event(tenant_id: str, event_id: str) -> Event | None:
         found = await api.queries.get_event(tenant_id, event_id)

@@ -8,21 +8,43 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from services.ingest.core.published import ForeignTenant
-from services.ingest.service.deliveries import Deliveries, NotBelieved, TooMuch, UnknownSource
+from services.ingest.service.answering import (
+    RETRY_AFTER_SECONDS,
+    Answered,
+    Answering,
+    NotYet,
+    RunFailed,
+    TooManyWait,
+)
+from services.ingest.service.deliveries import (
+    Accepted,
+    Deliveries,
+    HookClosed,
+    NotBelieved,
+    Push,
+    TooMuch,
+    UnknownSource,
+)
 from services.ingest.service.published import Published, PublishResult
 from services.ingest.service.rejections import Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import HandshakeAnswer, Headers
-from shared.domain.errors import InvalidInput
+from shared.domain.errors import InvalidInput, TransientError
+from shared.domain.hooks import Hook, HookAnswer
+from shared.domain.json_text import dump_json
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.http import PUBLISH, READ, Call, HttpProblem, Returns, Route, reply
 from shared.runtime.http.routing import Handler
+from shared.workflows.webhook import STATUSES_WITHOUT_BODY
 
 
 class Taken(BaseModel):
     """The delivery is durable."""
 
     event_ids: list[str] = Field(description="The platform events that it became.")
+    run_id: str | None = Field(None, description="Of a hook whose caller waits: the run, where there is one.")
+    status: str | None = Field(None, description="As above: open, pending_approval or not_started.")
+    detail: str | None = Field(None, description="As above: why there is no answer of the run.")
 
 
 class PublishedEvents(BaseModel):
@@ -43,6 +65,7 @@ class RejectionList(BaseModel):
 class IngestDependencies:
     deliveries: Deliveries
     published: Published
+    answering: Answering
     rejections: Rejections
     definitions: DefinitionsFollower
     settings: IngestSettings
@@ -75,23 +98,31 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
         source = it.definitions.definitions.source(call.path("source_id"))
         if source is None or source.tenant_id != call.tenant_id:
             raise _unknown_source(call.path("source_id"))
-        found = it.rejections.of(source.id)
-        return reply(
-            200,
-            {"items": [_rejection(each.at.isoformat(), each.reason, each.detail, each.body_bytes) for each in found]},
-        )
+        return _rejections(it, source.id)
+
+    async def list_hook_rejections(call: Call) -> web.StreamResponse:
+        found = it.definitions.definitions.hook(call.path("hook"))
+        if found is None or (found[1].tenant_id, found[1].workflow_id) != (call.tenant_id, call.path("id")):
+            detail = f"workflow {call.path('id')!r} has no hook {call.path('hook')!r}"
+            raise HttpProblem(404, "unknown-hook", detail)
+        return _rejections(it, found[1].id)
 
     def hook(path: str, handler: Handler, summary: str, description: str = "") -> Route:
         responses = {
-            202: Returns(description="taken", model=Taken),
-            200: Returns(description="a handshake's answer", content_type="text/plain"),
+            202: Returns(
+                description="taken", model=Taken, headers={"Location": "the run, where a caller waited for it"}
+            ),
+            200: Returns(description="a handshake's answer, or that of a hook's run", content_type="text/plain"),
         }
         errors = {
             400: "the body is no JSON, or ambiguous",
             401: "the signature does not hold",
-            404: "there is no such source",
+            404: "there is no such source or hook, or its workflow is disabled",
+            409: "the run that the caller waited for was skipped by a limit",
+            410: "the hook's workflow is archived, or asks for it no more",
             413: "the body is too large",
             429: "this tenant is over its rate or backlog",
+            502: "the run that the caller waited for failed: `run_id` names it",
         }
         return Route(
             method="POST",
@@ -111,8 +142,8 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
         hook(
             "/hooks/{source_id}",
             take_hook,
-            "Take a vendor's delivery",
-            "The body is the vendor's, signed as the vendor signs. 202 only when the events are durable.",
+            "Take a delivery, of a vendor to a source or of anybody to a workflow's own URL",
+            "The body is the sender's, signed as the sender signs. 202 only when the events are durable.",
         ),
         hook(
             "/hooks/{source_id}/{token}",
@@ -146,42 +177,98 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
             responses={200: Returns(description="newest first", model=RejectionList)},
             errors={404: "there is no such source"},
         ),
+        Route(
+            method="GET",
+            path="/api/v1/workflows/{id}/hooks/{hook}/rejections",
+            handler=list_hook_rejections,
+            summary="The requests to a hook that were refused lately",
+            tag="workflows",
+            roles=(READ,),
+            responses={200: Returns(description="newest first", model=RejectionList)},
+            errors={404: "there is no such hook"},
+        ),
     ]
 
 
 async def _take(call: Call, it: IngestDependencies, token: str | None) -> web.StreamResponse:
-    source_id = call.path("source_id")
+    target = call.path("source_id")
     try:
-        body = await call.body()
-        taken = await it.deliveries.take(
-            source_id,
-            body,
-            Headers.of(call.request.headers.items()),
+        push = Push(
+            target=target,
+            body=await _body(call, it, target),
+            headers=Headers.of(call.request.headers.items()),
             path_token=token,
+            query=dict(call.request.query),
             traceparent=call.traceparent,
         )
+        accepted = await it.deliveries.accept(push)
+        if isinstance(accepted, HandshakeAnswer):
+            return web.Response(status=accepted.status, body=accepted.body, content_type=accepted.content_type)
+        if accepted.hook is None or accepted.hook.plan.answer is None:
+            await it.deliveries.append(accepted)
+            return reply(202, {"event_ids": accepted.event_ids})
+        return await _wait(it, accepted, accepted.hook, accepted.hook.plan.answer)
     except UnknownSource:
-        raise _unknown_source(source_id) from None
+        raise _unknown_source(target) from None
     except NotBelieved as trouble:
         raise HttpProblem(
             401, f"signature-{trouble.refused.reason.replace('_', '-')}", trouble.refused.detail
         ) from None
+    except HookClosed as trouble:
+        raise HttpProblem(410 if trouble.for_good else 404, trouble.kind, str(trouble)) from None
     except TooMuch as trouble:
         raise _too_much(trouble) from None
-    except HttpProblem as problem:
-        if it.definitions.definitions.source(source_id) is not None:
-            it.deliveries.reject(source_id, problem.kind, problem.detail, call.request.content_length or 0)
-        raise
+    except TooManyWait as trouble:
+        it.deliveries.reject(target, "too_many_wait", str(trouble), call.request.content_length or 0)
+        retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        raise HttpProblem(503, "too-many-wait", str(trouble), headers=retry) from None
     except InvalidInput as trouble:
         raise HttpProblem.of_invalid(trouble, status=400, kind="unreadable-body") from None
-    if isinstance(taken, HandshakeAnswer):
-        return web.Response(status=taken.status, body=taken.body, content_type=taken.content_type)
-    return reply(202, {"event_ids": taken})
+
+
+async def _body(call: Call, it: IngestDependencies, target: str) -> bytes:
+    try:
+        return await call.body()
+    except HttpProblem as problem:
+        if it.deliveries.knows(target):
+            it.deliveries.reject(target, problem.kind, problem.detail, call.request.content_length or 0)
+        raise
+
+
+async def _wait(it: IngestDependencies, accepted: Accepted, hook: Hook, answer: HookAnswer) -> web.StreamResponse:
+    with it.answering.place(accepted.tenant_id):
+        (position,) = await it.deliveries.append(accepted)
+        (event,) = accepted.events
+        try:
+            outcome = await it.answering.outcome(event, position, hook.workflow_id, answer)
+        except TransientError as trouble:
+            # The event is durable: to say "unavailable" now would invite a second one.
+            outcome = NotYet(run_id=None, why=f"what becomes of it cannot be told just now: {trouble}", state="open")
+    taken = {"event_ids": accepted.event_ids}
+    unkept = {"Cache-Control": "no-store"}
+    match outcome:
+        case Answered(status=status, body=body, text=text):
+            if status in STATUSES_WITHOUT_BODY:
+                return web.Response(status=status, headers=unkept)
+            if text:
+                return web.Response(status=status, text=str(body), content_type="text/plain", headers=unkept)
+            return web.Response(status=status, body=dump_json(body), content_type="application/json", headers=unkept)
+        case NotYet(run_id=run_id, why=why, state=state):
+            where = {"Location": _run_path(run_id)} if run_id is not None else {}
+            return reply(202, {**taken, "run_id": run_id, "status": state, "detail": why}, {**where, **unkept})
+        case RunFailed(run_id=run_id, status=ended, why=why, refused=refused):
+            members = {**taken, "run_id": run_id, "run_status": ended, "run": _run_path(run_id)}
+            kind = "run-skipped" if refused else "run-failed"
+            raise HttpProblem(409 if refused else 502, kind, why, headers=unkept, members=members)
+
+
+def _run_path(run_id: str) -> str:
+    return f"/api/v1/runs/{run_id}"
 
 
 def _unknown_source(source_id: str) -> HttpProblem:
     return HttpProblem(
-        404, "unknown-source", f"there is no source {source_id!r}; look at the hook_url that was given to you"
+        404, "unknown-source", f"there is no source or hook {source_id!r}; look at the URL that was given to you"
     )
 
 
@@ -201,6 +288,13 @@ def _result(result: PublishResult) -> dict[str, object]:
             "errors": [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in result.problem.flaws],
         }
     return shown
+
+
+def _rejections(it: IngestDependencies, target: str) -> web.Response:
+    found = it.rejections.of(target)
+    return reply(
+        200, {"items": [_rejection(each.at.isoformat(), each.reason, each.detail, each.body_bytes) for each in found]}
+    )
 
 
 def _rejection(at: str, reason: str, detail: str, body_bytes: int) -> dict[str, object]:

@@ -25,5 +25,11 @@ class IngestSettings(BaseSettings):
         ge=1,
         description="ids of published events remembered, for as long as the read model may not hold them yet",
     )
+    waiting_callers_max: int = Field(
+        200, ge=0, description="callers of hooks that wait for their run, each with a connection; beyond: 503"
+    )
+    tenant_waiting_callers_max: int = Field(
+        50, ge=0, description="of one tenant, so that others can wait too; beyond: 503"
+    )
     rejections_kept_max: int = Field(50, ge=0, description="refused requests remembered per source, newest kept")
     rejecting_sources_max: int = Field(10_000, ge=1, description="sources whose refused requests are remembered")

@@ -13,12 +13,14 @@ from datetime import datetime
 from types import MappingProxyType
 
 from shared.domain.answers import Answer, refused
+from shared.domain.hooks import Hook
 from shared.domain.records import (
     Command,
     DefinitionsFact,
     EndpointCreated,
     EndpointDisabled,
     EndpointEnabled,
+    HookSecretRotated,
     SourceCreated,
     TenantCreated,
     TenantPlanChanged,
@@ -30,7 +32,13 @@ from shared.domain.records import (
 )
 from shared.domain.tenant import Endpoint, Entity, Revision, Source, Tenant, Workflow
 from shared.domain.verdicts import Verdict, still_answers
-from shared.domain.workflow_decisions import archive_workflow, save_workflow, switch_workflow, unarchive_workflow
+from shared.domain.workflow_decisions import (
+    archive_workflow,
+    rotate_secret,
+    save_workflow,
+    switch_workflow,
+    unarchive_workflow,
+)
 
 __all__ = ["Change", "Definitions", "Endpoint", "Entity", "Revision", "Source", "Tenant", "Workflow"]
 
@@ -70,6 +78,7 @@ class Definitions:
     def __init__(self) -> None:
         self._tenants: dict[str, Tenant] = {}
         self._sources: dict[str, Source] = {}
+        self._hooks: dict[str, Hook] = {}
         self._commands: dict[str, _Commands] = {}
 
     @property
@@ -82,6 +91,14 @@ class Definitions:
     def source(self, source_id: str) -> Source | None:
         """By id alone: a hook's URL names no tenant."""
         return self._sources.get(source_id)
+
+    def hook(self, hook_id: str) -> tuple[Workflow, Hook] | None:
+        """By id alone, as sources: a workflow's inbound URL, as both stand now."""
+        holder = self._hooks.get(hook_id)
+        tenant = self._tenants.get(holder.tenant_id) if holder is not None else None
+        workflow = tenant.workflows.get(holder.workflow_id) if holder is not None and tenant is not None else None
+        hook = workflow.hook(hook_id) if workflow is not None else None
+        return (workflow, hook) if workflow is not None and hook is not None else None
 
     def verdict(self, tenant_id: str, command_id: str) -> Verdict | None:
         commands = self._commands.get(tenant_id)
@@ -121,7 +138,10 @@ class Definitions:
             case EndpointEnabled():
                 return _change_endpoint(tenant, fact.endpoint_id, lambda it: replace(it, disabled_reason=None))
             case WorkflowSaved():
-                return save_workflow(tenant, fact, at)
+                answer = save_workflow(tenant, fact, at)
+                if isinstance(answer.entity, Workflow):
+                    self._hold_hooks(answer.entity)
+                return answer
             case WorkflowEnabled():
                 return switch_workflow(tenant, fact.workflow_id, at, enabled=True)
             case WorkflowDisabled():
@@ -130,6 +150,8 @@ class Definitions:
                 return archive_workflow(tenant, fact.workflow_id, fact.base_revision)
             case WorkflowUnarchived():
                 return unarchive_workflow(tenant, fact.workflow_id)
+            case HookSecretRotated():
+                return rotate_secret(tenant, fact, at)
 
     def _create_tenant(self, tenant_id: str, fact: TenantCreated, at: datetime) -> Answer:
         if tenant_id in self._tenants:
@@ -159,6 +181,17 @@ class Definitions:
         if holder is None or (at, tenant.id) < (holder.created_at, holder.tenant_id):
             self._sources[source.id] = source
         return Answer(201, {"id": source.id}, source)
+
+    def _hold_hooks(self, workflow: Workflow) -> None:
+        """Whose each hook is; were two to claim one, as of sources, it is whoever came first."""
+        for hook in workflow.hooks:
+            holder = self._hooks.get(hook.id)
+            if holder is None or _claim(hook) < _claim(holder):
+                self._hooks[hook.id] = hook
+
+
+def _claim(hook: Hook) -> tuple[datetime, str, str]:
+    return hook.made_at, hook.tenant_id, hook.workflow_id
 
 
 def _change_plan(tenant: Tenant, fact: TenantPlanChanged) -> Answer:

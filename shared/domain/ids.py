@@ -37,6 +37,11 @@ def published_event_id(tenant_id: str, ce_source: str, ce_id: str) -> str:
     return derive("published", tenant_id, ce_source, ce_id)
 
 
+def hook_id(tenant_id: str, workflow_id: str, identity: str) -> str:
+    """A workflow's own inbound URL. `identity`: the digest of what of its trigger's settings names it."""
+    return derive("hook", tenant_id, workflow_id, identity)
+
+
 def unnamed_delivery_id(body: bytes, received_at_seconds: float, dedup_window_seconds: int) -> str:
     """Names a delivery that brings neither id nor signed timestamp: the same bytes later than the window are news."""
     window = int(received_at_seconds // dedup_window_seconds)

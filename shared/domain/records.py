@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from shared.domain.hooks import HookPlan
 from shared.domain.plans import UNBOUNDED, Quotas
 from shared.domain.workflow import Match, StepPlan
 
@@ -103,7 +104,7 @@ class WorkflowSaved:
     """A new revision, void if `base_revision` is not the newest (None: the workflow is new).
 
     `document` is normalised and checked. `steps` and `high_risk` are what the action catalogue said on saving. `enabled`
-    is how a new workflow begins; saving a later revision leaves that as it is.
+    is how a new workflow begins; saving a later revision leaves that as it is. `hooks` are its inbound URLs.
     """
 
     TYPE: ClassVar[str] = "workflow.saved"
@@ -114,6 +115,7 @@ class WorkflowSaved:
     high_risk: bool
     command: Command
     enabled: bool = True
+    hooks: tuple[HookPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,18 @@ class WorkflowUnarchived:
     command: Command
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSecretRotated:
+    """The hook has a new current secret (sealed). Those before it stay valid for `overlap_seconds` at most."""
+
+    TYPE: ClassVar[str] = "hook.secret_rotated"
+    workflow_id: str
+    hook_id: str
+    secret: str
+    overlap_seconds: int
+    command: Command
+
+
 DefinitionsFact = (
     TenantCreated
     | TenantPlanChanged
@@ -162,6 +176,7 @@ DefinitionsFact = (
     | WorkflowDisabled
     | WorkflowArchived
     | WorkflowUnarchived
+    | HookSecretRotated
 )
 
 # ---------------------------------------------------------------- upshot.runs

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared.domain.hooks import Hook
 from shared.domain.plans import UNBOUNDED, Quotas
 from shared.domain.workflow import StepPlan
 
@@ -61,6 +62,8 @@ class Workflow:
     archived: bool = False
     enabled_at: datetime | None = None
     """When it was last enabled, or made; schedules make up for nothing before."""
+    hooks: tuple[Hook, ...] = ()
+    """Every inbound URL that it ever had, those of the newest revision first."""
 
     @property
     def newest(self) -> Revision:
@@ -69,6 +72,10 @@ class Workflow:
     def revision(self, number: int) -> Revision | None:
         """The revision of that number, or None where it has not been folded (yet)."""
         return self.revisions[number - 1] if 0 < number <= len(self.revisions) else None
+
+    def hook(self, hook_id: str) -> Hook | None:
+        """The inbound URL of that id, whether the newest revision names it or not."""
+        return next((each for each in self.hooks if each.id == hook_id), None)
 
 
 @dataclass(slots=True, kw_only=True)

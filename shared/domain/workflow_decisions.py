@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.answers import Answer, refused
-from shared.domain.records import WorkflowSaved
+from shared.domain.hooks import HOOK_SECRETS_MAX, rotated, saved_hooks
+from shared.domain.records import HookSecretRotated, WorkflowSaved
 from shared.domain.tenant import Revision, Tenant, Workflow
 
 
@@ -41,6 +42,7 @@ def save_workflow(tenant: Tenant, fact: WorkflowSaved, at: datetime) -> Answer:
         enabled=current.enabled if current is not None else fact.enabled,
         enabled_at=current.enabled_at if current is not None else at,
         revisions=(*former, revision),
+        hooks=saved_hooks(current.hooks if current is not None else (), fact.hooks, tenant.id, fact.workflow_id, at),
     )
     tenant.put_workflow(workflow)
     return Answer(201 if current is None else 200, {"id": workflow.id, "revision": revision.number}, workflow)
@@ -76,6 +78,28 @@ def unarchive_workflow(tenant: Tenant, workflow_id: str) -> Answer:
     if workflow.archived and namesake is not None:
         return _name_taken(namesake)
     return _replaced_workflow(tenant, workflow, replace(workflow, archived=False), archived=False)
+
+
+def rotate_secret(tenant: Tenant, fact: HookSecretRotated, at: datetime) -> Answer:
+    workflow = tenant.workflows.get(fact.workflow_id)
+    hook = workflow.hook(fact.hook_id) if workflow is not None else None
+    if workflow is None or hook is None:
+        return refused(404, "unknown-hook", f"workflow {fact.workflow_id!r} has no hook {fact.hook_id!r}")
+    if not hook.secrets:
+        return refused(409, "hook-without-secret", "deliveries to this hook are not proved by a secret")
+    changed = rotated(hook, fact.secret, fact.overlap_seconds, at)
+    if changed is None:
+        detail = (
+            f"{HOOK_SECRETS_MAX} secrets of this hook are valid still; wait until one has run out, "
+            "or end them all with overlap_seconds: 0"
+        )
+        return refused(409, "too-many-secrets", detail)
+    hooks = tuple(changed if each.id == hook.id else each for each in workflow.hooks)
+    replaced = replace(workflow, hooks=hooks)
+    tenant.put_workflow(replaced)
+    former = [each.until for each in changed.secrets[1:] if each.until is not None]
+    until = max(former).isoformat() if former else None
+    return Answer(200, {"id": workflow.id, "hook_id": hook.id, "former_valid_until": until}, replaced)
 
 
 def _replaced_workflow(tenant: Tenant, workflow: Workflow, changed: Workflow, **members: object) -> Answer:

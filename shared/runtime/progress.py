@@ -45,6 +45,10 @@ class ProjectionProgress:
         if not waiting:
             del self._waiting[place]
 
+    def next_offset(self, topic: str, partition: int) -> int:
+        """Where the checkpoint stands as far as is known here; -1: nobody has said so yet."""
+        return self._next.get((topic, partition), -1)
+
     async def wait(self, topic: str, partition: int, offset: int, timeout_seconds: float) -> bool:
         """Whether the read model showed the record at `offset` within the time."""
         place = (topic, partition)

@@ -20,6 +20,7 @@ from shared.workflows.triggers import (
     OnAbsence,
     OnCount,
     OnEvent,
+    OnHook,
     OnRequest,
     OnSchedule,
     Start,
@@ -48,7 +49,7 @@ def check_document(
     flaws: list[Flaw] = []
     flaws += _check_zone(document)
     for index, trigger in enumerate(document.triggers):
-        flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue, document.timezone)
+        flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue, document)
     schemas = _event_schemas(document, catalogue)
     flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas, None)
     flaws += _check_cooldown(document.limits.cooldown, ("limits",))
@@ -128,7 +129,7 @@ def _trigger_base(document: WorkflowDocument, index: int) -> tuple[str | int, ..
 
 
 def _check_trigger(
-    trigger: Mapping[str, object], base: tuple[str | int, ...], catalogue: Catalogue, zone: str
+    trigger: Mapping[str, object], base: tuple[str | int, ...], catalogue: Catalogue, document: WorkflowDocument
 ) -> list[Flaw]:
     flaws = []
     for key, value in trigger.items():
@@ -140,10 +141,10 @@ def _check_trigger(
     if flaws:
         return flaws
     try:
-        start = trigger_start(trigger, catalogue, zone=zone)
+        start = trigger_start(trigger, catalogue, zone=document.timezone)
     except InvalidInput as error:
         return [_below(base, flaw) for flaw in error.flaws]
-    return _check_start(start, base)
+    return _check_start(start, base, document)
 
 
 def trigger_start(trigger: Mapping[str, object], catalogue: Catalogue, *, zone: str) -> Start:
@@ -186,11 +187,12 @@ def _names_types(trigger: Mapping[str, object]) -> bool:
     absence = trigger.get("absence")
     if isinstance(absence, Mapping):
         window = absence.get("after")
-    return "event" in trigger or "schedule" in trigger or (isinstance(window, Mapping) and "event" in window)
+    named = any(key in trigger for key in ("event", "schedule", "webhook"))
+    return named or (isinstance(window, Mapping) and "event" in window)
 
 
-def _check_start(start: Start, document_base: tuple[str | int, ...]) -> list[Flaw]:
-    """What the kinds of trigger cannot know of each other: that their patterns parse, and that their keys are templates."""
+def _check_start(start: Start, document_base: tuple[str | int, ...], document: WorkflowDocument) -> list[Flaw]:
+    """What the kinds of trigger cannot know of each other or of the steps: that patterns parse, and what templates name."""
     match start:
         case OnEvent(pattern=pattern):
             return _guarded((*document_base, "pattern"), lambda: parse_pattern(pattern))
@@ -201,6 +203,13 @@ def _check_start(start: Start, document_base: tuple[str | int, ...]) -> list[Fla
             if start.of_key != start.after_key:
                 flaws += _check_key(start.of_key, (*document_base, "absence", "of", "key"))
             return flaws
+        case OnHook(settings=settings):
+            body = settings.answer.body if settings.answer is not None else None
+            steps = frozenset(step.id for step in document.steps)
+            return _guarded(
+                (*document_base, "webhook", "answer", "body"),
+                lambda: compile_template(body, roots=STEP_ROOTS, pointer="#", known_steps=steps),
+            )
         case OnSchedule() | OnRequest():
             return []
 

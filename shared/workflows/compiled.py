@@ -22,7 +22,8 @@ from shared.workflows.document import (
     WorkflowDocument,
     parse_document,
 )
-from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnSchedule, firing_pattern
+from shared.workflows.hooks import start_pattern
+from shared.workflows.triggers import OnAbsence, OnCount, OnSchedule, firing_pattern
 
 DIGEST_CHARS = 16
 """Of a trigger's digest: it tells the triggers of one workflow apart, no more."""
@@ -116,7 +117,11 @@ def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) 
     return CompiledStart(
         workflow=workflow,
         revision=revision,
-        patterns=tuple(parse_pattern(on.pattern) for _, on in starts if isinstance(on, OnEvent)),
+        patterns=tuple(
+            parse_pattern(pattern)
+            for _, on in starts
+            if (pattern := start_pattern(on, workflow.tenant_id, workflow.id)) is not None
+        ),
         counts=tuple(_count(digest, on) for digest, on in starts if isinstance(on, OnCount)),
         schedules=tuple(_schedule(workflow.id, digest, on) for digest, on in starts if isinstance(on, OnSchedule)),
         absences=tuple(_absence(digest, on) for digest, on in starts if isinstance(on, OnAbsence)),

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.hooks import HOOK_EVENT
 from shared.domain.schemas.own import SCHEDULE_FIRED
 from shared.schedules import Schedule
+from shared.workflows.webhook import WebhookSettings
 
 FIRING_SOURCE = "/upshot/matcher"
 """Publishers cannot use it: sources below /upshot/ are the platform's own."""
@@ -65,7 +67,14 @@ class OnSchedule:
     schedule: Schedule
 
 
-Start = OnEvent | OnRequest | OnCount | OnAbsence | OnSchedule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnHook:
+    """A delivery to a URL of the workflow's own. Which URL that is follows from the workflow: `hooks.py`."""
+
+    settings: WebhookSettings
+
+
+Start = OnEvent | OnRequest | OnCount | OnAbsence | OnSchedule | OnHook
 
 
 def event_pattern(start: Start) -> EventPattern | None:
@@ -75,6 +84,8 @@ def event_pattern(start: Start) -> EventPattern | None:
             return pattern
         case OnSchedule():
             return {"type": [SCHEDULE_FIRED.name]}
+        case OnHook():
+            return {"type": [HOOK_EVENT]}
         case OnRequest():
             return None
 

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from services.api.api import models
+from services.api.api import models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
+from services.api.api.hooks import standing_hooks
 from services.api.api.preconditions import IF_MATCH_OPTIONAL, STALE, WITH_ETAG, etag_of
 from services.api.core.commands import parse_if_match
 from services.api.service.commands import Commands
@@ -50,14 +51,14 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         wanted = await call.input(models.CloneInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
         verdict = await commands.earlier(intent, DEFINITIONS)
-        replayed = verdict is not None
         clone_id = workflow_id_of(intent)
-        if verdict is None:
-            verdict = await clone(
-                it, commands, intent, call.path("id"), wanted.name, wanted.revision, clone_id=clone_id
-            )
-        headers = {**etag_of(verdict), "Location": f"/api/v1/workflows/{clone_id}"}
-        return answer(intent, verdict, headers=headers, more={"id": clone_id}, replayed=replayed)
+        location = {"Location": f"/api/v1/workflows/{clone_id}"}
+        if verdict is not None:
+            more = {"id": clone_id, **await standing_hooks(it, call, clone_id)}
+            return answer(intent, verdict, headers={**etag_of(verdict), **location}, more=more, replayed=True)
+        saved = await clone(it, commands, intent, call.path("id"), wanted.name, wanted.revision, clone_id=clone_id)
+        more = {"id": clone_id, **shown.saved_hooks(saved.hooks)}
+        return answer(intent, saved.verdict, headers={**etag_of(saved.verdict), **location}, more=more)
 
     missing = {404: "There is no such workflow."}
     no_room = {409: "The workflow is archived, or the plan allows no more enabled workflows."}

@@ -145,9 +145,42 @@ class DisableInput(Incoming):
 # ---------------------------------------------------------------- workflows
 
 
+class WorkflowHook(Outgoing):
+    """An inbound URL of the workflow's own."""
+
+    id: str
+    name: str
+    pointer: str = Field(description="Where its trigger stands in the document.")
+    url: str = Field(description="Where to deliver to. `{secret}` in it stands for a secret that is not shown again.")
+    proof: Literal["standard", "signature", "path_token", "none"] = Field(description="What proves a delivery.")
+    secret: str | None = Field(None, description="What the sender proves itself with: shown once, when it was made.")
+
+
 class WorkflowSavedAnswer(Outgoing):
     id: str
     revision: int
+    hooks: list[WorkflowHook] | None = Field(None, description="Its inbound URLs, where its triggers ask for any.")
+    note: str | None = Field(None, description="What there is to know beside that.")
+
+
+class RotateInput(Incoming):
+    secret: str | None = Field(
+        None, min_length=1, max_length=1000, description="One of your own; made for you where you give none."
+    )
+    overlap_seconds: int = Field(
+        86_400, ge=0, le=2_592_000, description="How long the secrets before it stay valid; 0: they end now."
+    )
+
+
+class HookRotated(Outgoing):
+    """The hook has a new secret."""
+
+    id: str = Field(description="The workflow's.")
+    hook_id: str
+    url: str
+    former_valid_until: datetime | None = Field(description="Null: those before it are valid no more.")
+    secret: str | None = Field(None, description="Shown this once.")
+    note: str | None = Field(None, description="What there is to know beside that.")
 
 
 class WorkflowSwitched(Outgoing):
@@ -194,6 +227,7 @@ class WorkflowAnswer(Outgoing):
     author: str
     saved_at: datetime
     document: JsonObject
+    hooks: list[WorkflowHook] = Field(description="Its inbound URLs, without their secrets.")
 
 
 class WorkflowList(Outgoing):

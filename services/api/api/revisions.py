@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.api.api import models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
+from services.api.api.hooks import standing_hooks
 from services.api.api.preconditions import IF_MATCH, STALE, WITH_ETAG, base_of, etag_of, required_if_match
 from services.api.core.commands import etag
 from services.api.service.commands import Commands
@@ -64,11 +65,13 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         wanted = await call.input(models.RollbackInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"), base=if_match)
         verdict = await commands.earlier(intent, DEFINITIONS)
-        replayed = verdict is not None
-        if verdict is None:
-            base = await base_of(it, call, if_match)
-            verdict = await roll_back(it, commands, intent, call.path("id"), wanted.revision, base=base)
-        return answer(intent, verdict, headers=etag_of(verdict), replayed=replayed)
+        if verdict is not None:
+            more = await standing_hooks(it, call, call.path("id"))
+            return answer(intent, verdict, headers=etag_of(verdict), more=more, replayed=True)
+        base = await base_of(it, call, if_match)
+        saved = await roll_back(it, commands, intent, call.path("id"), wanted.revision, base=base)
+        more = shown.saved_hooks(saved.hooks)
+        return answer(intent, saved.verdict, headers=etag_of(saved.verdict), more=more)
 
     return [
         Route(

@@ -1,6 +1,9 @@
 """From the read model's values to the API's answers: columns become the words that tenants know."""
 
+from collections.abc import Sequence
+
 from services.api.api import models, run_models
+from services.api.service.hooks import ShownHook
 from shared.readmodel.tenant_values import (
     ApprovalItem,
     EndpointItem,
@@ -10,6 +13,11 @@ from shared.readmodel.tenant_values import (
     RunItem,
     SourceItem,
     WorkflowItem,
+)
+
+HOOKS_REPEATED = (
+    "this repeats an earlier request: secrets were shown in the first answer only; "
+    "if one was lost, POST /api/v1/workflows/{id}/hooks/{hook}/rotate"
 )
 
 
@@ -37,7 +45,19 @@ def endpoint(item: EndpointItem) -> models.EndpointAnswer:
     )
 
 
-def workflow(item: WorkflowItem) -> models.WorkflowAnswer:
+def hook(item: ShownHook) -> models.WorkflowHook:
+    return models.WorkflowHook.model_validate(item)
+
+
+def saved_hooks(hooks: Sequence[ShownHook], *, replayed: bool = False) -> dict[str, object]:
+    """The members that tell of a workflow's inbound URLs; none where it has none."""
+    if not hooks:
+        return {}
+    members: dict[str, object] = {"hooks": [hook(each).model_dump(mode="json") for each in hooks]}
+    return {**members, "note": HOOKS_REPEATED} if replayed else members
+
+
+def workflow(item: WorkflowItem, hooks: Sequence[ShownHook]) -> models.WorkflowAnswer:
     newest = item.newest
     return models.WorkflowAnswer(
         id=item.workflow_id,
@@ -49,6 +69,7 @@ def workflow(item: WorkflowItem) -> models.WorkflowAnswer:
         author=newest.author,
         saved_at=newest.saved_at,
         document=dict(newest.document),
+        hooks=[hook(each) for each in hooks],
     )
 
 

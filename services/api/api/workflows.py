@@ -7,6 +7,7 @@ from aiohttp import web
 
 from services.api.api import models, run_models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
+from services.api.api.hooks import hooks_of, standing_hooks
 from services.api.api.preconditions import IF_MATCH, STALE, WITH_ETAG, base_of, etag_of, required_if_match
 from services.api.core.commands import etag
 from services.api.service.commands import Commands
@@ -32,29 +33,31 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         document, enabled = await call.document(), call.query(models.NewWorkflowQuery).enabled
         intent = await intend(call, commands, document if enabled else {"enabled": False, "document": document})
         verdict = await commands.earlier(intent, DEFINITIONS)
-        replayed = verdict is not None
         workflow_id = workflow_id_of(intent)
-        if verdict is None:
-            verdict = await save_workflow(
-                it, commands, intent, document, workflow_id=workflow_id, base=None, enabled=enabled
-            )
-        headers = {**etag_of(verdict), "Location": f"/api/v1/workflows/{workflow_id}"}
-        return answer(intent, verdict, headers=headers, more={"id": workflow_id}, replayed=replayed)
+        location = {"Location": f"/api/v1/workflows/{workflow_id}"}
+        if verdict is not None:
+            more = {"id": workflow_id, **await standing_hooks(it, call, workflow_id)}
+            return answer(intent, verdict, headers={**etag_of(verdict), **location}, more=more, replayed=True)
+        saved = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=None, enabled=enabled)
+        more = {"id": workflow_id, **shown.saved_hooks(saved.hooks)}
+        return answer(intent, saved.verdict, headers={**etag_of(saved.verdict), **location}, more=more)
 
     async def save(call: Call) -> web.StreamResponse:
         workflow_id, if_match = call.path("id"), required_if_match(call)
         document = await call.document()
         intent = await intend(call, commands, document, base=if_match)
         verdict = await commands.earlier(intent, DEFINITIONS)
-        replayed = verdict is not None
-        if verdict is None:
-            base = await base_of(it, call, if_match)
-            verdict = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=base)
-        return answer(intent, verdict, headers=etag_of(verdict), replayed=replayed)
+        if verdict is not None:
+            more = await standing_hooks(it, call, workflow_id)
+            return answer(intent, verdict, headers=etag_of(verdict), more=more, replayed=True)
+        base = await base_of(it, call, if_match)
+        saved = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=base)
+        more = shown.saved_hooks(saved.hooks)
+        return answer(intent, saved.verdict, headers=etag_of(saved.verdict), more=more)
 
     async def check(call: Call) -> web.StreamResponse:
         tenant = await current_tenant(it, call.tenant_id)
-        _, checked = check_draft(await call.document(), tenant, it.catalogue)
+        _, checked = check_draft(await call.document(), tenant, it.catalogue, allow_unsigned=it.allow_unsigned_sources)
         return reply(200, {"document": checked.document, "high_risk": checked.high_risk})
 
     async def list_all(call: Call) -> web.StreamResponse:
@@ -62,14 +65,14 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         page = await it.queries.list_workflows(
             call.tenant_id, enabled=query.enabled, archived=query.archived, cursor=query.cursor, limit=query.limit
         )
-        items = [shown.workflow(each) for each in page.items]
+        items = [shown.workflow(each, hooks_of(it, each)) for each in page.items]
         return reply(200, models.WorkflowList(items=items, next_cursor=page.next_cursor))
 
     async def get(call: Call) -> web.StreamResponse:
         found = await it.queries.get_workflow(call.tenant_id, call.path("id"))
         if found is None:
             raise unknown_workflow(call.path("id"))
-        return reply(200, shown.workflow(found), {"ETag": etag(found.newest.revision)})
+        return reply(200, shown.workflow(found, hooks_of(it, found)), {"ETag": etag(found.newest.revision)})
 
     async def run(call: Call) -> web.StreamResponse:
         wanted = await call.input(run_models.RunInput)
@@ -89,7 +92,8 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             path="/api/v1/workflows",
             handler=create,
             summary="Save a new workflow",
-            description="The document is checked whole: every flaw comes back with its place. JSON or YAML.",
+            description="The document is checked whole: every flaw comes back with its place. JSON or YAML. The answer names "
+            "the inbound URLs that its triggers ask for, with the secrets made for them, once.",
             tag="workflows",
             roles=(WRITE,),
             request=WorkflowDocument,

@@ -16,6 +16,7 @@ from shared.workflows.catalogue import Catalogue
 
 ENDPOINT_SECRET = "endpoint-secret"  # noqa: S105  the purpose that seals and unseals it
 SOURCE_SECRET = "source-secret"  # noqa: S105  as above
+HOOK_SECRET = "hook-secret"  # noqa: S105  as above
 
 
 class DefinitionsView(Protocol):

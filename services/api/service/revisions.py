@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from services.api.service.commands import Commands, Intent
 from services.api.service.ports import ApiDependencies
 from services.api.service.tenants import current_tenant
-from services.api.service.workflows import save_workflow, unknown_workflow
+from services.api.service.workflows import SavedWorkflow, save_workflow, unknown_workflow
 from shared.domain.definitions import Revision
 from shared.domain.errors import InvalidInput
-from shared.domain.verdicts import Verdict
 from shared.runtime.http import HttpProblem
 from shared.workflows.changes import DocumentChange, changes_between
 from shared.workflows.short_form import short_form, whole_form
@@ -54,7 +53,7 @@ async def find_revision(it: ApiDependencies, tenant_id: str, workflow_id: str, n
 
 async def roll_back(
     it: ApiDependencies, commands: Commands, intent: Intent, workflow_id: str, number: int, *, base: int
-) -> Verdict | None:
+) -> SavedWorkflow:
     """A new revision on top of `base`, equal to revision `number`. Raises HttpProblem 404, and 422 where it could not be
     saved any more."""
     old = await find_revision(it, intent.tenant_id, workflow_id, number)
@@ -73,7 +72,7 @@ async def clone(
     number: int | None,
     *,
     clone_id: str,
-) -> Verdict | None:
+) -> SavedWorkflow:
     """A new workflow, disabled, like that revision (None: the newest) but for its name. Raises as `roll_back` does."""
     original = await find_revision(it, intent.tenant_id, workflow_id, number)
     document = {**original.document, "name": name}

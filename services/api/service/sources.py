@@ -48,6 +48,13 @@ def hook_url(public_url: str, source_id: str, path_token: str | None = None) -> 
     return f"{public_url}/hooks/{source_id}" + (f"/{path_token}" if path_token is not None else "")
 
 
+def check_path_token(secret: str) -> None:
+    """Raises InvalidInput where a secret cannot stand in a URL."""
+    if not _PATH_TOKEN.fullmatch(secret):
+        detail = "it stands in the URL: use 16 to 200 letters, digits and . _ : ~ -, or leave it out to have one made"
+        raise InvalidInput("The secret is not usable.", [Flaw(pointer="#/secret", detail=detail)])
+
+
 async def create_source(it: ApiDependencies, commands: Commands, intent: Intent, wanted: NewSource) -> MadeSource:
     """Raises InvalidInput with every flaw, HttpProblem 400 for an unknown vendor."""
     known = sorted(discover())
@@ -59,9 +66,8 @@ async def create_source(it: ApiDependencies, commands: Commands, intent: Intent,
     secret = wanted.secret
     if token_in_path and secret is None:
         secret = it.randomness.token_bytes(_DRAWN_TOKEN_BYTES).hex()
-    if token_in_path and secret is not None and not _PATH_TOKEN.fullmatch(secret):
-        detail = "it stands in the URL: use 16 to 200 letters, digits and . _ : ~ -, or leave it out to have one made"
-        raise InvalidInput("The source is not usable.", [Flaw(pointer="#/secret", detail=detail)])
+    if token_in_path and secret is not None:
+        check_path_token(secret)
     secrets = [secret] if secret is not None else []
     settings = configure(
         wanted.vendor,

@@ -1,10 +1,12 @@
 """Saving workflows and asking for runs of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from services.api.core.inputs import check_inputs, check_schemas
 from services.api.core.references import unknown_sources
 from services.api.service.commands import Commands, Intent
+from services.api.service.hooks import ShownHook, draw_hooks, hooks_after_saving
 from services.api.service.ports import ApiDependencies
 from services.api.service.tenants import current_tenant
 from shared.domain.definitions import Tenant
@@ -18,7 +20,16 @@ from shared.workflows.check import CheckedWorkflow, check_document
 from shared.workflows.compiled import compile_start, compile_steps
 from shared.workflows.context import start_context
 from shared.workflows.document import parse_document
+from shared.workflows.hooks import hook_flaws, placed_hooks
 from shared.workflows.starting import StartRequest, build_match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedWorkflow:
+    """`hooks`: its inbound URLs, with the secrets that were made just now."""
+
+    verdict: Verdict | None
+    hooks: tuple[ShownHook, ...]
 
 
 def workflow_id_of(intent: Intent) -> str:
@@ -35,7 +46,7 @@ async def save_workflow(
     workflow_id: str,
     base: int | None,
     enabled: bool = True,
-) -> Verdict | None:
+) -> SavedWorkflow:
     """A new workflow (`base` None) or a revision on top of `base`. Raises InvalidInput with every flaw, HttpProblem 404.
 
     `enabled`: how a new one begins.
@@ -43,7 +54,8 @@ async def save_workflow(
     tenant = await current_tenant(it, intent.tenant_id)
     if base is not None and workflow_id not in tenant.workflows:
         raise unknown_workflow(workflow_id)
-    _, checked = check_draft(document, tenant, it.catalogue)
+    _, checked = check_draft(document, tenant, it.catalogue, allow_unsigned=it.allow_unsigned_sources)
+    drawn = await draw_hooks(it, tenant, workflow_id, checked.document)
     fact = WorkflowSaved(
         workflow_id=workflow_id,
         base_revision=base,
@@ -52,16 +64,27 @@ async def save_workflow(
         high_risk=checked.high_risk,
         command=intent.command,
         enabled=enabled,
+        hooks=drawn.plans,
     )
-    return await commands.carry_out(intent, fact)
+    verdict = await commands.carry_out(intent, fact)
+    hooks = await hooks_after_saving(it, intent, workflow_id, checked.document, drawn, verdict)
+    return SavedWorkflow(verdict=verdict, hooks=hooks)
 
 
-def check_draft(document: object, tenant: Tenant, catalogue: Catalogue) -> tuple[str, CheckedWorkflow]:
-    """All that saving demands: the name, and what the record would hold. Raises InvalidInput with every flaw."""
+def check_draft(
+    document: object, tenant: Tenant, catalogue: Catalogue, *, allow_unsigned: bool
+) -> tuple[str, CheckedWorkflow]:
+    """All that saving demands: the name, and what the record would hold. Raises InvalidInput with every flaw.
+
+    `allow_unsigned`: whether anybody may be let send to a hook.
+    """
     parsed = parse_document(document)
     check_schemas(parsed)
     endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
-    flaws = unknown_sources(parsed, tenant.sources)
+    flaws = [
+        *unknown_sources(parsed, tenant.sources),
+        *hook_flaws(placed_hooks(parsed, catalogue), allow_unsigned=allow_unsigned),
+    ]
     try:
         checked = check_document(parsed, catalogue, endpoint_names=endpoints)
     except InvalidInput as trouble:

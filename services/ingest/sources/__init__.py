@@ -28,7 +28,7 @@ settings are checked.
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from types import MappingProxyType
@@ -70,7 +70,7 @@ class Delivery:
 
     `received_at` is unix seconds by ingest's clock; None only where recorded signatures are checked without a clock
     (`upshot conformance signatures`): then no timestamp is too old. `source_name` is the tenant's name for the source.
-    `path_token` is what stood in the URL after the source's id.
+    `path_token` is what stood in the URL after the source's id, `query` what stood behind that.
     """
 
     body: bytes
@@ -78,6 +78,7 @@ class Delivery:
     received_at: float | None
     source_name: str
     path_token: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 RefusalReason = Literal[
@@ -170,6 +171,10 @@ class Source(Protocol[SettingsT_contra]):
         return None
 
     def name(self, delivery: Delivery, payload: object, settings: SettingsT_contra) -> str | None: ...
+
+    def nameless(self, delivery: Delivery) -> bytes:
+        """What a delivery without a name is told apart by."""
+        return delivery.body
 
     def translate(self, delivery: Delivery, payload: object, settings: SettingsT_contra) -> tuple[Translated, ...]: ...
 

@@ -18,21 +18,25 @@ def events_of(
     settings: SourceSettings,
     delivery: Delivery,
     *,
+    origin: str | None = None,
     json_text: bytes,
     payload: object,
     received_at: datetime,
     dedup_window_seconds: int,
     traceparent: str,
 ) -> tuple[Event, ...]:
-    """At least one event. The delivery's own id is each event's cause: the chain of everything that follows ends there."""
+    """At least one event. The delivery's own id is each event's cause: the chain of everything that follows ends there.
+
+    `origin`: the events' CloudEvents source, where it is not the source's own.
+    """
     delivery_id = vendor.name(delivery, payload, settings) or unnamed_delivery_id(
-        delivery.body, received_at.timestamp(), dedup_window_seconds
+        vendor.nameless(delivery), received_at.timestamp(), dedup_window_seconds
     )
     first_id = delivered_event_id(source.tenant_id, source.id, delivery_id, 0)
     return tuple(
         Event(
             id=first_id if ordinal == 0 else delivered_event_id(source.tenant_id, source.id, delivery_id, ordinal),
-            source=f"/upshot/sources/{source.id}",
+            source=origin or f"/upshot/sources/{source.id}",
             type=translated.type,
             tenant_id=source.tenant_id,
             data=with_member(translated.data, "raw", json_text),

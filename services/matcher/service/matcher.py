@@ -14,6 +14,7 @@ from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
 from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
+from shared.runtime.progress import ProjectionProgress
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,11 @@ class Matcher:
         member_id: str,
         snapshots: WindowSnapshots,
         clock: Clock,
+        progress: ProjectionProgress | None = None,
     ) -> None:
+        """`progress`: told how far events are matched, for whoever waits in this process."""
         self._bus = bus
+        self._progress = progress
         self._definitions = definitions
         self._matching = matching
         self._settings = settings
@@ -154,6 +158,8 @@ class Matcher:
             for index, (key, event_id) in produced.opened.items():
                 self._matching.placed(key, event_id, positions[index])
         for partition, offset in done.items():
+            if self._progress is not None:
+                self._progress.advance(EVENTS, partition, offset)
             if partition in membership.assignment.partitions:
                 self._done[partition] = offset
 

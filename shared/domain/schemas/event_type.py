@@ -56,6 +56,10 @@ def strings(description: str) -> Schema:
     return {"type": "array", "items": {"type": "string"}, "description": description}
 
 
+def string_map(description: str) -> Schema:
+    return {"type": "object", "additionalProperties": {"type": "string"}, "description": description}
+
+
 def one_of(description: str, *values: str) -> Schema:
     return {"type": "string", "enum": list(values), "description": description}
 

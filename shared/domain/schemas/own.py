@@ -1,6 +1,7 @@
-"""Event types that the platform itself appends for one workflow."""
+"""Event types that the platform itself appends, each for one workflow: `event: "*"` leaves them out."""
 
-from shared.domain.schemas.event_type import EventType, data_schema, instant, string
+from shared.domain.hooks import HOOK_EVENT
+from shared.domain.schemas.event_type import EventType, data_schema, instant, string, string_map
 
 SCHEDULE_FIRED = EventType(
     name="upshot.schedule.fired",
@@ -25,4 +26,27 @@ SCHEDULE_FIRED = EventType(
     ),
 )
 
-OWN = (SCHEDULE_FIRED,)
+WEBHOOK_RECEIVED = EventType(
+    name=HOOK_EVENT,
+    title="Webhook received",
+    description="Somebody posted to a workflow's own URL (`trigger: {webhook: …}`). The subject is the workflow's id. `raw` is "
+    "the body: JSON as it came, or the fields of a form.",
+    published_by=("a `webhook` trigger",),
+    schema=data_schema(
+        HOOK_EVENT,
+        required=("headers", "query"),
+        properties={
+            "headers": string_map("Headers that tell of the delivery, by lower-case name; never what proves it."),
+            "query": string_map("The parameters of the URL."),
+        },
+    ),
+    examples=(
+        {
+            "headers": {"content-type": "application/json", "webhook-id": "msg_1"},
+            "query": {"room": "kitchen"},
+            "raw": {"temperature": 21.5},
+        },
+    ),
+)
+
+OWN = (SCHEDULE_FIRED, WEBHOOK_RECEIVED)

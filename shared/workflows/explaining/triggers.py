@@ -17,12 +17,12 @@ from shared.workflows.explaining.clauses import Origin, clauses_of
 from shared.workflows.explaining.values import Clause, Trigger
 from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, expected_of_absence, expected_of_count
 from shared.workflows.hiding import Hiding
-from shared.workflows.triggers import OnAbsence, OnCount, OnEvent
+from shared.workflows.hooks import HOOK_PATTERN_FIELDS
+from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnHook
 
 _STARTED_BY = {
     "manual": "only a person or a service that asks for a run starts it",
     "schedule": "only its own firings start it",
-    "webhook": "only what is delivered to its own address starts it",
 }
 
 
@@ -48,7 +48,7 @@ def explain_triggers(
             raise AssertionError(f"{pointer} of a saved workflow is no trigger")
         asking = _Asking(pointer, trigger, document, catalogue, fields, hiding)
         match trigger_start(trigger, catalogue, zone=start.limits.zone):
-            case OnEvent():
+            case OnEvent() | OnHook():
                 found.append(asking.event(next(patterns)))
             case OnCount():
                 count = next(counts)
@@ -139,9 +139,12 @@ class _Asking:
         for key, value in selecting.items():
             kind = self.catalogue.triggers.get(key)
             said = kind.start(value, zone="UTC") if kind is not None else None
+            place = f"{base}{pointer_to(key).removeprefix('#')}"
             if isinstance(said, OnEvent):
                 for field in said.pattern:
-                    origins[field] = Origin(f"{base}{pointer_to(key).removeprefix('#')}", said.pattern == value)
+                    origins[field] = Origin(place, said.pattern == value)
+            if isinstance(said, OnHook):
+                origins.update(dict.fromkeys(HOOK_PATTERN_FIELDS, Origin(place, False)))
         return origins
 
 

@@ -18,6 +18,7 @@ from shared.bus.facts import Cause
 from shared.bus.port import Record
 from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain.envelope import Event
+from shared.domain.hooks import HookAnswer, HookPlan
 from shared.domain.plans import Quotas
 from shared.domain.records import (
     ApprovalDecided,
@@ -31,6 +32,7 @@ from shared.domain.records import (
     EndpointDisabled,
     EndpointEnabled,
     EventMatched,
+    HookSecretRotated,
     Problem,
     RunCancelled,
     RunRequested,
@@ -119,6 +121,24 @@ EVENT = SourceEvent(
     causal_chain=("wf-0",),
     replay_id="replay-1",
 )
+SAVED = WorkflowSaved(
+    workflow_id="wf-1",
+    base_revision=2,
+    document={"name": "Refund alert", "trigger": {"event": "order.refunded"}, "steps": [{"id": "tell_finance"}]},
+    steps=(STEP,),
+    high_risk=True,
+    command=COMMAND,
+    hooks=(
+        HookPlan(
+            id="hook-1",
+            vendor="generic",
+            settings={"signature": {"header": "X-Signature", "algorithm": "sha256"}},
+            id_path="event.id",
+            answer=HookAnswer(wait_seconds=5.0, status=201, body={"text": "{{ steps.look_up.output.name }}"}),
+            secret="sealed:1:hook",
+        ),
+    ),
+)
 FACTS: tuple[DefinitionsFact | RunsFact, ...] = (
     TenantCreated(name="Acme", plan="free", command=COMMAND),
     TenantPlanChanged(plan="team", quotas=Quotas(workflows=50, runs_per_month=50_000), command=COMMAND),
@@ -139,18 +159,18 @@ FACTS: tuple[DefinitionsFact | RunsFact, ...] = (
     ),
     EndpointDisabled(endpoint_id="end-1", reason="its receiver answered 410", command=COMMAND),
     EndpointEnabled(endpoint_id="end-1", command=COMMAND),
-    WorkflowSaved(
-        workflow_id="wf-1",
-        base_revision=2,
-        document={"name": "Refund alert", "trigger": {"event": "order.refunded"}, "steps": [{"id": "tell_finance"}]},
-        steps=(STEP,),
-        high_risk=True,
-        command=COMMAND,
-    ),
+    SAVED,
     WorkflowEnabled(workflow_id="wf-1", command=COMMAND),
     WorkflowDisabled(workflow_id="wf-1", command=COMMAND),
     WorkflowArchived(workflow_id="wf-1", command=COMMAND, base_revision=3),
     WorkflowUnarchived(workflow_id="wf-1", command=COMMAND),
+    HookSecretRotated(
+        workflow_id="wf-1",
+        hook_id="hook-1",
+        secret="sealed:1:newer",
+        overlap_seconds=3600,
+        command=COMMAND,
+    ),
     EventMatched(
         event=EVENT,
         definitions_version=12,
@@ -230,7 +250,11 @@ FACTS: tuple[DefinitionsFact | RunsFact, ...] = (
     ScheduleFired(workflow_id="wf-1", trigger="d3", planned_at=AT, event_id="evt-3"),
 )
 BY_TYPE = {fact.TYPE: fact for fact in FACTS}
-EARLIER = {**BY_TYPE, "run.requested": RunRequested(match=MATCH, inputs={"days": 7}, command=COMMAND)}
+EARLIER = {
+    **BY_TYPE,
+    "run.requested": RunRequested(match=MATCH, inputs={"days": 7}, command=COMMAND),
+    "workflow.saved": replace(SAVED, hooks=()),
+}
 """What the bytes in `earlier` say: of a field that was added since, its default."""
 NOBODY = Cause(causation_id=None, correlation_id=None)
 

@@ -23,6 +23,7 @@ def test_the_catalogue_holds_the_published_types() -> None:
         "flags.changed",
         "authz.denied",
         "upshot.schedule.fired",
+        "upshot.webhook.received",
     ]
     assert catalogue.lookup("order.created") is catalogue.all_types()[0]
     assert catalogue.lookup("Order.Created") is None

@@ -8,32 +8,20 @@ Types are `<source name>.<what type_path finds, else received>`.
 import base64
 import hmac
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from services.ingest.sources import Delivery, Refused, Source, SourceSettings, Translated, Verified
 from services.ingest.sources.reading import event_type, identifier, untranslated
 from services.ingest.sources.signing import missing, printable, secret_bytes, verify_any
-
-
-class Signature(BaseModel):
-    """An HMAC over the raw body, in a header."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    header: str = Field(
-        description="The header's name.", examples=["X-Signature"], pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
-    )
-    algorithm: Literal["sha256", "sha512", "sha1"] = Field("sha256", description="The hash of the HMAC.")
-    encoding: Literal["hex", "base64"] = Field("hex", description="How the HMAC is printed; hex in lower case.")
-    prefix: str = Field("", max_length=50, description="What stands before it in the header, such as `sha256=`.")
+from shared.workflows.webhook import HmacSignature
 
 
 class Settings(SourceSettings):
     """How to believe and name what the sender sends. Give `signature` or `path_token`, not both."""
 
-    signature: Signature | None = Field(None, description="The sender signs the body with the source's secret.")
+    signature: HmacSignature | None = Field(None, description="The sender signs the body with the source's secret.")
     path_token: bool = Field(
         False, description="The sender cannot sign: the source's secret is the last segment of the URL instead."
     )
@@ -94,7 +82,7 @@ class Generic(Source[Settings]):
         )
 
 
-def _verify_signature(delivery: Delivery, secrets: Sequence[str], scheme: Signature) -> Verified | Refused:
+def _verify_signature(delivery: Delivery, secrets: Sequence[str], scheme: HmacSignature) -> Verified | Refused:
     given = delivery.headers.get(scheme.header.lower())
     if given is None:
         return missing(scheme.header)

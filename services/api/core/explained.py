@@ -7,6 +7,13 @@ from shared.domain.definitions_history import WorkflowThen
 from shared.workflows.explaining import Outcome, Verdict
 
 _SHARES = 1_000_000
+_NOT_LIVE = {
+    "not_yet_created": "; it did not exist yet then",
+    "disabled": "; it was disabled then",
+    "archived": "; it was archived then",
+}
+_BELOW = ("count", "absence", "after", "of")
+"""Where a trigger names its events further down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +33,7 @@ class Explained:
 
 
 def rank(each: Explained) -> tuple[str, str]:
-    """What came of the event first, then by the share of clauses that hold; then what was live, by priority and name.
+    """By the share of clauses that hold; then what led to a run, what was live, by priority and name.
 
     A text and the id, so that a page can end anywhere.
     """
@@ -60,7 +67,8 @@ def sum_up(items: Sequence[Explained], event_type: str, workflows: int) -> str:
         return f"no workflow is for events of the type {event_type}"
     nearest = items[0]
     share = f"{nearest.verdict.held} of {nearest.verdict.total} clauses hold"
-    return f"none of {workflows} workflows was started; the nearest is {nearest.name} ({share})"
+    state = _NOT_LIVE.get(nearest.outcome.kind, "")
+    return f"none of {workflows} workflows was started; the nearest is {nearest.name} ({share}{state})"
 
 
 def names_type(document: Mapping[str, object], event_type: str) -> bool:
@@ -77,7 +85,7 @@ def _looks_for(trigger: Mapping[str, object], event_type: str) -> bool:
         return any(_covers(str(each), event_type) for each in types)
     pattern = trigger.get("pattern")
     if not isinstance(pattern, Mapping):
-        return False
+        return any(_looks_for(below, event_type) for key in _BELOW if isinstance(below := trigger.get(key), Mapping))
     entries = pattern.get("type")
     return not isinstance(entries, list | tuple) or any(
         each == event_type or isinstance(each, Mapping) for each in entries

@@ -12,7 +12,9 @@ from shared.workflows.hiding import HIDDEN, Hiding
 _UNEVALUATED = {
     "budget": "the conditions of other workflows had used up what one event may cost",
     "matches_max": "the event had started as many workflows as one event may",
+    "windows_max": "its key has no window yet, and the tenant has as many counts and waits open as it may",
 }
+_COOLDOWNS = frozenset({"cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +34,19 @@ def outcome_of(
     verdict: Verdict,
     happened: WhatHappened,
     hiding: Hiding,
-    cooldown_key: str,
+    cooldown_keys: str,
     *,
     as_of_then: bool,
 ) -> Outcome:
-    """`revision`: the one that is explained; `then`: the workflow as it was when the event was matched."""
-    actual = _actual(workflow_id, happened, hiding, cooldown_key)
+    """`revision`: the one that is explained; `then`: the workflow as it was when the event was matched.
+
+    `cooldown_keys`: the templates of all its cooldowns, by which a reason that quotes a key is hidden.
+    """
+    actual = _actual(workflow_id, happened, hiding, cooldown_keys)
     if then is None:
         return Outcome(kind="not_yet_created")
+    if actual is None and not then.enabled:
+        return Outcome(kind="archived" if then.archived else "disabled")
     if as_of_then and revision != then.revision:
         reason = f"revision {then.revision} was"
         return Outcome(
@@ -50,8 +57,6 @@ def outcome_of(
         )
     if actual is not None:
         return actual
-    if not then.enabled:
-        return Outcome(kind="archived" if then.archived else "disabled")
     if verdict.broken is not None:
         return Outcome(kind="broken", reason=verdict.broken)
     if verdict.matches and as_of_then and happened.match is None:
@@ -59,13 +64,13 @@ def outcome_of(
     return Outcome(kind="not_matched")
 
 
-def _actual(workflow_id: str, happened: WhatHappened, hiding: Hiding, cooldown_key: str) -> Outcome | None:
+def _actual(workflow_id: str, happened: WhatHappened, hiding: Hiding, cooldown_keys: str) -> Outcome | None:
     """What came of it, where the log says that something did."""
     run = happened.runs.get(workflow_id)
     if run is not None:
         kind: OutcomeKind = "skipped" if run.status == "skipped" else "admitted"
         reason = run.reason
-        if reason is not None and run.reason_kind in ("cooldown", "cooldown_key") and hiding.names_secret(cooldown_key):
+        if reason is not None and run.reason_kind in _COOLDOWNS and hiding.names_secret(cooldown_keys):
             reason = f"{HIDDEN}: the cooldown's key is made of what is secret"
         return Outcome(kind=kind, reason_kind=run.reason_kind, reason=reason, run_id=run.run_id, run_status=run.status)
     if happened.match is None:

@@ -216,7 +216,7 @@ class Explainer:
             verdict,
             occurrence.happened,
             self._hiding,
-            _cooldown_key(revision),
+            _cooldown_keys(revision),
             as_of_then=as_of_then,
         )
         return Explained(
@@ -314,7 +314,12 @@ def _state(workflow: Workflow) -> Today:
     return "live" if workflow.enabled else "archived" if workflow.archived else "disabled"
 
 
-def _cooldown_key(revision: Revision) -> str:
+def _cooldown_keys(revision: Revision) -> str:
+    """The templates of its own cooldown's key and of its tags'."""
     limits = revision.document.get("limits")
-    cooldown = limits.get("cooldown") if isinstance(limits, Mapping) else None
-    return str(cooldown.get("key", "")) if isinstance(cooldown, Mapping) else ""
+    if not isinstance(limits, Mapping):
+        return ""
+    shared = limits.get("shared")
+    bounds = [limits, *(shared if isinstance(shared, list | tuple) else ())]
+    cooldowns = [each.get("cooldown") for each in bounds if isinstance(each, Mapping)]
+    return "\n".join(str(each.get("key", "")) for each in cooldowns if isinstance(each, Mapping))

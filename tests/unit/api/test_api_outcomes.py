@@ -1,17 +1,39 @@
 """What came of an event for one workflow, where the log and the clauses say different things."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
-from services.api.core.explained import names_type
+from services.api.core.explained import Explained, names_type, sum_up
 from services.api.core.outcomes import WhatHappened, outcome_of
 from shared.domain.definitions_history import WorkflowThen
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated
+from shared.readmodel.tenant_values import RunItem
 from shared.testing.folds import match
-from shared.workflows.explaining import Outcome, Verdict, sentence
+from shared.workflows.explaining import Outcome, Trigger, Verdict, sentence
 from shared.workflows.hiding import Hiding
 
 MATCHES, FAILS = Verdict(matches=True), Verdict(matches=False)
 NOTHING = WhatHappened(match=None, runs={})
+RUN = RunItem(
+    tenant_id="acme",
+    run_id="r",
+    workflow_id="w1",
+    workflow_name="W",
+    revision=1,
+    status="skipped",
+    reason_kind=None,
+    reason=None,
+    event_id="e",
+    event_type="order.refunded",
+    event_subject=None,
+    replay_id=None,
+    requested_by=None,
+    requested_at=datetime(2026, 1, 1, tzinfo=UTC),
+    started_at=None,
+    ended_at=None,
+)
 EVENT = SourceEvent(id="e", source="/shop", type="order.refunded", data={})
 
 
@@ -53,6 +75,7 @@ def test_what_matches_while_no_match_is_in_the_log_is_undecided_and_never_called
         (then(enabled=False), 1, "disabled"),
         (then(enabled=False, archived=True), 1, "archived"),
         (then(revision=2), 1, "superseded"),
+        (then(enabled=False, revision=2), 1, "disabled"),
     ],
 )
 def test_what_was_not_live_is_told_whatever_its_clauses_say(was: WorkflowThen | None, revision: int, kind: str) -> None:
@@ -61,9 +84,40 @@ def test_what_was_not_live_is_told_whatever_its_clauses_say(was: WorkflowThen | 
 
 
 def test_what_was_left_unevaluated_says_by_which_bound() -> None:
-    for reason in ("budget", "matches_max"):
+    for reason in ("budget", "matches_max", "windows_max"):
         found = outcome(FAILS, then(), matched(unevaluated=(Unevaluated(workflow_id="w1", reason=reason),)))
         assert (found.kind, found.reason_kind) == ("unevaluated", reason)
+        assert found.reason is not None
+        assert len(found.reason.split()) > 5, "a sentence for people, not the filter's word"
+
+
+@pytest.mark.parametrize("kind", ["cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"])
+def test_a_cooldowns_key_that_is_made_of_a_secret_is_not_quoted(kind: str) -> None:
+    run = replace(RUN, reason_kind=kind, reason="last admitted for 'tok_4711'")
+    happened = WhatHappened(match=None, runs={"w1": run})
+    found = outcome_of("w1", 1, then(), MATCHES, happened, Hiding(), "\n{{ event.data.token }}", as_of_then=True)
+    assert "tok_4711" not in str(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("was", "told"),
+    [(None, "did not exist yet"), (then(enabled=False), "disabled"), (then(enabled=False, archived=True), "archived")],
+)
+def test_what_came_nearest_says_where_it_was_not_live(was: WorkflowThen | None, told: str) -> None:
+    trigger = Trigger(pointer="#/trigger", kind="event", holds=True, clauses=(), held=1, total=1)
+    verdict = Verdict(matches=True, triggers=(trigger,), nearest=trigger)
+    each = Explained(
+        workflow_id="w1",
+        name="W",
+        revision=1,
+        priority=100,
+        then=was,
+        now=then(),
+        verdict=verdict,
+        outcome=outcome(verdict, was, NOTHING),
+        sentence="",
+    )
+    assert told in sum_up([each], "order.refunded", 1)
 
 
 def test_a_revision_that_cannot_be_compiled_any_more_says_so() -> None:
@@ -85,6 +139,10 @@ def test_a_revision_that_cannot_be_compiled_any_more_says_so() -> None:
         ({"pattern": {"data": {"a": [1]}}}, True),
         ([{"manual": {}}, {"event": "*"}], True),
         ({"manual": {}}, False),
+        ({"count": {"event": "order.refunded", "times": 2}}, True),
+        ({"count": {"event": "order.created", "times": 2}}, False),
+        ({"absence": {"after": {"event": "order.created"}, "of": {"event": "order.refunded"}}}, True),
+        ({"absence": {"after": {"event": "order.created"}, "of": {"event": "x.y"}}}, False),
     ],
 )
 def test_which_documents_are_likely_about_a_type(trigger: object, expected: bool) -> None:

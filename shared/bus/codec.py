@@ -134,6 +134,8 @@ def _reads_back_the_same(event: Event) -> bool:
 
 def recorded_at(record: Record) -> datetime:
     """When the fact entered the log: the bus's append time, or, in a copied log, the first log's."""
+    if record.origin is not None:
+        return record.recorded_at  # encoded here, not copied: `encode` writes no such header
     for name, value in record.headers:
         if name == RECORDED_TIME:
             try:

@@ -100,6 +100,15 @@ class TestTail:
             assert tail.holds("t", partition, ends[partition] - 1)
 
 
+    def test_stays_exact_while_thousands_come_and_go(self) -> None:
+        tail = Tail(100)
+        for number in range(2_000):
+            tail.add(records(0, number, 1), 1)
+            lowest = max(0, number - 99)
+            assert [r.offset for r in tail.take("t", 0, lowest, 999)] == list(range(lowest, number + 1))
+            assert not tail.holds("t", 0, lowest - 1)
+
+
 class Follower:
     def __init__(self) -> None:
         self.news: list[tuple[int, int]] = []

@@ -7,6 +7,7 @@ Bounded in bytes over all partitions; the oldest additions go first.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from shared.bus.port import Record
 
@@ -14,14 +15,33 @@ RECORD_OVERHEAD_BYTES = 600
 """About what a record's Python objects weigh beside its key, headers and value."""
 
 
+_GONE = Record(
+    topic="", partition=0, offset=0, recorded_at=datetime.min.replace(tzinfo=UTC), key=b"", headers=(), value=None
+)
+_GONE_MAX = 256
+"""Places of forgotten records that stay at a run's beginning: moving thousands of others up for each costs more."""
+
+
 @dataclass(slots=True)
 class _Run:
     first: int = 0
+    """The offset of the first record that is here; it stands behind `gone` places of forgotten ones."""
+    gone: int = 0
     records: list[Record] = field(default_factory=list)
 
     @property
     def end(self) -> int:
-        return self.first + len(self.records)
+        return self.first + len(self.records) - self.gone
+
+    def forget(self, end: int) -> None:
+        """All below `end`."""
+        count = end - self.first
+        self.records[self.gone : self.gone + count] = [_GONE] * count
+        self.first = end
+        self.gone += count
+        if self.gone >= _GONE_MAX:
+            del self.records[: self.gone]
+            self.gone = 0
 
 
 class Tail:
@@ -41,6 +61,7 @@ class Tail:
             return
         if run.end != first:
             run.first = first
+            run.gone = 0
             run.records = []
         run.records.extend(records)
         self._bytes += size
@@ -63,7 +84,7 @@ class Tail:
         run = self._runs.get((topic, partition))
         if run is None or not run.first <= offset < run.end:
             return ()
-        start = offset - run.first
+        start = offset - run.first + run.gone
         return run.records[start : start + records_max]
 
     def _forget_oldest(self) -> None:
@@ -71,5 +92,4 @@ class Tail:
         self._bytes -= size
         run = self._runs[topic, partition]
         if run.first < end <= run.end:  # else the run has started anew since
-            del run.records[: end - run.first]
-            run.first = end
+            run.forget(end)

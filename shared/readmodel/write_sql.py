@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from shared.readmodel.array_text import array_text
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -200,7 +202,7 @@ moved AS (
       AND checkpoint.fold_version = {version}
     RETURNING 1
 )"""
-_CHECK = "SELECT readmodel.refuse_unless({pointer}, (SELECT count(*) FROM moved), cardinality($1::text[]))"
+_CHECK = "SELECT readmodel.refuse_unless({pointer}, (SELECT count(*) FROM moved), cardinality($1::text::text[]))"
 
 _UPSERT = """
 new_{table} AS (SELECT * FROM unnest({arrays}) AS new ({names})),
@@ -238,10 +240,10 @@ def write_statement(generation: int, version: int, tables: tuple[str, ...], *, c
 
 
 def write_arguments(moves: Iterable[Sequence[object]], tables: Iterable[Sequence[Sequence[object]]]) -> list[object]:
-    """One array a column, in the order of the statement's parameters."""
-    arguments: list[object] = [list(column) for column in zip(*moves, strict=True)]
+    """One array's text a column, in the order of the statement's parameters."""
+    arguments: list[object] = [array_text(column) for column in zip(*moves, strict=True)]
     for rows in tables:
-        arguments.extend(zip(*rows, strict=True))
+        arguments.extend(array_text(column) for column in zip(*rows, strict=True))
     return arguments
 
 
@@ -265,4 +267,4 @@ class _Numbering:
     def arrays(self, types: Sequence[str]) -> str:
         first = self._used + 1
         self._used += len(types)
-        return ", ".join(f"${first + index}::{kind}[]" for index, kind in enumerate(types))
+        return ", ".join(f"${first + index}::text::{kind}[]" for index, kind in enumerate(types))

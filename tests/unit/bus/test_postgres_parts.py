@@ -99,7 +99,6 @@ class TestTail:
             assert sum(tail.holds("t", p, offset) for p in ends for offset in range(ends[p])) <= 10
             assert tail.holds("t", partition, ends[partition] - 1)
 
-
     def test_stays_exact_while_thousands_come_and_go(self) -> None:
         tail = Tail(100)
         for number in range(2_000):

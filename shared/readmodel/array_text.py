@@ -1,0 +1,36 @@
+"""A column of values as the text of a PostgreSQL array. Pure, and on the hot path: 50 ns a value.
+
+The driver's own encoding of arrays asks two abstract classes about every single value, which cost a tenth of the CPU time
+of writing the read model. JSON's text of a list is an array's text but for its brackets: both quote with `"`, escape `"`
+and `\\` with a backslash, and say null. Only control characters differ, which JSON names and an array takes as they are.
+"""
+
+import re
+from collections.abc import Sequence
+
+import orjson
+
+# An escape other than of a quote or a backslash; in front of it whole pairs of backslashes only.
+_NAMED_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\[^\"\\]")
+
+
+def array_text(values: Sequence[object]) -> str:
+    """To be cast to an array of the values' type: `$1::text::int8[]`. Texts, numbers, instants, UUIDs, bytes and None; NUL
+    characters, which PostgreSQL cannot store, must not stand in them."""
+    text = orjson.dumps(values, default=_bytes)
+    if b"\\" in text and _NAMED_ESCAPE.search(text):
+        return f"{{{','.join(map(_quoted, values))}}}"
+    return f"{{{text[1:-1].decode()}}}"
+
+
+def _bytes(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    raise TypeError(f"{type(value).__name__} cannot stand in an array")
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return orjson.dumps(value, default=_bytes).decode()

@@ -238,6 +238,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             snapshots=ground.readmodel,
             clock=clock,
             progress=matched,
+            foresee=follower.foresee,
         )
 
         secret = jwt_secret(

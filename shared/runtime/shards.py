@@ -9,6 +9,7 @@ A record that cannot be understood halts its partition, loudly: skipping it woul
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from shared.bus import codec, facts
@@ -22,6 +23,7 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey, Known, Questions, RunsFold
 from shared.readmodel.errors import ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
+from shared.runtime.foresight import Foresight
 from shared.runtime.settings import RunsSettings
 
 log = logging.getLogger(__name__)
@@ -82,10 +84,13 @@ class Shard:
         self.level = True
         return True
 
-    def forget_written(self) -> None:
+    def forget_written(self) -> list[str]:
+        """Let go; returns the matches among it."""
+        match_ids = [match_id for _, each, _ in self._forgettable for match_id in each]
         for each in self._forgettable:
             self.fold.forget(*each)
         self._forgettable.clear()
+        return match_ids
 
 
 class Actor(Protocol):
@@ -129,6 +134,7 @@ class RunsFollower:
         self._reader: Reader = bus.reader(RUNS)
         self.shards: dict[int, Shard] = {}
         self._to_restore: set[int] = set()
+        self._foresight = Foresight(snapshots)
         self._may_read = may_read if may_read is not None else _always()
         self.assigned = False
         """Whether the group has ever said which partitions are this member's."""
@@ -142,6 +148,11 @@ class RunsFollower:
     def halted(self) -> dict[int, str]:
         """Partitions that stand still, and why."""
         return {each.partition: each.halted for each in self.shards.values() if each.halted is not None}
+
+    def foresee(self, matches: Mapping[int, Collection[str]]) -> None:
+        """These match ids, by partition, are being appended: ask now what will have to be known when they are folded."""
+        level = {partition: shard for partition, shard in self.shards.items() if shard.level and shard.owned}
+        self._foresight.ask({level[partition]: ids for partition, ids in matches.items() if partition in level})
 
     async def run(self) -> None:
         """Join, follow, act; until cancelled. Leaves the group on the way out."""
@@ -159,6 +170,7 @@ class RunsFollower:
             await asyncio.gather(watcher, return_exceptions=True)
             for shard in self.shards.values():
                 self._revoke(shard)
+            await self._foresight.close()
             await self._membership.leave()
             await self._reader.close()
 
@@ -266,16 +278,24 @@ class RunsFollower:
         of them are restored, so that no batch is folded without its answers."""
         questions = Questions()
         tenant_ids: set[str] = set()
+        foreseen: set[str] = set()
         for partition, entries in decoded.items():
             shard = self.shards.get(partition)
             if shard is None:
                 continue
-            shard.forget_written()
-            shard.fold.ask(questions, ((event.tenant_id, fact) for _, event, fact in entries))
+            self._foresight.forgotten(shard.forget_written())
+            asked = Questions()
+            shard.fold.ask(asked, ((event.tenant_id, fact) for _, event, fact in entries))
+            answered, known = await self._foresight.answer(shard, asked.match_ids)
+            foreseen |= known
+            questions.match_ids |= asked.match_ids - answered
+            questions.run_ids |= asked.run_ids
+            questions.commands |= asked.commands
             tenant_ids.update(event.tenant_id for _, event, _ in entries)
         while questions:
             try:
-                return await self._snapshots.lookup(questions, partitions=list(decoded), tenant_ids=tenant_ids)
+                found = await self._snapshots.lookup(questions, partitions=list(decoded), tenant_ids=tenant_ids)
+                return replace(found, match_ids=found.match_ids | foreseen)
             except ReadModelWentBack as error:
                 log.warning("%s", error)
                 for partition in decoded:
@@ -284,7 +304,7 @@ class RunsFollower:
             except TransientError as error:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
                 await asyncio.sleep(self._settings.retry_seconds)
-        return Known()
+        return Known(match_ids=frozenset(foreseen))
 
     def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known) -> None:
         delta = RunsDelta(partition=shard.partition, start=shard.next, end=shard.next, now=shard.fold.now)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from services.matcher.service.due import DueWaits
 from services.matcher.service.firing import Firing
@@ -13,10 +13,14 @@ from shared.bus.port import Bus, Membership, NewRecord, Position, Reader, Record
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
+from shared.domain.records import EventMatched
 from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
 from shared.runtime.progress import ProjectionProgress
 
 log = logging.getLogger(__name__)
+
+Foresee = Callable[[Mapping[int, Collection[str]]], None]
+"""Told of match ids by partition."""
 
 POLL_SECONDS = 1.0
 """How long one read waits for events. No setting: what comes ends the wait."""
@@ -36,8 +40,10 @@ class Matcher:
         snapshots: WindowSnapshots,
         clock: Clock,
         progress: ProjectionProgress | None = None,
+        foresee: Foresee | None = None,
     ) -> None:
-        """`progress`: told how far events are matched, for whoever waits in this process."""
+        """`progress`: told how far events are matched, for whoever waits in this process. `foresee`: told of matches while
+        they are being appended (`RunsFollower.foresee`, where one is in this process)."""
         self._bus = bus
         self._progress = progress
         self._definitions = definitions
@@ -49,6 +55,7 @@ class Matcher:
         self._due_waits = DueWaits(bus, matching, clock)
         self._firing = Firing(bus, matching.memories, clock)
         matching.listen(self._firing.put)
+        self._foresee = foresee
         self._done: dict[int, int] = {}
 
     async def run(self) -> None:
@@ -147,13 +154,18 @@ class Matcher:
 
     async def _handle(self, membership: Membership, batches: Mapping[int, Sequence[Record]]) -> None:
         produced = Produced()
+        match_ids: dict[int, list[str]] = {}
         done: dict[int, int] = {}
         for partition, records in batches.items():
             if not await self._may_act(membership, partition):
                 continue  # whoever owns it now reads these records again
-            produced.extend(self._matching.handle_batch(partition, records))
+            led_to = self._matching.handle_batch(partition, records)
+            match_ids[partition] = _match_ids(led_to.records)
+            produced.extend(led_to)
             done[partition] = records[-1].offset + 1
         if produced.records:
+            if self._foresee is not None:
+                self._foresee(match_ids)
             positions = await self._append(produced.records)
             for index, (key, event_id) in produced.opened.items():
                 self._matching.placed(key, event_id, positions[index])
@@ -203,3 +215,7 @@ class Matcher:
             except TransientError as error:
                 log.warning("committed offsets cannot be read just now, trying again: %s", error)
                 await asyncio.sleep(self._settings.retry_seconds)
+
+
+def _match_ids(records: Sequence[NewRecord]) -> list[str]:
+    return [each.origin.id for each in records if each.origin is not None and each.origin.type == EventMatched.TYPE]

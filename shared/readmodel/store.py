@@ -22,6 +22,7 @@ from shared.readmodel import service_sql as sql
 from shared.readmodel.connect import ConnectParameters, Pool, Pooled, open_pool
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, TenantRow
 from shared.readmodel.errors import AWAY, NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
+from shared.readmodel.line import Line
 from shared.readmodel.lookup import AnswerRow, prepare_lookup
 from shared.readmodel.rows import Rows, build_rows
 from shared.readmodel.settings import ReadModelSettings
@@ -56,6 +57,8 @@ class ReadModel:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._writing = Line(pool)
+        self._asking = Line(pool)
         self._generation: int | None = None
         self._written: dict[tuple[str, int], int] = {}
 
@@ -81,6 +84,8 @@ class ReadModel:
 
     async def close(self) -> None:
         """Close the pool once what is under way has ended."""
+        await self._writing.close()
+        await self._asking.close()
         await self._pool.close()
 
     # ------------------------------------------------------------ writing
@@ -131,8 +136,7 @@ class ReadModel:
         names = tuple(sorted(rows.tables))
         statement = write_statement(generation, MODEL_VERSION, names, check_pointer=only_if_current)
         arguments = write_arguments(rows.moves, [rows.tables[name] for name in names])
-        async with self._pool.acquire() as connection:
-            await connection.execute(statement, *arguments)
+        await self._writing.run(lambda connection: connection.execute(statement, *arguments))
 
     async def ensure_checkpoints(self, topic: str, partitions: Collection[int]) -> None:
         """Let these partitions begin at offset 0 where nothing of them was ever projected."""
@@ -246,7 +250,10 @@ class ReadModel:
             statement = sql.LOOKUP.format(rm=f"rm_{generation}")
             return [AnswerRow(*row) for row in await connection.fetch(statement, *lookup.arguments())]
 
-        rows = await self._with_connection(read)
+        try:
+            rows = await self._asking.run(read)
+        except AWAY as error:
+            raise ReadModelAway(f"asking the read model: {error!r}") from error
         current = next(int(row.key) for row in rows if row.kind == "generation")
         stand = {row.status or 0: int(row.key) for row in rows if row.kind == "next"}
         return lookup.known(rows), current, stand

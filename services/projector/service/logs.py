@@ -94,6 +94,8 @@ class TopicFollower(ABC):
         self._checkpoints = checkpoints
         self._sink = sink
         self._settings = settings
+        self._linger_seconds = 0.0
+        """After a batch, how long the next one may gather."""
         self._wanted: set[int] = set()
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -133,13 +135,15 @@ class TopicFollower(ABC):
             return
         await self._sink.accepting.wait()
         batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max)
-        # Until the end of this function nothing is awaited: what was disowned meanwhile is in `_positions` no more.
+        # Until all is taken nothing is awaited: what was disowned meanwhile is in `_positions` no more.
         for partition, records in batches.items():
             fresh = [each for each in records if each.offset >= self._positions.get(partition, each.offset + 1)]
             if fresh:
                 self._positions[partition] = fresh[-1].offset + 1
                 self._take(partition, fresh)
                 self._sink.grew()
+        if batches and self._linger_seconds:
+            await asyncio.sleep(self._linger_seconds)
 
     async def _take_over(self) -> None:
         missing = self._wanted - self._positions.keys() - self.halted.keys()
@@ -160,7 +164,11 @@ class TopicFollower(ABC):
 
 
 class EventsFollower(TopicFollower):
-    """`upshot.events`: a row an event."""
+    """`upshot.events`: a row an event. Nobody waits for one in particular, so it does not wake with every append."""
+
+    def __init__(self, topic: str, bus: Bus, checkpoints: Checkpoints, sink: Sink, settings: ProjectorSettings) -> None:
+        super().__init__(topic, bus, checkpoints, sink, settings)
+        self._linger_seconds = settings.linger_idle_seconds
 
     def _begin(self, partition: int, checkpoint: int) -> int:
         self._ends[partition] = checkpoint

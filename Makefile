@@ -6,7 +6,7 @@ export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up test check bench bench-match clean
+.PHONY: help setup setup-test demo up test check bench bench-backtest bench-match clean
 
 help:
 	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
@@ -16,6 +16,7 @@ help:
 	@echo "make check  lint, formatting, types and architecture only"
 	@echo "make bench  throughput, latency and cost, beside a forwarder that stores nothing"
 	@echo "make bench-match  what matching an event costs beside parsing it, with up to 100,000 rules"
+	@echo "make bench-backtest  how fast a workflow is run over the past"
 	@echo "make setup  .venv with the locked dependencies; every command above does it when needed"
 	@echo "make clean  removes .venv and caches; data folders stay"
 	@echo
@@ -44,6 +45,9 @@ bench: setup-test
 
 bench-match: setup-test
 	@$(BIN)/python tests/bench/bench_match.py
+
+bench-backtest: setup-test
+	@$(BIN)/python tests/bench/bench_backtest.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

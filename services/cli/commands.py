@@ -3,13 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from services.cli.conformance_report import ConformanceReport
+from shared.bus import rfc3339
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.plans import DEFAULT_PLAN
 
@@ -149,6 +150,40 @@ def apply_(
 
 
 @app.command()
+def backtest(
+    what: Annotated[str, typer.Argument(metavar="FILE|WORKFLOW", help="A draft's file, or a saved workflow.")],
+    url: Url,
+    token: Token,
+    since: Annotated[str, typer.Option(help="How far back: 24h, 30d; or an instant, 2026-03-01T00:00:00Z.")] = "30d",
+    until: Annotated[str, typer.Option(help="Up to when, as --since; default: now.")] = "",
+    revision: Annotated[int, typer.Option(help="Of a saved workflow; default: the newest.")] = 0,
+    samples: Annotated[int, typer.Option(help="Matches to show in full; default: a few.")] = -1,
+    as_json: Annotated[bool, typer.Option("--json", help="What the platform answers, as it is.")] = False,
+) -> None:
+    """What would this workflow have done? It is run over the past, without any effect."""
+    from services.cli.as_code.api import tenant_api
+    from services.cli.backtesting import BacktestOptions
+    from services.cli.backtesting import backtest as run_backtest
+    from shared.runtime.clock import SystemClock
+
+    now = SystemClock().now()
+    options = BacktestOptions(
+        what=what,
+        revision=revision or None,
+        since=_instant(since, now, "--since"),
+        until=_instant(until, now, "--until") if until else None,
+        samples=samples if samples >= 0 else None,
+        in_json=as_json,
+    )
+
+    async def run() -> int:
+        async with tenant_api(url, token) as api:
+            return await run_backtest(api, options)
+
+    sys.exit(_run(run()))
+
+
+@app.command()
 def trace(
     what: Annotated[
         str, typer.Argument(metavar="EVENT|RUN|DELIVERY", help="An event's id, a run's id or a webhook-id.")
@@ -273,9 +308,20 @@ def _run(main: Coroutine[Any, Any, Any]) -> Any:  # Any: each command's own resu
         return runner.run(main)
 
 
-def _duration(text: str) -> timedelta:
+def _instant(text: str, now: datetime, option: str) -> datetime:
+    """So long ago, or that instant."""
+    if text[:-1].isdigit():
+        return now - _duration(text, option)
+    try:
+        return rfc3339.parse(text)
+    except ValueError:
+        detail = f"{text!r}: write 24h or 30d, or an instant such as 2026-03-01T00:00:00Z"
+        raise InvalidInput("not an instant", [Flaw(pointer=option, detail=detail)]) from None
+
+
+def _duration(text: str, option: str = "--ttl") -> timedelta:
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], text[-1:]
     if unit not in units or not number.isdigit() or not int(number):
-        raise InvalidInput("not a duration", [Flaw(pointer="--ttl", detail=f"{text!r}: write 30s, 15m, 24h or 7d")])
+        raise InvalidInput("not a duration", [Flaw(pointer=option, detail=f"{text!r}: write 30s, 15m, 24h or 7d")])
     return timedelta(**{units[unit]: int(number)})

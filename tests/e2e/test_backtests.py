@@ -229,6 +229,17 @@ def workers_of(platform: RunningPlatform) -> list[psutil.Process]:
             422,
             ["#/workflow"],
         ),
+        (
+            {
+                "workflow": {
+                    **workflow("W", "a.b", wait(1)),
+                    "trigger": [{"event": "a.b"}, {"schedule": {"cron": "0 8 * * *"}}],
+                },
+                "since": DAY_AGO,
+            },
+            422,
+            ["#/workflow/trigger/1"],
+        ),
         ({"workflow_id": "nobody's", "since": DAY_AGO}, 404, []),
     ],
 )

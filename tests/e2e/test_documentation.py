@@ -51,6 +51,11 @@ async def test_shell_snippets_run(space: Workspace, tmp_path: Path) -> None:
     assert "github.issues.opened" in outputs["docs/how-to/connect-a-source.md"]
     assert "signature_mismatch" in outputs["docs/how-to/connect-a-source.md"]
     assert outputs["docs/how-to/approve-runs.md"].rstrip().endswith("succeeded")
+    tried = outputs["docs/how-to/try-a-workflow.md"]
+    assert '"matched":true' in tried
+    assert "4 of 6 events match" in tried
+    assert "runs_per_day                 2" in tried
+    assert "- 2 no longer matching" in tried
     assert "equal to the live read model" in outputs["docs/how-to/operate.md"]
     explained = outputs[EXPLAIN]
     (shown,) = [each.text for each in snippets(REPOSITORY) if (each.document, each.kind) == (EXPLAIN, "text")]

@@ -8,14 +8,15 @@ from services.backtests.service.protocol import Job
 from services.backtests.service.subjects import Asked, Subject, Subjects
 from services.backtests.settings import BacktestsSettings
 from shared.domain.clock import Clock
-from shared.domain.definitions import Workflow
+from shared.domain.definitions import Revision, Workflow
 from shared.domain.errors import Flaw, InvalidInput
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import trigger_start
 from shared.workflows.document import parse_document, pointer_to
-from shared.workflows.triggers import OnCount, OnEvent, OnRequest
+from shared.workflows.triggers import OnAbsence, OnSchedule
 
 SAMPLES = 5
+_NOT_YET = "what the clock starts, or what does not follow in time, cannot be backtested so far"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Asking:
             candidate=subject.candidate.workflow,
             is_draft=subject.is_draft,
             saved_id=subject.saved.id if subject.saved is not None else None,
-            live=_live(subject),
+            live=_live(subject, self._catalogue),
             partition=self._partition_of_tenant(tenant_id),
             since=past.since,
             until=min(past.until, now) if past.until is not None else now,
@@ -90,14 +91,10 @@ class Asking:
     def _refuse_without_events(self, subject: Subject, base: str) -> None:
         """What no event starts has no past in the log of events; a request by hand beside another trigger is passed over."""
         start = subject.candidate.start
-        document = parse_document(start.revision.document)
-        flaws = []
-        for index, trigger in enumerate(document.triggers):
-            wanted = trigger_start(trigger, self._catalogue, zone=document.timezone)
-            if not isinstance(wanted, OnEvent | OnCount | OnRequest):
-                place = pointer_to("trigger", index) if isinstance(document.trigger, tuple) else pointer_to("trigger")
-                detail = f"{'+'.join(trigger)}: what is waited for in time cannot be backtested; leave this trigger out"
-                flaws.append(Flaw(pointer=base + place.removeprefix("#"), detail=detail))
+        flaws = [
+            Flaw(pointer=base + place.removeprefix("#"), detail=f"{kind}: {_NOT_YET}; leave this trigger out")
+            for place, kind in _without_past(start.revision, self._catalogue)
+        ]
         if not flaws and not start.patterns and not start.counts:
             flaws.append(
                 Flaw(pointer=base, detail="no event starts this workflow, so the past has nothing to try it on")
@@ -106,9 +103,21 @@ class Asking:
             raise InvalidInput("this workflow cannot be backtested", flaws)
 
 
-def _live(subject: Subject) -> Workflow | None:
-    """The newest saved revision, enabled or not; None where that is what is tried, or where nothing is saved."""
+def _live(subject: Subject, catalogue: Catalogue) -> Workflow | None:
+    """The newest saved revision, enabled or not. None where that is what is tried, where nothing is saved, or where the past
+    does not tell what it would have made of it."""
     saved = subject.saved
     if saved is None or (not subject.is_draft and saved.newest.number == subject.candidate.workflow.newest.number):
         return None
-    return replace(saved, revisions=(saved.newest,))
+    return replace(saved, revisions=(saved.newest,)) if not _without_past(saved.newest, catalogue) else None
+
+
+def _without_past(revision: Revision, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """Where triggers stand that the log of events cannot answer for, and what they are."""
+    document = parse_document(revision.document)
+    found = []
+    for index, trigger in enumerate(document.triggers):
+        if isinstance(trigger_start(trigger, catalogue, zone=document.timezone), OnAbsence | OnSchedule):
+            place = pointer_to("trigger", index) if isinstance(document.trigger, tuple) else pointer_to("trigger")
+            found.append((place, "+".join(trigger)))
+    return found

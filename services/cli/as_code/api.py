@@ -79,6 +79,10 @@ class TenantApi:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
 
+    async def get(self, path: str) -> Json:
+        """What is there. Raises ApiTrouble."""
+        return self._expect(await self._request("GET", path), path, {200}).body
+
     async def check(self, path: str, document: Json) -> Answer:
         """A question about a document: 200, or the flaws that are told about it. Raises ApiTrouble for all else."""
         return self._expect(await self._request("POST", path, document), path, {200, 400, 413, 422})

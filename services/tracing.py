@@ -125,7 +125,10 @@ def render(chain: Chain) -> Tree:
     root = chain.records.get(chain.root_id)
     cause = root.event.causation_id if root is not None else chain.root_id
     vendor = dict(root.event.attributes).get("vendor") if root is not None else None
-    tree = Tree(f"[bold]delivery[/] {escape(str(cause))}" + (f" from {vendor}" if vendor else ""))
+    title = "[bold]no delivery[/]: it began with what stands first"
+    if cause is not None:
+        title = f"[bold]delivery[/] {escape(cause)}" + (f" from {vendor}" if vendor else "")
+    tree = Tree(title)
     shown: set[str] = set()
     for each in chain.records.values():
         if each.event.id not in shown and (each.event.id == chain.root_id or not chain._caused(each)):

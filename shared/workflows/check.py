@@ -31,6 +31,8 @@ from shared.workflows.triggers import (
 WORKFLOW_ROOTS = frozenset({"event", "inputs", "workflow", "tenant"})
 KEY_ROOTS = frozenset({"event", "workflow", "tenant"})
 STEP_ROOTS = frozenset({"event", "inputs", "workflow", "tenant", "run", "steps"})
+KNOWN_SHOWN_MAX = 20
+"""Names that a flaw lists where one is not known: tenants may have hundreds of endpoints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,10 @@ class CheckedWorkflow:
 
 
 def check_document(
-    document: WorkflowDocument, catalogue: Catalogue, *, endpoint_names: Collection[str] | None = None
+    document: WorkflowDocument, catalogue: Catalogue, *, endpoints: Mapping[str, str] | None = None
 ) -> CheckedWorkflow:
-    """Raises `InvalidInput` with all flaws. `endpoint_names`: the tenant's endpoints by name and id (None: unchecked)."""
+    """Raises `InvalidInput` with all flaws. `endpoints`: names of the tenant's endpoints, by
+    name and by id (None: unchecked)."""
     flaws: list[Flaw] = []
     flaws += _check_zone(document)
     for index, trigger in enumerate(document.triggers):
@@ -57,7 +60,7 @@ def check_document(
     flaws += _check_graph(document)
     upstream = upstream_steps(document)
     for index, step in enumerate(document.steps):
-        flaws += _check_step(step, index, catalogue, upstream.get(step.id, frozenset()), schemas, endpoint_names)
+        flaws += _check_step(step, index, catalogue, upstream.get(step.id, frozenset()), schemas, endpoints)
     if flaws:
         raise InvalidInput("this workflow cannot be saved", flaws)
     return CheckedWorkflow(
@@ -270,7 +273,7 @@ def _check_step(
     catalogue: Catalogue,
     upstream: frozenset[str],
     schemas: Sequence[Mapping[str, object]],
-    endpoint_names: Collection[str] | None,
+    endpoints: Mapping[str, str] | None,
 ) -> list[Flaw]:
     base = ("steps", index)
     flaws = _check_condition(step.if_, (*base, "if"), STEP_ROOTS, schemas, upstream)
@@ -281,10 +284,12 @@ def _check_step(
     if action is None:
         return [*flaws, _unknown("action", step.uses, catalogue.actions, (*base, "uses"))]
     flaws += [_below((*base, "with"), flaw) for flaw in action.flaws(step.with_)]
-    if endpoint_names is not None:
+    if endpoints is not None:
         for reference in action.endpoint_references(step.with_):
-            if reference not in endpoint_names:
-                flaws.append(_unknown("endpoint", reference, endpoint_names, (*base, "with", "endpoint")))
+            if reference not in endpoints:
+                flaws.append(
+                    _unknown("endpoint", reference, frozenset(endpoints.values()), (*base, "with", "endpoint"))
+                )
     return flaws
 
 
@@ -302,5 +307,7 @@ def _below(base: tuple[str | int, ...], flaw: Flaw) -> Flaw:
 
 def _unknown(kind: str, name: str, known: Collection[str], location: tuple[str | int, ...]) -> Flaw:
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(known)) or 'none yet'}"
+    shown = sorted(known)[:KNOWN_SHOWN_MAX]
+    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(shown) or 'none yet'}{more}"
     return Flaw(pointer=pointer_to(*location), detail=f"there is no {kind} {name!r}; {hint}")

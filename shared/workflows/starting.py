@@ -84,7 +84,7 @@ def _rendered(key: Template | None, context: Context) -> tuple[str | None, str |
     try:
         return render_text(key, context), None
     except TemplateError as error:
-        return None, str(error)
+        return None, error.detail
 
 
 def _approval_rule(

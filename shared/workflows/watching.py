@@ -5,6 +5,7 @@ Next: `shared/domain/windows.py`, what is remembered.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.definitions import Tenant
@@ -24,6 +25,32 @@ NO_OFFSET = -1
 
 class WindowsFull(Exception):
     """The tenant has as many windows open as it may have: this event opens no further one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An event that no window takes in, and why, as the end of a sentence about it."""
+
+    why: str
+
+
+def window_key(
+    template: Template, context: Context, event: Event, recorded_at: datetime, lateness_seconds: int
+) -> str | LeftOut:
+    """The key of the window that an event belongs to: the text, or why it belongs to none."""
+    if event.replay_id is not None:
+        return LeftOut("it is a replay, and what it could be counted or waited with is over")
+    late = recorded_at - event_time(event.time, recorded_at)
+    if late > timedelta(seconds=lateness_seconds):
+        seconds = f"{late.total_seconds():.3f}".rstrip("0").rstrip(".")
+        return LeftOut(f"it was recorded {seconds} s after its own time, and `lateness_seconds` is {lateness_seconds}")
+    try:
+        text = render_text(template, context)
+    except TemplateError as error:
+        return LeftOut(f"its key cannot be rendered: {error.detail}")
+    if len(text) > KEY_CHARS_MAX:
+        return LeftOut(f"its key would have {len(text)} characters, and {KEY_CHARS_MAX} are allowed")
+    return text
 
 
 class Watching:
@@ -105,17 +132,11 @@ class Watching:
         )
 
     def _key(self, template: Template, context: Context, lateness_seconds: int) -> str | None:
-        """None: the event is left out, because it came too late, is read again, has no key, or is a replay (whose past is
-        over)."""
-        if self._event.replay_id is not None or self._now - self._at > timedelta(seconds=lateness_seconds):
-            return None
+        """None: the event is left out, or read again."""
         if self._windows.has_passed(self._now):
             return None
-        try:
-            text = render_text(template, context)
-        except TemplateError:
-            return None
-        return text if len(text) <= KEY_CHARS_MAX else None
+        found = window_key(template, context, self._event, self._now, lateness_seconds)
+        return None if isinstance(found, LeftOut) else found
 
     def _existing(self, key: WindowKey) -> Window | None:
         window = self._windows.get(key)

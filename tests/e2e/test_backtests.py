@@ -115,6 +115,21 @@ async def test_the_live_revision_matched_exactly_what_its_backtest_finds_while_t
         await eventually(agrees, "the matcher recorded as many matches as the backtest finds")
 
 
+async def test_the_notes_tell_what_bounds_are_not_looked_at_where_they_are_a_tags(tenant: TenantClient) -> None:
+    shared = [{"tag": "t", "max_concurrent": 1, "max_runs_per_day": 5}]
+    draft = workflow("Shared", "shop.sold", wait(0), tags=["t"], limits={"shared": shared})
+    notes = " ".join((await backtest(tenant, workflow=draft))["report"]["notes"])
+    assert "limits begin empty" in notes
+    assert "max_concurrent is not looked at" in notes
+    calm = " ".join((await backtest(tenant, workflow={**draft, "name": "Calm", "limits": {}}))["report"]["notes"])
+    assert "limits" not in calm
+
+
+async def test_an_inbound_url_has_a_past(tenant: TenantClient) -> None:
+    hooked = {**workflow("Hooked", "a.b", wait(0)), "trigger": {"webhook": {}}}
+    assert (await backtest(tenant, workflow=hooked))["report"]["matches"] == 0
+
+
 async def test_trying_has_no_effect(start_platform: StartPlatform, inbox: Receiver) -> None:
     """Every receiver, every append and the way out are watched, while risky steps are tried on one event and on the past."""
     async with start_platform() as platform, tenant_client(platform, "watched") as tenant:

@@ -17,13 +17,12 @@ from typing import Literal, Protocol
 from services.api.core.explained import Explained, names_type, rank
 from services.api.core.outcomes import outcome_of
 from services.api.service.log_reader import LogReader
-from services.api.service.matches import Matches, Occurrence
+from services.api.service.matches import NO_RECORDS, Matches, Occurrence, WindowRecords
 from services.api.service.ports import TenantGround
 from services.api.service.tenants import current_tenant
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.definitions_history import DefinitionsThen, WorkflowThen
 from shared.domain.errors import InvalidInput
-from shared.domain.records import WindowFact
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import cpu_seconds
 from shared.runtime.histories import Histories
@@ -118,7 +117,7 @@ class Explainer:
         items: list[Explained] = []
         unreadable: str | None = None
         try:
-            seen = see_event(occurrence.event)
+            seen = see_event(occurrence.event, occurrence.recorded_at)
         except InvalidInput as error:
             unreadable = str(error)
         else:
@@ -144,23 +143,26 @@ class Explainer:
         then: DefinitionsThen | None,
         occurrence: Occurrence,
         question: Question,
-    ) -> Sequence[WindowFact]:
+    ) -> WindowRecords:
         """Records of the windows that one workflow keeps; of many at once none are read, but for the runs they led to."""
         if question.workflow is None:
-            return ()
+            return NO_RECORDS
         (workflow,) = chosen
         was = then.workflows.get(workflow.id) if then is not None and question.as_of == "then" else None
         start = self._start(workflow, _revision(workflow, was, question.revision))
         if isinstance(start, str) or not (start.counts or start.absences):
-            return ()
-        back = max((each.on.within_seconds + each.on.lateness_seconds for each in start.counts), default=0)
-        return await self._matches.window_records(
-            tenant_id, workflow.id, occurrence.recorded_at - timedelta(seconds=back)
+            return NO_RECORDS
+        back = max(
+            *(each.on.within_seconds + each.on.lateness_seconds for each in start.counts),
+            *(each.on.within_seconds + each.on.lateness_seconds for each in start.absences),
+            0,
         )
+        at = occurrence.recorded_at
+        return await self._matches.window_records(tenant_id, workflow.id, at - timedelta(seconds=back), at)
 
-    def _windows(self, start: CompiledStart, occurrence: Occurrence, records: Sequence[WindowFact]) -> WindowsKnown:
+    def _windows(self, start: CompiledStart, occurrence: Occurrence, records: WindowRecords) -> WindowsKnown:
         tenant_id, event_id = occurrence.item.tenant_id, occurrence.event.id
-        known = dict(windows_known(tenant_id, event_id, records, start, self._hiding))
+        known = dict(windows_known(tenant_id, event_id, records.facts, start, self._hiding, whole=records.whole))
         if start.workflow.id in occurrence.happened.runs:
             # A run is there: whichever window asked for it did, even where its records are too far to be read.
             digests = [*(each.trigger for each in start.counts), *(each.trigger for each in start.absences)]
@@ -175,7 +177,7 @@ class Explainer:
         seen: EventSeen,
         occurrence: Occurrence,
         question: Question,
-        records: Sequence[WindowFact],
+        records: WindowRecords,
     ) -> list[Explained]:
         """One at least; no further one is begun once the CPU time is used up: conditions can be made to be slow."""
         items: list[Explained] = []
@@ -197,7 +199,7 @@ class Explainer:
         seen: EventSeen,
         occurrence: Occurrence,
         question: Question,
-        records: Sequence[WindowFact],
+        records: WindowRecords,
     ) -> Explained:
         was = then.workflows.get(workflow.id) if then is not None else None
         as_of_then = question.as_of == "then" or question.revision is not None

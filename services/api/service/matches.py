@@ -4,6 +4,7 @@ An `event.matched` that asked for no run (all its workflows were left unevaluate
 known, and it was appended after the event: records from that instant on are read, up to a bound.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
@@ -32,6 +33,17 @@ class Occurrence:
     event: Event
     recorded_at: datetime
     happened: WhatHappened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRecords:
+    """Of one workflow, in the log's order. `whole`: they begin early enough to tell what its windows held."""
+
+    facts: Sequence[WindowFact]
+    whole: bool
+
+
+NO_RECORDS = WindowRecords(facts=(), whole=False)
 
 
 class Matches:
@@ -74,8 +86,11 @@ class Matches:
         happened = WhatHappened(match=match, runs={run.workflow_id: run for run in runs}, searched_records=searched)
         return Occurrence(item=item, event=event, recorded_at=recorded_at, happened=happened)
 
-    async def window_records(self, tenant_id: str, workflow_id: str, since: datetime) -> list[WindowFact]:
-        """What was recorded of a workflow's windows from an instant on, as far as the bound on one search goes."""
+    async def window_records(
+        self, tenant_id: str, workflow_id: str, since: datetime, instant: datetime
+    ) -> WindowRecords:
+        """What was recorded of a workflow's windows from `since` on, and as many records after `instant` as one search may
+        read. Where more than that lie between the two, those are left out: then not all that the windows held is known."""
         partition = partition_of(routing_key(tenant_id), self._bus.partition_count)
         found: list[WindowFact] = []
 
@@ -87,8 +102,12 @@ class Matches:
             return False
 
         start = await self._log.first_since(RUNS, partition, since)
-        await self._log.search(RUNS, partition, start, records_max=self._search_records_max, wanted=collect)
-        return found
+        at = await self._log.first_since(RUNS, partition, instant)
+        whole = at - start <= self._search_records_max
+        start = start if whole else at
+        most = at - start + self._search_records_max
+        await self._log.search(RUNS, partition, start, records_max=most, wanted=collect)
+        return WindowRecords(facts=found, whole=whole)
 
     async def _match_after(
         self, tenant_id: str, match: str, instant: datetime

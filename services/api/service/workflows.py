@@ -80,13 +80,13 @@ def check_draft(
     """
     parsed = parse_document(document)
     check_schemas(parsed)
-    endpoints = {name for each in tenant.endpoints.values() for name in (each.name, each.id)}
+    endpoints = {key: each.name for each in tenant.endpoints.values() for key in (each.name, each.id)}
     flaws = [
         *unknown_sources(parsed, tenant.sources),
         *hook_flaws(placed_hooks(parsed, catalogue), allow_unsigned=allow_unsigned),
     ]
     try:
-        checked = check_document(parsed, catalogue, endpoint_names=endpoints)
+        checked = check_document(parsed, catalogue, endpoints=endpoints)
     except InvalidInput as trouble:
         raise InvalidInput(trouble.title, [*trouble.flaws, *flaws]) from None
     if flaws:

@@ -18,6 +18,7 @@ from shared.domain.records import EventMatched, Problem
 from shared.domain.runs.admission import note_admitted, refusal
 from shared.domain.runs.days import local_day
 from shared.domain.runs.state import Activity, Usage
+from shared.domain.workflow import Limits, SharedLimit
 from shared.workflows.decide import event_data, source_event
 
 DIFFERENCES_SHOWN = 20
@@ -125,6 +126,7 @@ class BacktestFold:
     def __init__(
         self,
         candidate: Candidate,
+        live: Candidate | None,
         tried: Tried,
         looked_at: Range,
         previewer: Previewer,
@@ -133,6 +135,7 @@ class BacktestFold:
         samples_bytes_max: int,
     ) -> None:
         self._candidate = candidate
+        self._live = live
         self._tried = tried
         self._range = looked_at
         self._previewer = previewer
@@ -185,7 +188,7 @@ class BacktestFold:
             difference=self._difference() if self._tried.live_revision is not None else None,
             samples=tuple(self._samples),
             samples_left_out=self._samples_left_out,
-            notes=_notes(self._candidate),
+            notes=_notes(self._candidate, self._live),
         )
 
     def _is_repeated(self, event: Event) -> bool:
@@ -280,17 +283,20 @@ def _days_between(looked_at: Range, zone: str) -> list[str]:
     return days
 
 
-def _notes(candidate: Candidate) -> tuple[str, ...]:
+def _notes(candidate: Candidate, live: Candidate | None) -> tuple[str, ...]:
     """What the report does not tell, in sentences."""
-    limits = candidate.start.limits
+    limits, shared = candidate.start.limits, candidate.start.shared
     notes = ["requests are shown for the endpoints as they are now"]
-    if limits.cooldown_seconds is not None or limits.max_runs_per_day is not None:
+    bounds: list[Limits | SharedLimit] = [limits, *(each.limit for each in shared)]
+    if candidate.tenant.quotas.runs_per_month is not None or any(
+        each.cooldown_seconds is not None or each.max_runs_per_day is not None for each in bounds
+    ):
         notes.append("limits begin empty with the range: what was admitted before it is not counted")
-    if candidate.start.counts:
+    if candidate.start.counts or (live is not None and live.start.counts):
         notes.append("counts begin empty with the range: events before it are not counted")
-    if candidate.start.shared or candidate.tenant.quotas.runs_per_month is not None:
+    if shared or candidate.tenant.quotas.runs_per_month is not None:
         notes.append("runs of other workflows are not counted towards what they share with this one: a tag, the plan")
-    if limits.max_concurrent is not None:
+    if any(each.max_concurrent is not None for each in bounds):
         notes.append("max_concurrent is not looked at: how long each run would have taken is not known")
     if candidate.start.manual:
         notes.append("runs that were asked for by hand are not looked at")

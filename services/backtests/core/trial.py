@@ -18,6 +18,7 @@ from shared.workflows.catalogue import Catalogue
 from shared.workflows.decide import decide, event_data, source_event
 from shared.workflows.explaining import ConditionVerdict, Trigger, explain_start, see_event, why_not
 from shared.workflows.hiding import Hiding
+from shared.workflows.watching import event_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def try_event(
         steps = rehearse(candidate, match, happened, at=at, outputs=outputs, previewer=previewer)
     return Trial(
         matched=match is not None,
-        why=_why(candidate, catalogue, event, hiding),
+        why=_why(candidate, catalogue, event, at, hiding),
         approval=_approval(candidate),
         limits=candidate.start.limits,
         cooldown_key=match.cooldown_key if match is not None else None,
@@ -87,8 +88,9 @@ def try_event(
     )
 
 
-def _why(candidate: Candidate, catalogue: Catalogue, event: Event, hiding: Hiding) -> Why:
-    verdict = explain_start(candidate.start, catalogue, see_event(event), hiding)
+def _why(candidate: Candidate, catalogue: Catalogue, event: Event, at: datetime, hiding: Hiding) -> Why:
+    """As if the event had been recorded when it happened: none is too late to be tried."""
+    verdict = explain_start(candidate.start, catalogue, see_event(event, event_time(event.time, at)), hiding)
     return Why(
         reason="the event matches" if verdict.matches else why_not(verdict),
         triggers=verdict.triggers,

@@ -76,6 +76,7 @@ class _Backtest:
         self._tell(Began(range=looked_at))
         fold = BacktestFold(
             candidate,
+            live,
             _tried(job),
             looked_at,
             self._previewer,

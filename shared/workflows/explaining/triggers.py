@@ -5,9 +5,10 @@ and what became of their window. One that no event ever starts (`manual`) says s
 Next: `conditions.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from shared.expressions import Template
 from shared.matching import EventFields, Pattern, explain, matches
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import trigger_start
@@ -16,14 +17,16 @@ from shared.workflows.document import pointer_to
 from shared.workflows.explaining.clauses import Origin, clauses_of
 from shared.workflows.explaining.values import Clause, Trigger
 from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, expected_of_absence, expected_of_count
-from shared.workflows.hiding import Hiding
+from shared.workflows.hiding import HIDDEN, Hiding
 from shared.workflows.hooks import HOOK_PATTERN_FIELDS
-from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnHook
+from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnHook, OnSchedule
+from shared.workflows.watching import LeftOut
 
-_STARTED_BY = {
-    "manual": "only a person or a service that asks for a run starts it",
-    "schedule": "only its own firings start it",
-}
+KeyOf = Callable[[Template, int], str | LeftOut]
+"""The key of the event's window by a template and a lateness in seconds, or why it is left out."""
+
+_BY_REQUEST = "only a person or a service that asks for a run starts it"
+_BY_FIRINGS = "only its own firings start it"
 
 
 def explain_triggers(
@@ -32,10 +35,12 @@ def explain_triggers(
     fields: EventFields,
     hiding: Hiding,
     windows: WindowsKnown,
+    key_of: KeyOf,
 ) -> tuple[Trigger, ...]:
     """In the document's order. `windows`: what is known of those that the event was counted or waited for in."""
     document = start.revision.document
     patterns, counts, absences = iter(start.patterns), iter(start.counts), iter(start.absences)
+    schedules = iter(start.schedules)
     written = document["trigger"]
     each_with_pointer = (
         [(pointer_to("trigger", index), each) for index, each in enumerate(written)]
@@ -46,7 +51,7 @@ def explain_triggers(
     for pointer, trigger in each_with_pointer:
         if not isinstance(trigger, Mapping):
             raise AssertionError(f"{pointer} of a saved workflow is no trigger")
-        asking = _Asking(pointer, trigger, document, catalogue, fields, hiding)
+        asking = _Asking(pointer, trigger, document, catalogue, fields, hiding, key_of)
         match trigger_start(trigger, catalogue, zone=start.limits.zone):
             case OnEvent() | OnHook():
                 found.append(asking.event(next(patterns)))
@@ -56,6 +61,8 @@ def explain_triggers(
             case OnAbsence():
                 absence = next(absences)
                 found.append(asking.absence(absence, windows.get(absence.trigger)))
+            case OnSchedule():
+                found.append(asking.schedule(next(schedules).firing))
             case _:
                 found.append(asking.without_events())
     return tuple(found)
@@ -71,6 +78,7 @@ class _Asking:
     catalogue: Catalogue
     fields: EventFields
     hiding: Hiding
+    key_of: KeyOf
 
     @property
     def kind(self) -> str:
@@ -81,6 +89,8 @@ class _Asking:
 
     def count(self, count: CompiledCount, known: WindowKnown | None) -> Trigger:
         base = f"{self.pointer}/count"
+        if known is None and matches(count.pattern, self.fields):
+            known = self._left_out(count.key, count.on.key, count.on.lateness_seconds)
         found = self._pattern(count.pattern, self._origins(base, self._settings("count")))
         window = self._window(f"{base}/times", "count", count.on.times, expected_of_count(count), known)
         return _with_window(found, window, known, f"it counts towards {window.expected_in_words}")
@@ -89,16 +99,36 @@ class _Asking:
         base = f"{self.pointer}/absence"
         settings = self._settings("absence")
         after = self._pattern(absence.after, self._origins(f"{base}/after", _mapping(settings.get("after"))))
+        is_of = matches(absence.of, self.fields)
+        if known is None and is_of:
+            known = self._left_out(absence.of_key, absence.on.of_key, absence.on.lateness_seconds)
+        if known is None and after.holds:
+            known = self._left_out(absence.after_key, absence.on.after_key, absence.on.lateness_seconds)
         expected = self.hiding.shown(f"{base}/of", settings.get("of"))
         window = self._window(f"{base}/of", "absence", expected, expected_of_absence(absence), known)
         found = _with_window(after, window, known, f"it begins a wait, with {window.expected_in_words}")
-        if known is None and matches(absence.of, self.fields):
+        if known is None and is_of:
             return replace(found, in_words="it is what a wait of this workflow is for: it ends one, and starts nothing")
         return found
 
+    def schedule(self, firing: Pattern) -> Trigger:
+        """What a firing is recognised by is nobody's to write, so no clause tells it."""
+        if not matches(firing, self.fields):
+            return self._without_clauses(_BY_FIRINGS)
+        return Trigger(pointer=self.pointer, kind=self.kind, holds=True, clauses=(), held=1, total=1)
+
     def without_events(self) -> Trigger:
-        note = _STARTED_BY.get(self.kind, "no event starts it")
+        return self._without_clauses(_BY_REQUEST)
+
+    def _without_clauses(self, note: str) -> Trigger:
         return Trigger(pointer=self.pointer, kind=self.kind, holds=False, clauses=(), held=0, total=0, note=note)
+
+    def _left_out(self, key: Template, written: str, lateness_seconds: int) -> WindowKnown | None:
+        found = self.key_of(key, lateness_seconds)
+        if not isinstance(found, LeftOut):
+            return None
+        why = f"its key cannot be used {HIDDEN}" if self.hiding.names_secret(written) else found.why
+        return WindowKnown(started=False, actual="left out", said=f"is left out: {why}")
 
     def _pattern(self, pattern: Pattern, origins: Mapping[str, Origin]) -> Trigger:
         explanation = explain(pattern, self.fields)

@@ -6,13 +6,16 @@ for the window, as far as the records that are at hand tell of it. Next: `trigge
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from shared.domain.records import WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
-from shared.domain.windows import Count, WindowKey, Windows
+from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
+from shared.domain.windows import Absence, Count, Window, WindowKey, Windows
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
 from shared.workflows.explaining.words import value_in_words
 from shared.workflows.hiding import HIDDEN, Hiding
+
+LONG_HENCE: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,46 +33,50 @@ WindowsKnown = Mapping[str, WindowKnown]
 
 
 def windows_known(
-    tenant_id: str, event_id: str, records: Iterable[WindowFact], start: CompiledStart, hiding: Hiding
+    tenant_id: str,
+    event_id: str,
+    records: Iterable[WindowFact],
+    start: CompiledStart,
+    hiding: Hiding,
+    *,
+    whole: bool,
 ) -> WindowsKnown:
-    """What the records about the workflow's windows, in the log's order, say of this event."""
-    counts = {each.trigger: each for each in start.counts}
+    """What the records about the workflow's windows, in the log's order, say of this event.
+
+    `whole`: they begin early enough to tell what the windows held before it. Without that, no count is told.
+    """
+    counts = {each.trigger: each for each in start.counts} if whole else {}
     absences = {each.trigger: each for each in start.absences}
     windows = Windows()
     known: dict[str, WindowKnown] = {}
-    opened: dict[str, str] = {}
     for offset, fact in enumerate(records):
-        if fact.workflow_id != start.workflow.id:
+        if isinstance(fact, ScheduleFired) or fact.workflow_id != start.workflow.id:
             continue
+        if fact.trigger not in counts and fact.trigger not in absences:
+            continue
+        key = WindowKey(tenant_id, fact.workflow_id, fact.trigger, fact.key)
+        waited_after = _opened_by(windows.get(key))
+        # Whether it was time is in no fact: that an absence is in the log shows that it was.
+        changed = windows.apply(tenant_id, fact, LONG_HENCE, offset)
+        said: WindowKnown | None = None
         match fact:
-            case WindowCounted() if fact.trigger in counts:
-                complete = windows.apply(tenant_id, fact, fact.seen_at, offset)
-                if fact.event_id == event_id:
-                    window = windows.get(WindowKey(tenant_id, fact.workflow_id, fact.trigger, fact.key))
-                    waiting = len(window.waiting) if isinstance(window, Count) else 0
-                    known[fact.trigger] = _counted(counts[fact.trigger], fact, waiting, hiding, complete=complete)
-            case WindowOpened() if fact.trigger in absences and fact.event.id == event_id:
-                until = (fact.at + timedelta(seconds=fact.within_seconds)).isoformat()
-                opened[fact.trigger] = fact.key
-                said = f"opened a wait{_of_key(fact.key, absences[fact.trigger].on.after_key, hiding)} until {until}"
-                known[fact.trigger] = WindowKnown(started=False, actual="waiting", said=said)
-            case WindowFollowed() if fact.trigger in absences:
-                if fact.event_id == event_id:
-                    key = _of_key(fact.key, absences[fact.trigger].on.of_key, hiding)
-                    said = f"is what a wait{key} is for, and ends it where there is one"
-                    known.setdefault(fact.trigger, WindowKnown(started=False, actual="followed", said=said))
-                elif opened.get(fact.trigger) == fact.key:
-                    del opened[fact.trigger]
-                    said = f"opened a wait that event {fact.event_id} ended in time"
-                    known[fact.trigger] = WindowKnown(started=False, actual=fact.event_id, said=said)
-            case WindowElapsed() if fact.event.id == event_id and opened.get(fact.trigger) == fact.key:
-                del opened[fact.trigger]
-                said = "opened a wait, and nothing followed in time"
+            case WindowCounted() if fact.event_id == event_id:
+                said = _counted(counts[fact.trigger], fact, windows.get(key), hiding, complete=changed)
+            case WindowOpened() if fact.event.id == event_id:
+                other = None if changed else _opened_by(windows.get(key))
+                said = _opened(absences[fact.trigger], fact, other, hiding, began=changed, whole=whole)
+            case WindowFollowed() if fact.event_id == event_id:
+                said = _followed(absences[fact.trigger], fact, hiding, ended=changed, whole=whole)
+            case WindowFollowed() if changed and waited_after == event_id:
+                text = f"opened a wait that event {fact.event_id} ended in time"
+                said = WindowKnown(started=False, actual=fact.event_id, said=text)
+            case WindowElapsed() if changed and waited_after == event_id:
+                text = "opened a wait, and nothing followed in time"
                 if fact.match is None:
-                    said = f"{said}, but the workflow no longer waited for it"
-                known[fact.trigger] = WindowKnown(started=fact.match is not None, actual="elapsed", said=said)
-            case _:
-                pass
+                    text = f"{text}, but the workflow no longer waited for it"
+                said = WindowKnown(started=fact.match is not None, actual="elapsed", said=text)
+        if said is not None:
+            known[fact.trigger] = said
     return known
 
 
@@ -83,13 +90,45 @@ def expected_of_absence(absence: CompiledAbsence) -> str:
     return f"none to follow within {absence.on.within_seconds} s"
 
 
-def _counted(count: CompiledCount, fact: WindowCounted, waiting: int, hiding: Hiding, *, complete: bool) -> WindowKnown:
+def _opened_by(window: Window | None) -> str | None:
+    return window.opened_by if isinstance(window, Absence) else None
+
+
+def _counted(
+    count: CompiledCount, fact: WindowCounted, window: Window | None, hiding: Hiding, *, complete: bool
+) -> WindowKnown:
     key = _of_key(fact.key, count.on.key, hiding)
     if complete:
         said = f"completed the count of {fact.times}{key}"
         return WindowKnown(started=True, actual=fact.times, said=said)
+    waiting = len(window.waiting) if isinstance(window, Count) else 0
     said = f"counted as {waiting} of {fact.times} within {fact.within_seconds} s{key}"
     return WindowKnown(started=False, actual=waiting, said=said)
+
+
+def _opened(
+    absence: CompiledAbsence, fact: WindowOpened, other: str | None, hiding: Hiding, *, began: bool, whole: bool
+) -> WindowKnown:
+    """`other`: the event that a wait was open after already."""
+    key = _of_key(fact.key, absence.on.after_key, hiding)
+    until = (fact.at + timedelta(seconds=fact.within_seconds)).isoformat()
+    if began:
+        said = f"opened a wait{key} until {until}" + ("" if whole else ", unless one was open already")
+        return WindowKnown(started=False, actual="waiting", said=said)
+    if other is not None:
+        said = f"opened no wait{key}: one was open already, after event {other}"
+        return WindowKnown(started=False, actual=other, said=said)
+    said = f"opened no wait{key}: what should follow it had come before it was read"
+    return WindowKnown(started=False, actual="followed", said=said)
+
+
+def _followed(
+    absence: CompiledAbsence, fact: WindowFollowed, hiding: Hiding, *, ended: bool, whole: bool
+) -> WindowKnown:
+    key = _of_key(fact.key, absence.on.of_key, hiding)
+    said = f"is what a wait{key} is for, and "
+    said += "ended one" if ended else "none was open" if whole else "ends it where there is one"
+    return WindowKnown(started=False, actual="followed", said=said)
 
 
 def _of_key(key: str, template: str, hiding: Hiding) -> str:

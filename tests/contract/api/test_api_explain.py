@@ -218,7 +218,7 @@ async def test_an_absence_says_what_it_waits_for_and_what_ended_it(world):
     ended = await explain_one(world, created, workflow)
     assert ended["sentence"].endswith(f"no, it opened a wait that event {paid} ended in time")
     closing = await explain_one(world, paid, workflow)
-    assert "is what a wait for the key (hidden) is for, and ends it where there is one" in closing["sentence"]
+    assert "is what a wait for the key (hidden) is for, and ended one" in closing["sentence"]
     assert "s3cr3t" not in orjson.dumps([waiting, ended, closing]).decode()
 
 

@@ -1,6 +1,7 @@
 """Why and why not, clause by clause: in the document's words, with every reason, and never another verdict than `decide`."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -19,9 +20,19 @@ from shared.workflows.check import check_document
 from shared.workflows.compiled import compile_start
 from shared.workflows.decide import Budget, decide
 from shared.workflows.document import parse_document
-from shared.workflows.explaining import Clause, Conjunct, Outcome, Verdict, explain_start, see_event, sentence
+from shared.workflows.explaining import (
+    Clause,
+    Conjunct,
+    Outcome,
+    Verdict,
+    explain_start,
+    see_event,
+    sentence,
+    windows_known,
+)
 from shared.workflows.hiding import HIDDEN, Hiding
 from shared.workflows.rules import TenantRules
+from shared.workflows.triggers import FIRING_SOURCE
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
@@ -46,7 +57,7 @@ def event_of(data: Any, event_type: str = "order.refunded") -> Event:
 
 def explained(workflow: Workflow, event: Event, hiding: Hiding | None = None) -> Verdict:
     start = compile_start(workflow, workflow.newest, CATALOGUE)
-    return explain_start(start, CATALOGUE, see_event(event), hiding or Hiding())
+    return explain_start(start, CATALOGUE, see_event(event, NOW), hiding or Hiding())
 
 
 def decided(workflow: Workflow, event: Event) -> bool:
@@ -461,3 +472,91 @@ def test_an_absence_tells_what_begins_a_wait_from_what_ends_one() -> None:
         "Refund alert: no, it is what a wait of this workflow is for: it ends one, and starts nothing"
     )
     assert said(explained(workflow, event_of({}, "x.y"))).startswith('Refund alert: no, type is "x.y"')
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "why"),
+    [
+        ({"time": NOW - timedelta(seconds=61)}, "x", "it was recorded 61 s after its own time"),
+        ({"time": NOW, "replay_id": "again"}, "x", "it is a replay"),
+        ({"time": NOW}, "{{ event.data.gone }}", "its key cannot be rendered: event.data.gone is undefined"),
+        ({"time": NOW}, "{{ event.data.gone }}{{ event.data.password }}", "its key cannot be used (hidden)"),
+        ({"time": NOW}, "{{ event.data.long }}", "its key would have 1001 characters"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["count", "after", "of"])
+def test_what_no_window_takes_in_says_why(kind: str, more: dict[str, Any], key: str, why: str) -> None:
+    count = {"event": "order.refunded", "times": 3, "within_seconds": 60, "key": key}
+    opening, closing = ("order.refunded", "x.y") if kind == "after" else ("x.y", "order.refunded")
+    absence = {"after": {"event": opening}, "of": {"event": closing}, "within_seconds": 60, "key": key}
+    workflow = workflow_of({"count": count} if kind == "count" else {"absence": absence})
+    event = replace(event_of({"long": "x" * 1001}), **more)
+
+    told = said(explained(workflow, event))
+    assert f"it is left out: {why}" in told
+    assert not decided_windows(workflow, event)
+
+
+def decided_windows(workflow: Workflow, *events: Event) -> list[Any]:
+    """What the matcher appends about windows."""
+    rules, windows = TenantRules(CATALOGUE), Windows()
+    rules.put(workflow)
+    tenant = Tenant(id="acme", name="acme", plan="standard", created_at=NOW)
+    found: list[Any] = []
+    for event in events:
+        found += decide(tenant, rules, event, NOW, windows, UNBOUNDED, lambda: 0.0).windows
+    return found
+
+
+def told_of_windows(workflow: Workflow, event_id: str, *events: Event, whole: bool = True) -> str:
+    start = compile_start(workflow, workflow.newest, CATALOGUE)
+    records = decided_windows(workflow, *events)
+    (known,) = windows_known("acme", event_id, records, start, Hiding(), whole=whole).values()
+    return known.said
+
+
+def test_of_two_events_that_could_open_a_wait_only_one_is_said_to_have() -> None:
+    workflow = workflow_of(ABSENCE)
+    first, second = (replace(event_of({}), id=each) for each in ("first", "second"))
+    paid = replace(event_of({}, "order.closed"), id="paid")
+
+    assert told_of_windows(workflow, "first", first, second).startswith("opened a wait until")
+    assert told_of_windows(workflow, "second", first, second) == (
+        "opened no wait: one was open already, after event first"
+    )
+    assert told_of_windows(workflow, "first", first, second, paid) == "opened a wait that event paid ended in time"
+    assert "opened no wait" in told_of_windows(workflow, "second", first, second, paid)
+    assert told_of_windows(workflow, "paid", first, paid) == "is what a wait is for, and ended one"
+    assert told_of_windows(workflow, "paid", paid) == "is what a wait is for, and none was open"
+    assert told_of_windows(workflow, "first", paid, first) == (
+        "opened no wait: what should follow it had come before it was read"
+    )
+
+
+def test_where_the_records_begin_too_late_nothing_is_claimed_of_what_came_before() -> None:
+    workflow = workflow_of(ABSENCE)
+    opened = told_of_windows(workflow, "e", event_of({}), whole=False)
+    assert opened.endswith(", unless one was open already")
+    paid = replace(event_of({}, "order.closed"), id="paid")
+    assert told_of_windows(workflow, "paid", paid, whole=False).endswith("ends it where there is one")
+    start = compile_start(counting := workflow_of(COUNT), counting.newest, CATALOGUE)
+    records = decided_windows(counting, event_of({"a": 1}))
+    assert records
+    assert not windows_known("acme", "e", records, start, Hiding(), whole=False)
+
+
+# ---------------------------------------------------------------- schedules
+
+
+def test_a_schedule_is_started_by_its_own_firings_alone() -> None:
+    workflow = workflow_of({"schedule": {"interval": {"minutes": 5}}})
+    (schedule,) = compile_start(workflow, workflow.newest, CATALOGUE).schedules
+    data = orjson.dumps({"planned_at": "2026-03-02T09:00:00Z", "trigger": schedule.trigger})
+    own = replace(event_of(data, "upshot.schedule.fired"), source=FIRING_SOURCE, subject="w")
+
+    assert decided(workflow, own)
+    verdict = explained(workflow, own)
+    assert (verdict.matches, verdict.share, verdict.first_failed) == (True, 1.0, None)
+    for other in (replace(own, subject="other"), replace(own, source="/shop"), event_of({})):
+        assert not decided(workflow, other)
+        assert said(explained(workflow, other)) == "Refund alert: no, only its own firings start it"

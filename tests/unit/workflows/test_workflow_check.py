@@ -82,7 +82,7 @@ def document(**given: object) -> dict[str, object]:
 
 
 def checked(value: object) -> CheckedWorkflow:
-    return check_document(parse_document(value), CATALOGUE, endpoint_names={"finance"})
+    return check_document(parse_document(value), CATALOGUE, endpoints={"finance": "finance"})
 
 
 def flaws(value: object) -> dict[str, str]:
@@ -386,3 +386,19 @@ def test_upstream_is_what_can_be_reached_and_cycles_are_refused(needs: list[list
 def test_pointers_are_rfc_6901() -> None:
     assert pointer_to("steps", 0, "with", "a/b~c") == "#/steps/0/with/a~1b~0c"
     assert pointer_to() == "#"
+
+
+def test_an_endpoint_that_is_not_there_is_told_beside_a_bounded_list_of_names_without_ids() -> None:
+    document = parse_document(
+        {
+            "name": "Tell",
+            "trigger": {"event": "a.b"},
+            "steps": [{"id": "tell", "uses": "notify.webhook", "with": {"endpoint": "zzz"}}],
+        }
+    )
+    endpoints = {key: f"name-{n:03}" for n in range(300) for key in (f"name-{n:03}", f"0000-id-{n}")}
+    with pytest.raises(InvalidInput) as caught:
+        check_document(document, CATALOGUE, endpoints=endpoints)
+    (flaw,) = caught.value.flaws
+    assert flaw.detail.startswith("there is no endpoint 'zzz'; known are: name-000, name-001, ")
+    assert flaw.detail.endswith("name-019 and 280 more")

@@ -93,7 +93,7 @@ class Matcher:
                     self._bus, self._snapshots, change.assigned, retry_seconds=self._settings.retry_seconds
                 )
                 committed = await self._committed(membership)
-                current = membership.assignment.partitions
+                current = membership.assignment.partitions & memories.keys()
                 for partition in change.assigned & current:
                     self._matching.remember(partition, memories[partition])
                     self._firing.take_over(partition)

@@ -8,12 +8,13 @@ Next: `shared/domain/windows.py`; `due.py` acts on what falls due.
 import asyncio
 import heapq
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from shared.bus import codec, facts
-from shared.bus.port import Bus
+from shared.bus.codec import UndecodableRecord
+from shared.bus.port import Bus, Record
 from shared.bus.topics import RUNS
 from shared.domain.errors import TransientError
 from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFollowed, WindowOpened
@@ -80,7 +81,8 @@ class Memory:
 async def restore_memories(
     bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int], *, retry_seconds: float
 ) -> dict[int, Memory]:
-    """The snapshot, then the log up to its end; tries until it succeeds."""
+    """The snapshot, then the log up to its end; tries until it succeeds. Without partitions whose log this version does not
+    understand: they stand still, loudly, as they do for everybody else."""
     while True:
         try:
             return await _restore(bus, snapshots, partitions)
@@ -105,17 +107,27 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
             for partition, records in (
                 await reader.poll(timeout_seconds=POLL_SECONDS, records_max=RECORDS_AT_ONCE)
             ).items():
-                for record in records:
-                    event = codec.decode(record)
-                    fact = facts.runs_fact(event)
-                    if isinstance(fact, WindowCounted | WindowOpened | WindowFollowed | WindowElapsed | ScheduleFired):
-                        windows = memories[partition].windows
-                        windows.apply(event.tenant_id, fact, codec.recorded_at(record), record.offset)
-                        windows.expire()
+                if partition not in left:
+                    continue
+                try:
+                    _fold(memories[partition].windows, records)
+                except UndecodableRecord as error:
+                    log.critical("nothing of partition %s is matched: %s. Update this process.", partition, error)
+                    del left[partition], memories[partition]
+                    continue
                 if records[-1].offset + 1 >= ends[partition].high:
-                    left.pop(partition, None)
+                    del left[partition]
     finally:
         await reader.close()
     for memory in memories.values():
         memory.plan_waits()
     return memories
+
+
+def _fold(windows: Windows, records: Sequence[Record]) -> None:
+    for record in records:
+        event = codec.decode(record)
+        fact = facts.runs_fact(event)
+        if isinstance(fact, WindowCounted | WindowOpened | WindowFollowed | WindowElapsed | ScheduleFired):
+            windows.apply(event.tenant_id, fact, codec.recorded_at(record), record.offset)
+            windows.expire()

@@ -6,6 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.matcher.service.remembering import restore_memories
+from shared.bus.port import NewRecord
+from shared.bus.topics import RUNS
+from shared.testing.folds import NothingRemembered
+
 COUNT = {
     "count": {
         "event": "authz.denied",
@@ -188,3 +193,21 @@ async def test_whoever_dies_in_between_and_whatever_is_read_again_makes_no_diffe
 
 def _outcome(world) -> Sequence[tuple[str, str, str]]:
     return sorted((run.match.workflow_id, run.event.id, run.id) for run in world.runs())
+
+
+async def test_a_partition_whose_log_is_of_a_later_version_is_not_matched(world, caplog):
+    world.save(COUNT)
+    await denied(world, "a")
+    await world.move(0)
+    bus = world.bus
+    (record,) = (await _read(bus))[:1]
+    later = NewRecord(topic=RUNS, key=record.key, headers=(*record.headers, ("ce_recordversion", b"9")), value=b"{}")
+    await bus.append([later])
+    assert await restore_memories(bus, NothingRemembered(), [0], retry_seconds=0.1) == {}
+    assert "nothing of partition 0 is matched" in caplog.text
+
+
+async def _read(bus):
+    reader = bus.reader(RUNS)
+    reader.assign({0: 0})
+    return (await reader.poll(timeout_seconds=0))[0]

@@ -1,0 +1,265 @@
+"""Windows against a model that keeps everything for ever: what is forgotten, restored, or told again changes no verdict.
+
+And against the definitions themselves, in whatever order events arrive within the lateness that is allowed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.records import (
+    ScheduleFired,
+    SourceEvent,
+    WindowCounted,
+    WindowElapsed,
+    WindowFact,
+    WindowFollowed,
+    WindowOpened,
+)
+from shared.domain.windows import LONG_AGO, Seen, WindowKey, Windows
+from shared.readmodel.rows import WINDOW_STATES
+from shared.testing.folds import match
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+TIMES, WITHIN, LATENESS = 3, 30, 10
+KEYS = ("a", "b")
+KINDS = ("counted", "opened", "followed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An event, as it does one thing to one window."""
+
+    kind: str
+    key: str
+    id: str
+    at: datetime
+    seen_at: datetime
+
+    def fact(self) -> WindowCounted | WindowOpened | WindowFollowed:
+        common = {
+            "workflow_id": "w",
+            "trigger": "count" if self.kind == "counted" else "absence",
+            "key": self.key,
+            "at": self.at,
+            "seen_at": self.seen_at,
+            "within_seconds": WITHIN,
+            "lateness_seconds": LATENESS,
+        }
+        if self.kind == "counted":
+            return WindowCounted(event_id=self.id, times=TIMES, **common)
+        if self.kind == "opened":
+            return WindowOpened(event=source_event(self.id), **common)
+        return WindowFollowed(event_id=self.id, **common)
+
+
+@dataclass(slots=True)
+class Model:
+    """Both windows of one key, by their definition, over the whole past."""
+
+    known: set[tuple[str, str]] = field(default_factory=set)
+    counting: list[Seen] = field(default_factory=list)
+    followed: list[Seen] = field(default_factory=list)
+    opened: Seen | None = None
+
+    def take(self, told: Told) -> bool:
+        if told.seen_at - told.at > timedelta(seconds=LATENESS) or (told.kind, told.id) in self.known:
+            return False
+        self.known.add((told.kind, told.id))
+        seen = Seen(told.at, told.id)
+        if told.kind == "counted":
+            return self._count(seen)
+        if told.kind == "opened":
+            if self.opened is not None or any(_answers(seen, each) for each in self.followed):
+                return False
+            self.opened = seen
+            return True
+        self.followed.append(seen)
+        if self.opened is None or not _answers(self.opened, seen):
+            return False
+        self.opened = None
+        return True
+
+    def _count(self, seen: Seen) -> bool:
+        """The oldest events that make up a count together with this one."""
+        self.counting = sorted([*self.counting, seen])
+        for first in range(len(self.counting) - TIMES + 1):
+            made_of = self.counting[first : first + TIMES]
+            if seen in made_of and made_of[-1].at - made_of[0].at <= timedelta(seconds=WITHIN):
+                self.counting = [each for each in self.counting if each not in made_of]
+                return True
+        return False
+
+
+def _answers(first: Seen, then: Seen) -> bool:
+    return timedelta() <= then.at - first.at <= timedelta(seconds=WITHIN) and then.event_id != first.event_id
+
+
+def source_event(event_id: str) -> SourceEvent:
+    return SourceEvent(id=event_id, source="/doors", type="door.opened", data={})
+
+
+def elapsed(key: str, event_id: str) -> WindowElapsed:
+    return WindowElapsed(workflow_id="w", trigger="absence", key=key, event=source_event(event_id), match=match("w"))
+
+
+def restored(windows: Windows) -> Windows:
+    """As another process finds them: by way of what is written of each."""
+    made = Windows()
+    written = [(key, type(each).__name__.lower(), each) for key, each in windows.items()]
+    made.restore(
+        (key, WINDOW_STATES[kind].validate_json(WINDOW_STATES[kind].dump_json(each))) for key, kind, each in written
+    )
+    return made
+
+
+class Fold:
+    """The windows under test, which forget after every fact. `offset`: where the next fact lies."""
+
+    def __init__(self) -> None:
+        self.windows = Windows()
+        self.offset = 0
+        self.forgotten = 0
+
+    def apply(self, fact: WindowFact, now: datetime) -> bool:
+        self.offset += 1
+        changed = self.windows.apply("acme", fact, now, self.offset)
+        self.forgotten += len(self.windows.expire())
+        return changed
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from((*KINDS, *KINDS, "beat", "repeated", "read again", "over", "restored")),
+        st.sampled_from(KEYS),
+        st.integers(0, WITHIN + LATENESS),  # seconds since the step before
+        st.integers(0, LATENESS + 2),  # seconds from its happening to its recording
+        st.integers(0, 12),  # how far back, where something is repeated
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps=STEPS)
+def test_what_is_forgotten_restored_or_told_again_changes_no_verdict(
+    steps: Sequence[tuple[str, str, int, int, int]],
+) -> None:
+    fold, models, now, past = Fold(), {key: Model() for key in KEYS}, START, list[Told]()
+    for number, (step, key, pause, delay, back) in enumerate(steps):
+        now += timedelta(seconds=pause)
+        if step == "restored":
+            fold.windows = restored(fold.windows)
+        elif step == "over":
+            for each, model in models.items():
+                for early, changed in _told_of_over(fold, each, model, now):
+                    assert changed is not early
+        else:
+            for told in _events(step, key, f"e{number}", now, delay, back, past):
+                assert fold.apply(told.fact(), told.seen_at) is models[told.key].take(told), told
+        for each, model in models.items():
+            window = fold.windows.get(WindowKey("acme", "w", "absence", each))
+            assert getattr(window, "opened", None) == model.opened
+
+
+def _events(step: str, key: str, name: str, now: datetime, delay: int, back: int, past: list[Told]) -> Iterator[Told]:
+    """What a step tells; what is told for the first time is added to the past."""
+    at = now - timedelta(seconds=delay)
+    if step == "repeated" and past:
+        first = past[-1 - back % len(past)]
+        yield Told(kind=first.kind, key=first.key, id=first.id, at=first.at, seen_at=now)
+    elif step == "read again":
+        yield from past[-back:] if back else ()
+    elif step in KINDS or step == "beat":
+        kinds = ("followed", "opened") if step == "beat" else (step,)
+        made = [Told(kind=kind, key=key, id=name, at=at, seen_at=now) for kind in kinds]
+        past += made
+        yield from made
+
+
+def _told_of_over(fold: Fold, key: str, model: Model, now: datetime) -> Iterator[tuple[bool, bool]]:
+    """An open wait told of too early; then, once it is over, by two who both think they own it: (too early, changed)."""
+    if model.opened is None:
+        return
+    due_at = model.opened.at + timedelta(seconds=WITHIN + LATENESS)
+    fact = elapsed(key, model.opened.event_id)
+    yield True, fold.apply(fact, due_at - timedelta(microseconds=1))
+    if now >= due_at:
+        model.opened = None
+        yield False, fold.apply(fact, now)
+        yield True, fold.apply(fact, now)
+
+
+@given(delays=st.lists(st.tuples(st.integers(0, WITHIN), st.integers(0, LATENESS)), max_size=20), again=st.booleans())
+def test_whatever_happened_close_together_completes_as_many_counts_in_whatever_order_it_arrives(
+    delays: Sequence[tuple[int, int]], again: bool
+) -> None:
+    fold = Fold()
+    happened = [(START + timedelta(seconds=at), f"e{number}", delay) for number, (at, delay) in enumerate(delays)]
+    arriving = [
+        Told(kind="counted", key="a", id=name, at=at, seen_at=at + timedelta(seconds=delay))
+        for at, name, delay in happened
+        for _ in range(2 if again else 1)
+    ]
+    arriving.sort(key=lambda told: told.seen_at)
+    completed = sum(fold.apply(told.fact(), told.seen_at) for told in arriving)
+    assert completed == len(happened) // TIMES
+
+
+@given(
+    delay=st.integers(0, LATENESS),
+    thens=st.lists(st.tuples(st.integers(-WITHIN, 2 * WITHIN), st.integers(0, LATENESS + 2)), max_size=6),
+    restores=st.sets(st.integers(0, 6)),
+)
+def test_a_wait_is_over_exactly_where_nothing_followed_in_time_in_whatever_order_it_is_recorded(
+    delay: int, thens: Sequence[tuple[int, int]], restores: set[int]
+) -> None:
+    fold, due_at = Fold(), START + timedelta(seconds=WITHIN + LATENESS)
+    recorded = [
+        Told(
+            kind="followed",
+            key="a",
+            id=f"then{number}",
+            at=START + timedelta(seconds=at),
+            seen_at=START + timedelta(seconds=at + late),
+        )
+        for number, (at, late) in enumerate(thens)
+    ]
+    recorded.append(Told(kind="opened", key="a", id="first", at=START, seen_at=START + timedelta(seconds=delay)))
+    recorded.sort(key=lambda told: told.seen_at)
+    for number, told in enumerate(each for each in recorded if each.seen_at <= due_at):
+        fold.apply(told.fact(), told.seen_at)
+        if number in restores:
+            fold.windows = restored(fold.windows)
+    over = fold.apply(elapsed("a", "first"), due_at)
+    for told in (each for each in recorded if each.seen_at > due_at):
+        fold.apply(told.fact(), told.seen_at)
+    answered = any(0 <= at <= WITHIN and late <= LATENESS for at, late in thens)
+    assert over is not answered
+    assert not fold.apply(elapsed("a", "first"), due_at + timedelta(days=1))
+
+
+@given(seconds=st.lists(st.integers(0, 50), max_size=12))
+def test_a_schedules_cursor_only_moves_on(seconds: Sequence[int]) -> None:
+    fold, newest = Fold(), LONG_AGO
+    for each in seconds:
+        planned_at = START + timedelta(seconds=each)
+        fact = ScheduleFired(workflow_id="w", trigger="schedule", planned_at=planned_at, event_id=f"e{each}")
+        assert fold.apply(fact, START) is (planned_at > newest)
+        newest = max(newest, planned_at)
+        fold.windows = restored(fold.windows)
+
+
+def test_what_no_event_can_concern_any_more_is_forgotten() -> None:
+    fold = Fold()
+    for number in range(50):
+        now = START + timedelta(seconds=number * (WITHIN + LATENESS + 1))
+        for kind in KINDS:
+            fold.apply(Told(kind=kind, key=f"key{number}", id=f"e{number}", at=now, seen_at=now).fact(), now)
+    # The same event neither follows itself nor ends anything: each key left a count, which expires, and an open wait.
+    assert fold.forgotten == 49
+    assert sum(1 for _ in fold.windows.items()) == 51
+    assert sum(1 for _ in fold.windows.waiting()) == 50

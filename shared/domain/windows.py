@@ -57,12 +57,16 @@ class Count:
     waiting: list[Seen] = field(default_factory=list)
     used: list[Seen] = field(default_factory=list)
 
-    def knows(self, event_id: str) -> bool:
-        return any(each.event_id == event_id for each in (*self.waiting, *self.used))
+    def knows(self, event_id: str, now: datetime) -> bool:
+        """Whether that event was taken in before, as far as that is remembered at `now`, forgotten yet or not."""
+        waiting, used = self._remembered(now)
+        return any(each.event_id == event_id for each in (*waiting, *used))
 
     def add(self, seen: Seen, times: int, now: datetime) -> bool:
         """Whether that event completes a count; the events that make it up are then used up."""
-        self._forget(now)
+        self.waiting, self.used = self._remembered(now)
+        if any(each.event_id == seen.event_id for each in (*self.waiting, *self.used)):
+            return False
         self.until = max(self.until, seen.at + timedelta(seconds=self.within_seconds + self.lateness_seconds))
         self.waiting.append(seen)
         self.waiting.sort()
@@ -80,11 +84,10 @@ class Count:
     def expires_at(self) -> datetime:
         return self.until
 
-    def _forget(self, now: datetime) -> None:
-        over = now - timedelta(seconds=self.within_seconds + self.lateness_seconds)
-        self.waiting = [each for each in self.waiting if each.at >= over]
-        over = now - timedelta(seconds=self.lateness_seconds)
-        self.used = [each for each in self.used if each.at >= over]
+    def _remembered(self, now: datetime) -> tuple[list[Seen], list[Seen]]:
+        late = now - timedelta(seconds=self.lateness_seconds)
+        over = late - timedelta(seconds=self.within_seconds)
+        return [each for each in self.waiting if each.at >= over], [each for each in self.used if each.at >= late]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,14 +116,21 @@ class Absence:
         """The event that something should follow; None: nothing is waited for."""
         return self.opened.event_id if self.opened is not None else None
 
-    def knows_before(self, event_id: str) -> bool:
-        return self.opened_by == event_id or any(each.event_id == event_id for each in self.before)
+    def knows_before(self, event_id: str, now: datetime) -> bool:
+        """Whether that event was taken in before as one to be followed, as far as that is remembered at `now`, forgotten
+        yet or not."""
+        return self.opened_by == event_id or any(
+            each.event_id == event_id for each in self._remembered(self.before, now)
+        )
 
-    def knows_followed(self, event_id: str) -> bool:
-        return any(each.event_id == event_id for each in self.followed)
+    def knows_followed(self, event_id: str, now: datetime) -> bool:
+        """The same of an event that follows."""
+        return any(each.event_id == event_id for each in self._remembered(self.followed, now))
 
     def open(self, seen: Seen, offset: int, now: datetime) -> bool:
         """Whether that event begins a wait. One that was followed before it was read begins none, nor does a second one."""
+        if self.knows_before(seen.event_id, now):
+            return False
         self._note(seen, now)
         if self.opened is not None or any(self._answers(seen, each) for each in self.followed):
             self._remember(self.before, seen)
@@ -130,6 +140,8 @@ class Absence:
 
     def follow(self, seen: Seen, now: datetime) -> bool:
         """Whether that event ends the wait."""
+        if self.knows_followed(seen.event_id, now):
+            return False
         self._note(seen, now)
         self._remember(self.followed, seen)
         if self.opened is None or not self._answers(self.opened, seen):
@@ -156,9 +168,12 @@ class Absence:
 
     def _note(self, seen: Seen, now: datetime) -> None:
         self.until = max(self.until, seen.at + timedelta(seconds=self.lateness_seconds))
-        over = now - timedelta(seconds=self.lateness_seconds)
-        self.before = [each for each in self.before if each.at >= over]
-        self.followed = [each for each in self.followed if each.at >= over]
+        self.before = self._remembered(self.before, now)
+        self.followed = self._remembered(self.followed, now)
+
+    def _remembered(self, known: list[Seen], now: datetime) -> list[Seen]:
+        late = now - timedelta(seconds=self.lateness_seconds)
+        return [each for each in known if each.at >= late]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -268,7 +283,7 @@ class Windows:
         if not isinstance(window, Count):
             window = Count(within_seconds=fact.within_seconds, lateness_seconds=fact.lateness_seconds)
             self._put(key, window)
-        return not window.knows(fact.event_id) and window.add(Seen(fact.at, fact.event_id), fact.times, fact.seen_at)
+        return window.add(Seen(fact.at, fact.event_id), fact.times, fact.seen_at)
 
     def _absence(self, key: WindowKey, window: Window | None, fact: WindowOpened | WindowFollowed) -> Absence:
         if not isinstance(window, Absence):

@@ -73,7 +73,7 @@ class Watching:
             return False
         key = WindowKey(self._tenant_id, workflow_id, watch.trigger, text)
         window = self._existing(key)
-        if isinstance(window, Count) and window.knows(self._event.id):
+        if isinstance(window, Count) and window.knows(self._event.id, self._now):
             return False
         return self._apply(
             WindowCounted(
@@ -95,7 +95,7 @@ class Watching:
         if text is None:
             return
         window = self._existing(WindowKey(self._tenant_id, workflow_id, watch.trigger, text))
-        if isinstance(window, Absence) and window.knows_followed(self._event.id):
+        if isinstance(window, Absence) and window.knows_followed(self._event.id, self._now):
             return
         self._apply(
             WindowFollowed(
@@ -116,7 +116,7 @@ class Watching:
         if text is None:
             return
         window = self._existing(WindowKey(self._tenant_id, workflow_id, watch.trigger, text))
-        if isinstance(window, Absence) and window.knows_before(self._event.id):
+        if isinstance(window, Absence) and window.knows_before(self._event.id, self._now):
             return
         self._apply(
             WindowOpened(

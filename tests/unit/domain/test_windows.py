@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.records import (
@@ -144,6 +144,9 @@ STEPS = st.lists(
 
 
 @settings(max_examples=400, deadline=None)
+@example(
+    steps=[("opened", "a", 0, 0, 0), ("opened", "a", 30, 0, 0), ("over", "a", 10, 0, 0), ("repeated", "a", 0, 0, 0)]
+)
 @given(steps=STEPS)
 def test_what_is_forgotten_restored_or_told_again_changes_no_verdict(
     steps: Sequence[tuple[str, str, int, int, int]],

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.matcher.service.remembering import restore_memories
@@ -171,6 +171,14 @@ happenings = st.lists(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(
+    happened=[
+        (0, "order.paid", "x", 0, 0, "goes on"),
+        (1, "order.created", "x", 0, 40, "goes on"),
+        (1, "order.created", "x", 0, 0, "goes on"),
+        (0, "authz.denied", "y", 0, 0, "reads again"),
+    ]
+)
 @given(happened=happenings)
 async def test_whoever_dies_in_between_and_whatever_is_read_again_makes_no_difference(make_world, happened):
     calm, troubled = await make_world(), await make_world()

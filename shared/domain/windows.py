@@ -22,6 +22,8 @@ COUNT_MAX = 1000
 WITHIN_SECONDS_MAX = 31 * 86_400
 LATENESS_SECONDS = 60
 """Where a trigger does not say: vendors deliver within seconds, and an absence is told that much later."""
+LATENESS_SECONDS_MIN = 1
+"""Whatever is published is recorded some milliseconds after it happened: with less, every event would be too late."""
 LATENESS_SECONDS_MAX = 86_400
 KEY_CHARS_MAX = 1000
 """Characters of a key's template, and of what it renders to."""

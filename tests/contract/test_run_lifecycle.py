@@ -332,7 +332,7 @@ trigger:
     after: {event: order.created}
     of: {event: order.paid}
     within_seconds: 1
-    lateness_seconds: 0
+    lateness_seconds: 1
     key: "{{ event.data.order }}"
 if: "event.data.total > 10"
 steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance, body: {order: "{{ event.data.order }}"}}}]

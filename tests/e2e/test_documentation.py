@@ -57,6 +57,13 @@ async def test_shell_snippets_run(space: Workspace, tmp_path: Path) -> None:
     assert "runs_per_day                 2" in tried
     assert "- 2 no longer matching" in tried
     assert "equal to the live read model" in outputs["docs/how-to/operate.md"]
+    windows = outputs["docs/how-to/count-and-miss-events.md"]
+    assert 'Denials: no, it counted as 2 of 3 within 600 s for the key "ann"' in windows
+    assert 'Denials: no, it counted as 1 of 3 within 600 s for the key "bob"' in windows
+    assert "Denials: yes, it led to run" in windows
+    assert "Unpaid: no, it opened a wait that event" in windows
+    assert "Unpaid: yes, it led to run" in windows
+    assert 'Unpaid: no, it is what a wait for the key "1" is for, and ended one' in windows
     explained = outputs[EXPLAIN]
     (shown,) = [each.text for each in snippets(REPOSITORY) if (each.document, each.kind) == (EXPLAIN, "text")]
     assert shown.strip() in explained

@@ -17,7 +17,13 @@ from services.matcher.triggers.selecting import (
     unknown_fields,
 )
 from shared.domain.errors import Flaw, InvalidInput
-from shared.domain.windows import KEY_CHARS_MAX, LATENESS_SECONDS, LATENESS_SECONDS_MAX, WITHIN_SECONDS_MAX
+from shared.domain.windows import (
+    KEY_CHARS_MAX,
+    LATENESS_SECONDS,
+    LATENESS_SECONDS_MAX,
+    LATENESS_SECONDS_MIN,
+    WITHIN_SECONDS_MAX,
+)
 from shared.workflows.triggers import OnAbsence
 
 _FIELDS = ("after", "of", "within_seconds", "key", "lateness_seconds")
@@ -68,6 +74,6 @@ def _flaws(value: Mapping[str, object]) -> list[Flaw]:
     return [
         *flaws,
         *seconds_flaws(value, "within_seconds", 1, WITHIN_SECONDS_MAX, needed=True),
-        *seconds_flaws(value, "lateness_seconds", 0, LATENESS_SECONDS_MAX, needed=False),
+        *seconds_flaws(value, "lateness_seconds", LATENESS_SECONDS_MIN, LATENESS_SECONDS_MAX, needed=False),
         *text_flaws(value, "key", KEY_CHARS_MAX),
     ]

@@ -15,7 +15,14 @@ from services.matcher.triggers.selecting import (
     unknown_fields,
 )
 from shared.domain.errors import Flaw, InvalidInput
-from shared.domain.windows import COUNT_MAX, KEY_CHARS_MAX, LATENESS_SECONDS, LATENESS_SECONDS_MAX, WITHIN_SECONDS_MAX
+from shared.domain.windows import (
+    COUNT_MAX,
+    KEY_CHARS_MAX,
+    LATENESS_SECONDS,
+    LATENESS_SECONDS_MAX,
+    LATENESS_SECONDS_MIN,
+    WITHIN_SECONDS_MAX,
+)
 from shared.workflows.triggers import OnCount
 
 _FIELDS = ("event", "pattern", "times", "within_seconds", "key", "lateness_seconds")
@@ -54,6 +61,6 @@ def _flaws(value: Mapping[str, object]) -> list[Flaw]:
         *selector_flaws(value),
         *seconds_flaws(value, "times", 2, COUNT_MAX, needed=True),
         *seconds_flaws(value, "within_seconds", 1, WITHIN_SECONDS_MAX, needed=True),
-        *seconds_flaws(value, "lateness_seconds", 0, LATENESS_SECONDS_MAX, needed=False),
+        *seconds_flaws(value, "lateness_seconds", LATENESS_SECONDS_MIN, LATENESS_SECONDS_MAX, needed=False),
         *text_flaws(value, "key", KEY_CHARS_MAX),
     ]

@@ -99,7 +99,7 @@ async def test_a_heartbeat_that_is_missed(world):
                 "after": {"event": "beat"},
                 "of": {"event": "beat"},
                 "within_seconds": 60,
-                "lateness_seconds": 0,
+                "lateness_seconds": 1,
                 "key": "{{ event.data.host }}",
             }
         }

@@ -50,6 +50,8 @@ async def test_shell_snippets_run(space: Workspace, tmp_path: Path) -> None:
     assert "chain unbroken" in outputs[QUICKSTART]
     assert "github.issues.opened" in outputs["docs/how-to/connect-a-source.md"]
     assert "signature_mismatch" in outputs["docs/how-to/connect-a-source.md"]
+    assert '{"price":42}' in outputs["docs/how-to/receive-any-webhook.md"]
+    assert "missing_header" in outputs["docs/how-to/receive-any-webhook.md"]
     assert outputs["docs/how-to/approve-runs.md"].rstrip().endswith("succeeded")
     tried = outputs["docs/how-to/try-a-workflow.md"]
     assert '"matched":true' in tried

@@ -110,7 +110,7 @@ async def _carry_out(api: TenantApi, plan: Sequence[Planned], say: Say, warn: Sa
     done: list[Planned] = []
     left = 0
     for each in plan:
-        refusal = await _change(api, each)
+        refusal = await _change(api, each, say)
         if refusal is None:
             done.append(each)
             continue
@@ -122,24 +122,37 @@ async def _carry_out(api: TenantApi, plan: Sequence[Planned], say: Say, warn: Sa
     return 1 if left else 0
 
 
-async def _change(api: TenantApi, planned: Planned) -> Answer | None:
+async def _change(api: TenantApi, planned: Planned, say: Say) -> Answer | None:
     """None: it is so. Else why not: somebody has changed it since it was read."""
     if planned.kind == "create" and planned.wanted is not None:
         enabled = "true" if planned.wanted.file.enabled else "false"
         path = f"/api/v1/workflows?enabled={enabled}"
-        return _refusal(await api.command("POST", path, planned.wanted.document))
+        created = await api.command("POST", path, planned.wanted.document)
+        _tell_hooks(planned.name, created, say)
+        return _refusal(created)
     if planned.existing is None:
         return None
     path, revision = f"/api/v1/workflows/{planned.existing.id}", planned.existing.revision
     if planned.kind == "archive":
         return _refusal(await api.command("POST", f"{path}/archive", if_match=revision))
     if planned.save and planned.wanted is not None:
-        refusal = _refusal(await api.command("PUT", path, planned.wanted.document, if_match=revision))
-        if refusal is not None:
+        saved = await api.command("PUT", path, planned.wanted.document, if_match=revision)
+        if (refusal := _refusal(saved)) is not None:
             return refusal
+        _tell_hooks(planned.name, saved, say)
     if planned.switch is not None:
         return _refusal(await api.command("POST", f"{path}/{'enable' if planned.switch else 'disable'}"))
     return None
+
+
+def _tell_hooks(name: str, answer: Answer, say: Say) -> None:
+    """Where to get the secrets that were made just now. They are not printed: this is what pipelines keep the output of."""
+    found = answer.body.get("hooks") if isinstance(answer.body, dict) else None
+    for hook in found if isinstance(found, list) else ():
+        if hook.get("secret"):
+            url = str(hook["url"]).replace(hook["secret"], "{secret}")
+            rotate = f"POST /api/v1/workflows/{answer.body['id']}/hooks/{hook['id']}/rotate"
+            say(f"hook     {name}: {url}\n         for its secret: {rotate}")
 
 
 def _refusal(answer: Answer) -> Answer | None:

@@ -16,9 +16,6 @@ from shared.workflows.document import WorkflowDocument, pointer_to
 from shared.workflows.triggers import EventPattern, OnEvent, OnHook, Start
 from shared.workflows.webhook import WebhookSettings
 
-HOOK_PATTERN_FIELDS = ("type", "source", "subject")
-"""What the pattern of a hook's own deliveries names."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedHook:
@@ -50,7 +47,7 @@ def start_pattern(start: Start, tenant_id: str, workflow_id: str) -> EventPatter
             return pattern
         case OnHook(settings=settings):
             source = hook_source(id_of(tenant_id, workflow_id, settings))
-            return dict(zip(HOOK_PATTERN_FIELDS, ([HOOK_EVENT], [source], [workflow_id]), strict=True))
+            return {"type": [HOOK_EVENT], "source": [source], "subject": [workflow_id]}
         case _:
             return None
 

@@ -18,7 +18,6 @@ from shared.workflows.explaining.clauses import Origin, clauses_of
 from shared.workflows.explaining.values import Clause, Trigger
 from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, expected_of_absence, expected_of_count
 from shared.workflows.hiding import HIDDEN, Hiding
-from shared.workflows.hooks import HOOK_PATTERN_FIELDS
 from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnHook, OnSchedule
 from shared.workflows.watching import LeftOut
 
@@ -27,6 +26,7 @@ KeyOf = Callable[[Template, int], str | LeftOut]
 
 _BY_REQUEST = "only a person or a service that asks for a run starts it"
 _BY_FIRINGS = "only its own firings start it"
+_BY_DELIVERIES = "only what is delivered to its own URL starts it"
 
 
 def explain_triggers(
@@ -53,8 +53,10 @@ def explain_triggers(
             raise AssertionError(f"{pointer} of a saved workflow is no trigger")
         asking = _Asking(pointer, trigger, document, catalogue, fields, hiding, key_of)
         match trigger_start(trigger, catalogue, zone=start.limits.zone):
-            case OnEvent() | OnHook():
+            case OnEvent():
                 found.append(asking.event(next(patterns)))
+            case OnHook():
+                found.append(asking.own_event(next(patterns), _BY_DELIVERIES))
             case OnCount():
                 count = next(counts)
                 found.append(asking.count(count, windows.get(count.trigger)))
@@ -62,7 +64,7 @@ def explain_triggers(
                 absence = next(absences)
                 found.append(asking.absence(absence, windows.get(absence.trigger)))
             case OnSchedule():
-                found.append(asking.schedule(next(schedules).firing))
+                found.append(asking.own_event(next(schedules).firing, _BY_FIRINGS))
             case _:
                 found.append(asking.without_events())
     return tuple(found)
@@ -111,10 +113,10 @@ class _Asking:
             return replace(found, in_words="it is what a wait of this workflow is for: it ends one, and starts nothing")
         return found
 
-    def schedule(self, firing: Pattern) -> Trigger:
-        """What a firing is recognised by is nobody's to write, so no clause tells it."""
-        if not matches(firing, self.fields):
-            return self._without_clauses(_BY_FIRINGS)
+    def own_event(self, pattern: Pattern, note: str) -> Trigger:
+        """What an event of its own is recognised by is nobody's to write, so no clause tells it, but the note does."""
+        if not matches(pattern, self.fields):
+            return self._without_clauses(note)
         return Trigger(pointer=self.pointer, kind=self.kind, holds=True, clauses=(), held=1, total=1)
 
     def without_events(self) -> Trigger:
@@ -169,12 +171,9 @@ class _Asking:
         for key, value in selecting.items():
             kind = self.catalogue.triggers.get(key)
             said = kind.start(value, zone="UTC") if kind is not None else None
-            place = f"{base}{pointer_to(key).removeprefix('#')}"
             if isinstance(said, OnEvent):
                 for field in said.pattern:
-                    origins[field] = Origin(place, said.pattern == value)
-            if isinstance(said, OnHook):
-                origins.update(dict.fromkeys(HOOK_PATTERN_FIELDS, Origin(place, False)))
+                    origins[field] = Origin(f"{base}{pointer_to(key).removeprefix('#')}", said.pattern == value)
         return origins
 
 

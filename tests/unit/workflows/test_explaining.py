@@ -14,6 +14,7 @@ from services.matcher.triggers import discover_triggers
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
 from shared.domain.errors import InvalidInput
+from shared.domain.hooks import HOOK_EVENT, hook_source
 from shared.domain.windows import Windows
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
@@ -31,8 +32,10 @@ from shared.workflows.explaining import (
     windows_known,
 )
 from shared.workflows.hiding import HIDDEN, Hiding
+from shared.workflows.hooks import id_of
 from shared.workflows.rules import TenantRules
 from shared.workflows.triggers import FIRING_SOURCE
+from shared.workflows.webhook import parse_webhook
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
@@ -560,3 +563,19 @@ def test_a_schedule_is_started_by_its_own_firings_alone() -> None:
     for other in (replace(own, subject="other"), replace(own, source="/shop"), event_of({})):
         assert not decided(workflow, other)
         assert said(explained(workflow, other)) == "Refund alert: no, only its own firings start it"
+
+
+# ---------------------------------------------------------------- hooks
+
+
+def test_a_hook_is_started_by_what_is_delivered_to_its_own_url_alone() -> None:
+    workflow = workflow_of({"webhook": {}})
+    source = hook_source(id_of("acme", "w", parse_webhook({})))
+    own = replace(event_of(b'{"raw": 1}', HOOK_EVENT), source=source, subject="w")
+
+    assert decided(workflow, own)
+    verdict = explained(workflow, own)
+    assert (verdict.matches, verdict.share, verdict.first_failed) == (True, 1.0, None)
+    for other in (replace(own, subject="other"), replace(own, source="/shop"), event_of({})):
+        assert not decided(workflow, other)
+        assert said(explained(workflow, other)) == "Refund alert: no, only what is delivered to its own URL starts it"

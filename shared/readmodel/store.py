@@ -136,7 +136,12 @@ class ReadModel:
         names = tuple(sorted(rows.tables))
         statement = write_statement(generation, MODEL_VERSION, names, check_pointer=only_if_current)
         arguments = write_arguments(rows.moves, [rows.tables[name] for name in names])
-        await self._writing.run(lambda connection: connection.execute(statement, *arguments))
+        if only_if_current:
+            await self._writing.run(lambda connection: connection.execute(statement, *arguments))
+            return
+        # A rebuild holds the pointer, for which a live write may be waiting: it must not stand in line behind that.
+        async with self._pool.acquire() as connection:
+            await connection.execute(statement, *arguments)
 
     async def ensure_checkpoints(self, topic: str, partitions: Collection[int]) -> None:
         """Let these partitions begin at offset 0 where nothing of them was ever projected."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput
@@ -341,11 +341,23 @@ def test_no_json_context_makes_evaluation_raise(text: str, data: object, other: 
     assert outcome.error is None or not outcome.value
 
 
+def _beyond_64_bits(value: object) -> bool:
+    match value:
+        case dict():
+            return any(map(_beyond_64_bits, value.values()))
+        case list():
+            return any(map(_beyond_64_bits, value))
+        case int():
+            return not -(2**63) <= value < 2**63
+    return False
+
+
 @settings(deadline=None)
 @given(conditions, json_values, json_values)
 def test_cutting_the_context_down_changes_no_outcome(text: str, data: object, other: object) -> None:
-    # given the library's own answer over the whole context
+    # given the library's own answer over the whole context; it takes no integer beyond 64 bits anywhere, named or not
     whole = {"event": {"data": data, "time": "x"}, "inputs": other, "steps": other}
+    assume(not _beyond_64_bits(whole))
     roots = dict.fromkeys(ROOTS, cel.Type.Map(cel.Type.STRING, cel.Type.DYN))
     expression = cel.NewEnv(variables=roots, extensions=[ext_strings.ExtStrings()]).compile(text)
     try:

@@ -268,7 +268,9 @@ def _run_path(run_id: str) -> str:
 
 def _unknown_source(source_id: str) -> HttpProblem:
     return HttpProblem(
-        404, "unknown-source", f"there is no source or hook {source_id!r}; look at the URL that was given to you"
+        404,
+        "unknown-source",
+        f"there is no source or hook {source_id!r}; look at the hook_url (of a workflow: its hooks' url) that was given to you",
     )
 
 

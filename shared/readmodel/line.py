@@ -5,7 +5,7 @@ Guarantee: one piece of work at a time; a connection that failed is given back, 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 import asyncpg.pool
@@ -16,18 +16,21 @@ from shared.readmodel.errors import AWAY
 _Found = TypeVar("_Found")
 
 
+Borrowed: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+
 class Line:
     """Connects when it is first used. What its work raises comes through as it is."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._turn = asyncio.Lock()
-        self._connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | None = None
+        self._connection: Borrowed | None = None
 
     async def run(self, work: Callable[[Pooled], Awaitable[_Found]]) -> _Found:
         """What `work` gives; it leaves no transaction open. Raises also what connecting raises (`errors.AWAY`)."""
         async with self._turn:
-            if self._connection is None or self._connection.is_closed():
+            if self._connection is None or _is_lost(self._connection):
                 await self._give_back()
                 self._connection = await self._pool.acquire()
             try:
@@ -48,3 +51,11 @@ class Line:
                 await self._pool.release(connection)
             except (*AWAY, asyncpg.PostgresError):
                 pass  # the pool has let go of it all the same
+
+
+def _is_lost(connection: Borrowed) -> bool:
+    """Whether it broke while it was idle: then the pool has taken it back by itself, and it cannot even be asked."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True

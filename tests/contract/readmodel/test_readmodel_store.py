@@ -1,6 +1,7 @@
 """What services rely on: all or nothing, only from where the checkpoint stands, and back again exactly as it was."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -252,6 +253,34 @@ async def test_a_database_that_is_away_is_transient(database: object, readmodel:
     )
     assert all(not isinstance(each, Exception) or isinstance(each, ReadModelAway) for each in outcomes)
     await readmodel.snapshot([PARTITION])
+
+
+async def test_connections_that_broke_while_nobody_used_them_are_replaced(
+    database: object, readmodel: ReadModel
+) -> None:
+    async def write_and_ask() -> Known:
+        stand = await readmodel.next_offsets(EVENTS)
+        start = stand.get(PARTITION, 0)
+        row = event(f"event-{start}", start)
+        await readmodel.write(events=[EventsDelta(partition=PARTITION, start=start, end=start + 1, rows=[row])])
+        questions = Questions(match_ids={match_id("e", None)})
+        return await readmodel.lookup(questions, partitions=[PARTITION], tenant_ids=[TENANT])
+
+    await readmodel.ensure_checkpoints(EVENTS, [PARTITION])
+    await readmodel.snapshot([PARTITION])
+    before = await write_and_ask()
+    admin = await connect(_admin(database))
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE usename = 'upshot_service' AND datname = current_database()"
+    )
+    await admin.close()
+    # What is under way when a connection breaks is told so, each of the three once; then others are there.
+    for _ in range(3):
+        with contextlib.suppress(ReadModelAway):
+            await write_and_ask()
+    assert await write_and_ask() == before
+    assert (await readmodel.next_offsets(EVENTS))[PARTITION] >= 2
 
 
 def _admin(database: object) -> ConnectParameters:

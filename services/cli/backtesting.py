@@ -7,17 +7,18 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from services.cli.as_code.api import Json, TenantApi
-from services.cli.as_code.files import read_file
+from services.cli.as_code.files import WorkflowFile, read_file
 from shared.domain.errors import Flaw, InvalidInput
 
 PATH = "/api/v1/backtests"
 ASK_AGAIN_SECONDS = 0.5
 BAR_CHARACTERS = 40
+_DRAFT = "#/workflow"
 EVENTS_TOLD = 5
 TEXT_CHARACTERS_MAX = 200
 
@@ -36,10 +37,11 @@ class BacktestOptions:
 
 async def backtest(api: TenantApi, options: BacktestOptions) -> int:
     """0 where it ran to its end. Raises ApiTrouble, InvalidInput."""
-    started = await api.command("POST", PATH, _asked(options), expected={202, 404, 422, 429})
+    file = _file(options)
+    started = await api.command("POST", PATH, _asked(options, file), expected={202, 404, 422, 429})
     if started.status != 202:
         for flaw in started.flaws:
-            sys.stderr.write(f"{options.what}: {flaw.pointer}: {flaw.detail}\n")
+            sys.stderr.write(f"{flaw_line(options.what, file, flaw)}\n")
         return 1
     location = f"{PATH}/{started.body['id']}"
     try:
@@ -57,21 +59,35 @@ async def backtest(api: TenantApi, options: BacktestOptions) -> int:
     return 0
 
 
-def _asked(options: BacktestOptions) -> dict[str, object]:
+def flaw_line(what: str, file: WorkflowFile | None, flaw: Flaw) -> str:
+    """As `upshot apply` says it where it is the file's: with its line, and the place in the document."""
+    if file is not None and (flaw.pointer == _DRAFT or flaw.pointer.startswith(f"{_DRAFT}/")):
+        return file.told(replace(flaw, pointer="#" + flaw.pointer.removeprefix(_DRAFT)))
+    return f"{what}: {flaw.pointer}: {flaw.detail}"
+
+
+def _file(options: BacktestOptions) -> WorkflowFile | None:
+    """The draft; None: a saved workflow is meant."""
+    path = Path(options.what)
+    if not path.is_file():
+        if path.suffix in (".yaml", ".yml", ".json"):
+            raise InvalidInput("no such file", [Flaw(pointer=options.what, detail="there is no such file")])
+        return None
+    if options.revision is not None:
+        detail = "a file is a draft; leave --revision out, or name a saved workflow"
+        raise InvalidInput("a draft has no revision", [Flaw(pointer="--revision", detail=detail)])
+    return read_file(path)
+
+
+def _asked(options: BacktestOptions, file: WorkflowFile | None) -> dict[str, object]:
     asked: dict[str, object] = {"since": options.since.isoformat()}
     if options.until is not None:
         asked["until"] = options.until.isoformat()
     if options.samples is not None:
         asked["samples"] = options.samples
-    path = Path(options.what)
-    if not path.is_file():
-        if path.suffix in (".yaml", ".yml", ".json"):
-            raise InvalidInput("no such file", [Flaw(pointer=options.what, detail="there is no such file")])
+    if file is None:
         return {**asked, "workflow_id": options.what, "revision": options.revision}
-    if options.revision is not None:
-        detail = "a file is a draft; leave --revision out, or name a saved workflow"
-        raise InvalidInput("a draft has no revision", [Flaw(pointer="--revision", detail=detail)])
-    return {**asked, "workflow": read_file(path).document}
+    return {**asked, "workflow": file.document}
 
 
 async def _followed(api: TenantApi, location: str) -> Json:

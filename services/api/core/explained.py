@@ -62,13 +62,17 @@ def sum_up(items: Sequence[Explained], event_type: str, workflows: int) -> str:
         if group
     ]
     if told:
-        return f"of {workflows} workflows: {', '.join(told)}"
+        return f"of {_counted(workflows)}: {', '.join(told)}"
     if not any(_type_holds(each) for each in items):
         return f"no workflow is for events of the type {event_type}"
     nearest = items[0]
     share = f"{nearest.verdict.held} of {nearest.verdict.total} clauses hold"
     state = _NOT_LIVE.get(nearest.outcome.kind, "")
-    return f"none of {workflows} workflows was started; the nearest is {nearest.name} ({share}{state})"
+    return f"none of {_counted(workflows)} was started; the nearest is {nearest.name} ({share}{state})"
+
+
+def _counted(workflows: int) -> str:
+    return f"{workflows} workflow{'' if workflows == 1 else 's'}"
 
 
 def names_type(document: Mapping[str, object], event_type: str) -> bool:

@@ -5,22 +5,24 @@ of writing the read model. JSON's text of a list is an array's text but for its 
 and `\\` with a backslash, and say null. Only control characters differ, which JSON names and an array takes as they are.
 """
 
-import re
 from collections.abc import Sequence
 
 import orjson
-
-# An escape other than of a quote or a backslash; in front of it whole pairs of backslashes only.
-_NAMED_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\[^\"\\]")
 
 
 def array_text(values: Sequence[object]) -> str:
     """To be cast to an array of the values' type: `$1::text::int8[]`. Texts, numbers, instants, UUIDs, bytes and None; NUL
     characters, which PostgreSQL cannot store, must not stand in them."""
     text = orjson.dumps(values, default=_bytes)
-    if b"\\" in text and _NAMED_ESCAPE.search(text):
+    if b"\\" in text and _names_characters(text):
         return f"{{{','.join(map(_quoted, values))}}}"
     return f"{{{text[1:-1].decode()}}}"
+
+
+def _names_characters(text: bytes) -> bool:
+    """Whether there is an escape other than of a quote or a backslash. Counted: a regular expression takes ten times as long."""
+    single = text.replace(b"\\\\", b"")
+    return single.count(b"\\") != single.count(b'\\"')
 
 
 def _bytes(value: object) -> str:

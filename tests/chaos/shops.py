@@ -30,6 +30,14 @@ REPEAT_SECONDS = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
+class Tally:
+    """How requests went: those that had to be repeated, and how often each status was answered."""
+
+    repeated: int = 0
+    statuses: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass(slots=True, kw_only=True)
 class Shop:
     """One tenant. `accepted`: (event id, kind) of everything that was answered 2xx; `runs`: manual runs, likewise."""
 
@@ -39,8 +47,7 @@ class Shop:
     path: str
     accepted: dict[str, str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
-    repeated: int = 0
-    statuses: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    tally: Tally = field(default_factory=Tally)
     held: int = 0
     granted: set[str] = field(default_factory=set)
 
@@ -100,14 +107,7 @@ class Customers:
                 await self._publish(shop)
             else:
                 await self._run_by_hand(shop)
-            await self._rest(pause_seconds)
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self.closing.wait()
-        except TimeoutError:
-            return
+            await rest(self.closing, pause_seconds)
 
     def _kind(self, shop: Shop) -> str:
         kind = self._random.choice(KINDS)
@@ -119,14 +119,14 @@ class Customers:
     async def _deliver(self, shop: Shop) -> None:
         kind, number = self._kind(shop), next(self._numbers)
         body = json.dumps({"kind": kind, "id": f"delivery-{number}", "filling": "x" * 300}).encode()
-        answer = await self._until_taken(shop, lambda: shop.tenant.deliver(shop.source, body), {202})
+        answer = await until_taken(shop.tally, lambda: shop.tenant.deliver(shop.source, body), {202})
         for event_id in answer.body["event_ids"]:
             shop.accepted[event_id] = kind
 
     async def _publish(self, shop: Shop) -> None:
         kinds = [self._kind(shop) for _ in range(self._random.randint(1, 4))]
         events = [cloud_event(f"shop.{kind}", event_id=f"published-{next(self._numbers)}") for kind in kinds]
-        answer = await self._until_taken(shop, lambda: shop.tenant.publish(*events), {202})
+        answer = await until_taken(shop.tally, lambda: shop.tenant.publish(*events), {202})
         for kind, result in zip(kinds, answer.body["results"], strict=True):
             assert result["status"] in ("accepted", "duplicate"), result
             shop.accepted[result["event_id"]] = kind
@@ -135,35 +135,45 @@ class Customers:
         headers = {"Idempotency-Key": f'"by-hand-{next(self._numbers)}"'}
         path = f"/api/v1/workflows/{shop.workflows['manual']}/runs"
         request = lambda: shop.tenant.request("POST", path, json={"inputs": {}}, headers=headers)  # noqa: E731
-        answer = await self._until_taken(shop, request, {202})
+        answer = await until_taken(shop.tally, request, {202})
         if "run_id" in answer.body:
             shop.runs.add(answer.body["run_id"])
-
-    async def _until_taken(self, shop: Shop, request: Callable[[], Awaitable[Answer]], taken: set[int]) -> Answer:
-        """The same request again while there is no answer, or one that says that it may be repeated."""
-        while True:
-            try:
-                async with asyncio.timeout(REQUEST_SECONDS):
-                    answer = await request()
-            except (TimeoutError, aiohttp.ClientError, OSError):
-                shop.repeated += 1
-            else:
-                shop.statuses[answer.status] += 1
-                if answer.status in taken:
-                    return answer
-                assert answer.status >= 500 or answer.status == 429, f"{answer.status}: {answer.body}"
-                shop.repeated += 1
-            await asyncio.sleep(REPEAT_SECONDS)
 
     async def _approve(self, shop: Shop) -> None:
         """A person who grants whatever waits, every now and then."""
         person = shop.tenant.as_person("boss@example.com")
         while not self.closing.is_set():
-            await self._rest(self._random.uniform(1.0, 4.0))
+            await rest(self.closing, self._random.uniform(1.0, 4.0))
             try:
                 await grant_all(shop, person)
             except (TimeoutError, aiohttp.ClientError, OSError, AssertionError):
-                shop.repeated += 1
+                shop.tally.repeated += 1
+
+
+async def until_taken(tally: Tally, request: Callable[[], Awaitable[Answer]], taken: set[int]) -> Answer:
+    """The same request again while there is no answer, or one that says that it may be repeated."""
+    while True:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await request()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            tally.repeated += 1
+        else:
+            tally.statuses[answer.status] += 1
+            if answer.status in taken:
+                return answer
+            assert answer.status >= 500 or answer.status == 429, f"{answer.status}: {answer.body}"
+            tally.repeated += 1
+        await asyncio.sleep(REPEAT_SECONDS)
+
+
+async def rest(closing: asyncio.Event, seconds: float) -> None:
+    """So long, or until it is closing time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing.wait()
+    except TimeoutError:
+        return
 
 
 async def grant_all(shop: Shop, person: TenantClient) -> None:

@@ -5,11 +5,13 @@ The log is read by itself, beside the API: what the API shows must be what the l
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from services.foundation import foundation
 from shared.bus import codec
 from shared.bus.topics import EVENTS
+from shared.domain.envelope import Event
 from shared.runtime.settings import UpshotSettings
 from shared.testing.platform import RunningPlatform
 from shared.testing.receivers import Receiver
@@ -124,9 +126,9 @@ async def check_effects(shop: Shop, inbox: Receiver, unknown: int) -> tuple[int,
     return len(bodies), len(arrived) - len(bodies)
 
 
-async def logged_events(platform: RunningPlatform) -> Counter[str]:
-    """How often each event id stands in the log, read from its first offset on."""
-    found: Counter[str] = Counter()
+async def logged_events(platform: RunningPlatform) -> list[tuple[Event, datetime]]:
+    """Every event in the log with the instant of its recording, read from the first offset on."""
+    found: list[tuple[Event, datetime]] = []
     settings = UpshotSettings(data_dir=platform.data_dir)
     async with foundation(settings) as ground:
         ends = {number: marks.high for number, marks in (await ground.bus.watermarks(EVENTS)).items()}
@@ -134,6 +136,6 @@ async def logged_events(platform: RunningPlatform) -> Counter[str]:
         reader.assign(dict.fromkeys(ends, 0))
         while any(reader.positions()[number] < end for number, end in ends.items()):
             for records in (await reader.poll(timeout_seconds=1.0, records_max=5000)).values():
-                found.update(codec.decode(record).id for record in records)
+                found += [(codec.decode(record), codec.recorded_at(record)) for record in records]
         await reader.close()
     return found

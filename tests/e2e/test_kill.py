@@ -1,4 +1,5 @@
-"""Killed with -9 again and again while thousands of events flow: nothing accepted is lost, nothing unsafe happens twice.
+"""Killed with -9 again and again while thousands of events flow: nothing accepted is lost, nothing unsafe happens twice,
+and counts, waits and schedules start what they must, once, however often their events are told.
 
 Three kinds of kill, at least 8 of each: the app, the postmaster, both; one while a rebuild runs. `UPSHOT_KILL_SEED` repeats a
 campaign's choices, `UPSHOT_KILLS` sets the number. The machinery is in `tests/chaos/`; its long form too.

@@ -29,9 +29,9 @@ async def _things_of(tenant: TenantClient, inbox: Receiver) -> dict[str, str]:
     """One of everything that has an id, by the folder that it lies in."""
     source = await tenant.make_source("hub", "github")
     endpoint_id, _ = await tenant.make_endpoint("sink", inbox.url("/isolation"))
-    workflow_id = await tenant.make_workflow(
-        workflow("Held", "shop.sold", wait(600), tell("sink"), approval={"when": "always"})
-    )
+    held = workflow("Held", "shop.sold", wait(600), tell("sink"), approval={"when": "always"})
+    workflow_id = await tenant.make_workflow({**held, "trigger": [held["trigger"], {"webhook": {}}]})
+    (hook,) = (await tenant.get(f"/api/v1/workflows/{workflow_id}"))["hooks"]
     key = {"Idempotency-Key": '"a-command-of-mine"'}
     await tenant.command("POST", "/api/v1/workflows", workflow("Second", "shop.other", wait(0)), headers=key)
     event_id = await tenant.emit("shop.sold", {"secret": "of the first tenant"})
@@ -44,6 +44,7 @@ async def _things_of(tenant: TenantClient, inbox: Receiver) -> dict[str, str]:
         "sources": source.id,
         "endpoints": endpoint_id,
         "workflows": workflow_id,
+        "hook": hook["id"],
         "events": event_id,
         "runs": run["id"],
         "approvals": approval["id"],
@@ -66,6 +67,7 @@ async def test_every_route_answers_404_to_foreign_ids_and_changes_nothing(
             continue  # the same for everybody
         assert kind in things, f"{path}: make one of these above"
         filled = re.sub(r"\{(id|source_id)\}", things[kind], path).replace("{step}", "pause").replace("{number}", "1")
+        filled = filled.replace("{hook}", things["hook"])
         assert "{" not in filled, f"{path}: say here what its other parameters are"
         for method in sorted(operations.keys() & {"get", "post", "put", "patch", "delete"}):
             verb = path.rsplit("/", 1)[-1]

@@ -7,14 +7,14 @@ Next: `shared/schedules/cron.py`, what is being judged.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from services.cli.conformance_report import ConformanceReport
-from shared.domain.errors import Flaw, InvalidInput
+from services.cli.conformance_report import ConformanceReport, read_rows
+from shared.domain.errors import InvalidInput
 from shared.schedules import zone_named
 from shared.schedules.cron import parse_cron
 from shared.schedules.recurrence import ByTheClock
@@ -42,7 +42,7 @@ def run_schedule_cases(path: Path) -> ConformanceReport:
     """Every row of the file, in order. Raises InvalidInput for a file that is none; a row that is none has failed."""
     passed = failed = reported = 0
     lines: list[str] = []
-    for number, row in enumerate(_rows(path.read_text(encoding="utf-8")), start=1):
+    for number, row in enumerate(read_rows(path), start=1):
         case = _read(row, f"row-{number}")
         if case is None:
             lines.append(f"row-{number}: expected a case, got {_UNREADABLE}")
@@ -59,18 +59,6 @@ def run_schedule_cases(path: Path) -> ConformanceReport:
         else:
             failed += 1
     return ConformanceReport(passed=passed, failed=failed, reported=reported, lines=lines)
-
-
-def _rows(text: str) -> Iterator[object]:
-    try:
-        if text.lstrip().startswith("["):
-            yield from json.loads(text)
-            return
-        for line in text.splitlines():
-            if line.strip():
-                yield json.loads(line)
-    except ValueError as error:
-        raise InvalidInput("The file holds no cases.", [Flaw(pointer="#", detail=str(error))]) from None
 
 
 def _read(row: object, name: str) -> _Case | None:

@@ -6,14 +6,13 @@ last two are reported, never failed.
 Next: `services/ingest/sources/__init__.py` for what is verified.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from services.cli.conformance_report import ConformanceReport
+from services.cli.conformance_report import ConformanceReport, read_rows
 from services.ingest.sources import Delivery, Headers, Verified
 from services.ingest.sources.configure import read_settings, source_of
-from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.errors import InvalidInput
 
 _EXPECTED = {"True": "valid", "False": "invalid"}
 _VENDORS_BY_SCHEME = {"svix": "standardwebhooks", "standard-webhooks": "standardwebhooks"}
@@ -23,7 +22,7 @@ def run_signature_cases(path: Path) -> ConformanceReport:
     """Every row of the file, in order. Raises InvalidInput for a file that is none; a row that is none has failed."""
     passed = failed = reported = 0
     lines: list[str] = []
-    for number, row in enumerate(_rows(path.read_text(encoding="utf-8")), start=1):
+    for number, row in enumerate(read_rows(path), start=1):
         case = row if isinstance(row, dict) else {}
         expected = _EXPECTED.get(str(case.get("valid")), "true or false in `valid`")
         got = _verdict(case)
@@ -37,18 +36,6 @@ def run_signature_cases(path: Path) -> ConformanceReport:
         else:
             failed += 1
     return ConformanceReport(passed=passed, failed=failed, reported=reported, lines=lines)
-
-
-def _rows(text: str) -> Iterator[object]:
-    try:
-        if text.lstrip().startswith("["):
-            yield from json.loads(text)
-            return
-        for line in text.splitlines():
-            if line.strip():
-                yield json.loads(line)
-    except ValueError as error:
-        raise InvalidInput("The file holds no cases.", [Flaw(pointer="#", detail=str(error))]) from None
 
 
 def _verdict(case: Mapping[str, object]) -> str:

@@ -10,6 +10,27 @@ SOON = {"max_attempts": 4, "backoff": "fixed", "initial_seconds": 0.2}
 """A retry that does not keep a test waiting."""
 ONCE = {"max_attempts": 1, "backoff": "fixed", "initial_seconds": 0}
 
+COUNT: Document = {
+    "count": {
+        "event": "authz.denied",
+        "times": 3,
+        "within_seconds": 60,
+        "lateness_seconds": 30,
+        "key": "{{ event.data.user }}",
+    }
+}
+"""A trigger: three refusals of one user within a minute."""
+ABSENCE: Document = {
+    "absence": {
+        "after": {"event": "order.created"},
+        "of": {"event": "order.paid"},
+        "within_seconds": 60,
+        "lateness_seconds": 30,
+        "key": "{{ event.data.order }}",
+    }
+}
+"""A trigger: an order that is not paid within a minute."""
+
 
 def workflow(name: str, on: str, *steps: Document, **more: Any) -> Document:
     """Started by events of the type `on`."""

@@ -32,6 +32,7 @@ from shared.domain.records import (
 )
 from shared.domain.runs.fold import Known, RunsFold
 from shared.domain.runs.state import Run
+from shared.testing.documents import ABSENCE, COUNT
 from shared.testing.folds import NothingRemembered
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
@@ -39,24 +40,6 @@ from shared.workflows.document import parse_document
 
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-COUNT = {
-    "count": {
-        "event": "authz.denied",
-        "times": 3,
-        "within_seconds": 60,
-        "lateness_seconds": 30,
-        "key": "{{ event.data.user }}",
-    }
-}
-ABSENCE = {
-    "absence": {
-        "after": {"event": "order.created"},
-        "of": {"event": "order.paid"},
-        "within_seconds": 60,
-        "lateness_seconds": 30,
-        "key": "{{ event.data.order }}",
-    }
-}
 STEPS = [{"id": "note", "uses": "wait", "with": {"seconds": 0}}]
 
 

@@ -9,26 +9,8 @@ from hypothesis import strategies as st
 from services.matcher.service.remembering import restore_memories
 from shared.bus.port import NewRecord
 from shared.bus.topics import RUNS
+from shared.testing.documents import ABSENCE, COUNT
 from shared.testing.folds import NothingRemembered
-
-COUNT = {
-    "count": {
-        "event": "authz.denied",
-        "times": 3,
-        "within_seconds": 60,
-        "lateness_seconds": 30,
-        "key": "{{ event.data.user }}",
-    }
-}
-ABSENCE = {
-    "absence": {
-        "after": {"event": "order.created"},
-        "of": {"event": "order.paid"},
-        "within_seconds": 60,
-        "lateness_seconds": 30,
-        "key": "{{ event.data.order }}",
-    }
-}
 
 
 async def denied(world, name: str, user: str = "ann", *, ago: float = 0) -> None:

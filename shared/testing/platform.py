@@ -179,16 +179,16 @@ class RunningPlatform:
             return None
         return parent_among(server_processes(data))
 
-    def kill9_postmaster(self) -> bool:
-        """Kill the server's parent process; its backends end by themselves. False: there was none."""
+    def kill9_postmaster(self) -> int | None:
+        """Kill the server's parent process; its backends end by themselves. The pid that it had, or None: there was none."""
         pid = self.postmaster_pid()
         if pid is None:
-            return False
+            return None
         try:
             psutil.Process(pid).kill()
         except psutil.NoSuchProcess:
-            return False
-        return True
+            return None
+        return pid
 
     # ------------------------------------------------------------ its commands
 

@@ -60,16 +60,19 @@ class Killer:
     async def _kill(self, way: Way) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
+        killed = None
         if way in ("postmaster", "both"):
-            assert self._platform.kill9_postmaster(), "there was no PostgreSQL to kill"
+            killed = self._platform.kill9_postmaster()
+            assert killed, "there was no PostgreSQL to kill"
         if way in ("app", "both"):
             await self._platform.kill9()
             await self._platform.restart()
-        await self._until_ready()
+        await self._until_ready(killed)
         self.done[way] += 1
         self.slowest_seconds = max(self.slowest_seconds, loop.time() - begin)
 
-    async def _until_ready(self) -> None:
+    async def _until_ready(self, killed: int | None) -> None:
+        """Ready on another server than the one that was killed: an app that has not noticed yet is not ready again."""
         async with aiohttp.ClientSession() as session:
 
             async def is_ready() -> bool:
@@ -78,8 +81,9 @@ class Killer:
                     async with session.get(
                         f"{self._platform.url}/readyz", timeout=aiohttp.ClientTimeout(total=2)
                     ) as answer:
-                        return answer.status == 200
+                        ready = answer.status == 200
                 except (TimeoutError, aiohttp.ClientError, OSError):
                     return False
+                return ready and self._platform.postmaster_pid() not in (None, killed)
 
             await eventually(is_ready, "the platform is ready again", timeout_seconds=READY_SECONDS)

@@ -549,15 +549,17 @@ class TestWhenTheServerDies:
                     number += 1
 
         callers = [asyncio.create_task(caller(n)) for n in range(8)]
-        reader = reader_of(bus)
-        await drained_at_least(reader, 100)
-        await log.kill_server()
-        before = len(acknowledged)
-        async with asyncio.timeout(10):
-            while len(acknowledged) < before + 100:
-                await reader.poll(timeout_seconds=1)
-        stop.set()
-        await asyncio.gather(*callers)
+        try:
+            reader = reader_of(bus)
+            await drained_at_least(reader, 100)
+            await log.kill_server()
+            before = len(acknowledged)
+            async with asyncio.timeout(10):
+                while len(acknowledged) < before + 100:
+                    await reader.poll(timeout_seconds=1)
+        finally:
+            stop.set()
+            await asyncio.gather(*callers)
         total = sum(marks.high for marks in (await bus.watermarks(TOPIC)).values())
         found = await drained(reader_of(await log.client()), total)
         kept = {(r.partition, r.offset): r.value for records in found.values() for r in records}

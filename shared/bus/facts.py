@@ -1,4 +1,4 @@
-"""Upshot's own facts (`shared/domain/records.py`) as the data of an envelope, and back.
+"""Upshot's own facts (`shared/domain/records`) as the data of an envelope, and back.
 
 pydantic checks every field on the way in: a fact that does not fit its class is `UndecodableRecord`, and on
 `definitions` and `runs` that halts the partition, loudly.

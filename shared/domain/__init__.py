@@ -1,1 +1,1 @@
-"""The published language: pure, standard library only. Start at `envelope.py`, then `records.py`, then `runs/`."""
+"""The published language: pure, standard library only. Start at `envelope.py`, then `records`, then `runs/`."""

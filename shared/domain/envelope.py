@@ -1,7 +1,7 @@
 """The envelope: what every fact in every topic is wrapped in, a CloudEvents 1.0 event with Upshot's extensions.
 
 `data` stays raw JSON bytes, so that relaying never loses a digit; parse it once, where it is needed.
-Next: `shared/bus/codec.py` maps it to records in Kafka binary mode; `records.py` types what Upshot itself appends.
+Next: `shared/bus/codec.py` maps it to records in Kafka binary mode; `records` types what Upshot itself appends.
 """
 
 from dataclasses import dataclass

@@ -41,12 +41,21 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionError:
+    """A condition that counts as false because it could not be evaluated, and why not."""
+
+    workflow_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """`windows`: what the event did to its tenant's windows; to be appended after `matched`, so that an event that
     completed a count and whose match is lost with its writer completes it again."""
 
     matched: EventMatched | None
     windows: Sequence[WindowFact] = ()
+    errors: Sequence[ConditionError] = ()
 
 
 _NOTHING = Decided(matched=None)
@@ -120,6 +129,7 @@ class _Decision:
         budget = self._budget
         matches: list[Match] = []
         unevaluated: list[Unevaluated] = []
+        errors: list[ConditionError] = []
         conditions = 0
         deadline = 0.0
         former: CompiledStart | None = None
@@ -145,7 +155,10 @@ class _Decision:
                         unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                         continue
                     conditions += 1
-                    holds = start.condition.evaluate(self._context(start)).value
+                    outcome = start.condition.evaluate(self._context(start))
+                    holds = outcome.value
+                    if outcome.error is not None:
+                        errors.append(ConditionError(workflow_id=start.workflow.id, detail=outcome.error))
             if not holds:
                 continue
             if (watch.side == "start" or self._apply(watch, unevaluated)) and not started:
@@ -153,7 +166,7 @@ class _Decision:
                 matches.append(self._match(watch))
         facts = self._watching.facts if self._watching is not None else ()
         if not matches and not unevaluated:
-            return Decided(matched=None, windows=facts)
+            return Decided(matched=None, windows=facts, errors=errors)
         return Decided(
             matched=EventMatched(
                 event=self._source_event,
@@ -162,6 +175,7 @@ class _Decision:
                 unevaluated=tuple(dict.fromkeys(unevaluated)),
             ),
             windows=facts,
+            errors=errors,
         )
 
     def _apply(self, watch: Watch, unevaluated: list[Unevaluated]) -> bool:

@@ -40,7 +40,7 @@ class DueWaits:
 
     def next_due(self) -> datetime | None:
         """When something falls due next, by the clock."""
-        found = [each.next_due for each in self._matching.memories.values()]
+        found = [each.waits.next_due for each in self._matching.memories.values()]
         return min((each for each in found if each is not None), default=None)
 
     async def act(self, positions: Mapping[int, int]) -> None:
@@ -49,7 +49,7 @@ class DueWaits:
         due = {
             partition: memory
             for partition, memory in self._matching.memories.items()
-            if partition in positions and memory.next_due is not None and memory.next_due <= now
+            if partition in positions and (at := memory.waits.next_due) is not None and at <= now
         }
         if not due:
             return
@@ -58,7 +58,7 @@ class DueWaits:
             caught_up = positions[partition] >= ends[partition].high
             until = now if caught_up else memory.seen_until
             if until is not None:
-                await self._tell(partition, memory, memory.take_due(until, AT_ONCE))
+                await self._tell(partition, memory, memory.waits.take_due(until, AT_ONCE))
 
     async def _tell(self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Absence]]) -> None:
         told: list[tuple[WindowKey, WindowElapsed]] = []
@@ -75,11 +75,11 @@ class DueWaits:
             positions: Sequence[Position] = await self._bus.append(records) if records else ()
         except UpshotError:
             for key, _ in due:
-                memory.plan(key)
+                memory.waits.plan(key)
             raise
         for (key, fact), position in zip(told, positions, strict=True):
             memory.windows.apply(key.tenant_id, fact, position.recorded_at, position.offset)
-            memory.plan(key, not_before=self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
+            memory.waits.plan(key, not_before=self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
         memory.windows.expire()
 
     async def _opened(self, partition: int, offsets: Sequence[int]) -> Mapping[int, SourceEvent]:

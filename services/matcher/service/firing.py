@@ -20,13 +20,12 @@ from shared.bus.topics import EVENTS, RUNS
 from shared.domain.clock import Clock
 from shared.domain.envelope import Event, routing_key
 from shared.domain.errors import TransientError
-from shared.domain.ids import firing_id, window_record_id
-from shared.domain.json_text import dump_json
+from shared.domain.ids import window_record_id
 from shared.domain.records import ScheduleFired
-from shared.domain.schemas.own import SCHEDULE_FIRED
 from shared.domain.windows import Cursor, WindowKey
 from shared.schedules import Schedule
 from shared.workflows.compiled import CompiledSchedule, CompiledStart
+from shared.workflows.firings import firing_event
 from shared.workflows.triggers import FIRING_SOURCE
 
 ON_TIME = timedelta(seconds=60)
@@ -112,7 +111,7 @@ class Firing:
                 self._plan_at(plan, now + AGAIN)
                 continue
             for instant in _to_fire(plan.schedule.schedule, self._floor(plan), now):
-                event = self._event(plan, instant)
+                event = firing_event(plan.tenant_id, plan.start.workflow.id, plan.schedule, instant)
                 fact = ScheduleFired(
                     workflow_id=plan.start.workflow.id,
                     trigger=plan.schedule.trigger,
@@ -152,25 +151,6 @@ class Firing:
     def _plan_at(self, plan: _Plan, at: datetime) -> None:
         plan.next_at = at
         heapq.heappush(self._heap, (at, next(self._numbers), plan))
-
-    def _event(self, plan: _Plan, planned_at: datetime) -> Event:
-        """Nothing in it tells when it was fired: whoever fires the same instant writes the same event."""
-        workflow = plan.start.workflow
-        return Event(
-            id=firing_id(workflow.id, plan.schedule.trigger, planned_at.isoformat()),
-            source=FIRING_SOURCE,
-            type=SCHEDULE_FIRED.name,
-            tenant_id=plan.tenant_id,
-            data=dump_json(
-                {
-                    "planned_at": planned_at.isoformat().replace("+00:00", "Z"),
-                    "trigger": plan.schedule.trigger,
-                    "schedule": plan.schedule.schedule.describe(),
-                }
-            ),
-            subject=workflow.id,
-            time=planned_at,
-        )
 
     def _cursor_record(self, plan: _Plan, fact: ScheduleFired, event: Event) -> Event:
         return facts.envelop(

@@ -132,7 +132,7 @@ class Matching:
         window = memory.windows.get(key) if memory is not None else None
         if memory is not None and isinstance(window, Absence) and window.opened_by == event_id:
             window.opened_offset = position.offset
-            memory.plan(key)
+            memory.waits.plan(key)
 
     def _match(self, event: Event, recorded_at: datetime, memory: Memory, produced: Produced) -> None:
         known = self.rules(event.tenant_id)

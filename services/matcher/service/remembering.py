@@ -6,7 +6,6 @@ Next: `shared/domain/windows.py`; `due.py` acts on what falls due.
 """
 
 import asyncio
-import heapq
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -18,7 +17,8 @@ from shared.bus.port import Bus, Record
 from shared.bus.topics import RUNS
 from shared.domain.errors import TransientError
 from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFollowed, WindowOpened
-from shared.domain.windows import Absence, WindowKey, Windows
+from shared.domain.waits import Waits
+from shared.domain.windows import Windows
 from shared.readmodel.snapshots import WindowsSnapshot
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ class Memory:
 
     def __init__(self) -> None:
         self.windows = Windows()
+        self.waits = Waits(self.windows)
         self.seen_until: datetime | None = None
         """The append time of the newest event that was matched."""
-        self._due: list[tuple[datetime, WindowKey]] = []
 
     def see(self, recorded_at: datetime) -> datetime:
         """The partition's time at an event: it never goes back, even where the log's clock did."""
@@ -51,31 +51,6 @@ class Memory:
             self.seen_until = recorded_at
             return recorded_at
         return seen_until
-
-    def plan_waits(self) -> None:
-        """After a restore: every wait that is open."""
-        self._due = [(due_at, key) for due_at, key in self.windows.waiting()]
-        heapq.heapify(self._due)
-
-    def plan(self, key: WindowKey, *, not_before: datetime | None = None) -> None:
-        """A wait has begun (or, `not_before`, is to be looked at again)."""
-        window = self.windows.get(key)
-        if isinstance(window, Absence) and window.due_at is not None:
-            heapq.heappush(self._due, (max(window.due_at, not_before or window.due_at), key))
-
-    @property
-    def next_due(self) -> datetime | None:
-        return self._due[0][0] if self._due else None
-
-    def take_due(self, until: datetime, at_most: int) -> list[tuple[WindowKey, Absence]]:
-        """Waits that are over by `until`, the most overdue first; each is handed out once."""
-        found: list[tuple[WindowKey, Absence]] = []
-        while self._due and self._due[0][0] <= until and len(found) < at_most:
-            _, key = heapq.heappop(self._due)
-            window = self.windows.get(key)
-            if isinstance(window, Absence) and window.due_at is not None and window.due_at <= until:
-                found.append((key, window))
-        return found
 
 
 async def restore_memories(
@@ -120,7 +95,7 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
     finally:
         await reader.close()
     for memory in memories.values():
-        memory.plan_waits()
+        memory.waits.plan_all()
     return memories
 
 

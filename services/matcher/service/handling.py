@@ -1,0 +1,231 @@
+"""What both of the matcher's shells do with the partitions that are theirs: restore, match, append, act on what is due, commit.
+
+A shell says whose the partitions are (`Membership`), where it reads (`Reading`), and hands over what it has read (`match`).
+Guarantees: a batch is matched only once every workflow that was answered 201 before it is folded, and what its partition
+remembers is restored; an offset is committed only after what its record led to is durable, in order. A shell calls `match` and
+`act_on_what_is_due` one after the other, never at once.
+Next: `matching.py` decides; `matcher.py` is the shell over the port's own loop, `../stream/` the one on Faust.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from services.matcher.service.due import DueWaits
+from services.matcher.service.firing import Firing
+from services.matcher.service.matching import Matching, Produced
+from services.matcher.service.remembering import WindowSnapshots, restore_memories
+from services.matcher.settings import MatcherSettings
+from shared.bus.port import Bus, Membership, NewRecord, Position, Record
+from shared.bus.topics import EVENTS
+from shared.domain.clock import Clock
+from shared.domain.errors import StaleGenerationError, TransientError
+from shared.domain.records import EventMatched
+from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
+from shared.runtime.progress import ProjectionProgress
+
+log = logging.getLogger(__name__)
+
+Foresee = Callable[[Mapping[int, Collection[str]]], None]
+"""Told of match ids by partition."""
+
+POLL_SECONDS = 1.0
+"""How long one wait for events, or for a change of assignment, takes. No setting: what comes ends the wait."""
+
+
+class Reading(Protocol):
+    """Where a shell reads `upshot.events`: the part of a port's `Reader` that does not fetch."""
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        """Read exactly these partitions from now on, each from the given offset."""
+        ...
+
+    def positions(self) -> Mapping[int, int]:
+        """The next offset to be handed over, per assigned partition."""
+        ...
+
+
+class Handling:
+    """The partitions of one process, from assignment to commit."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        definitions: DefinitionsFollower,
+        matching: Matching,
+        settings: MatcherSettings,
+        *,
+        snapshots: WindowSnapshots,
+        clock: Clock,
+        progress: ProjectionProgress | None = None,
+        foresee: Foresee | None = None,
+    ) -> None:
+        """`progress`: told how far events are matched, for whoever waits in this process. `foresee`: told of matches while
+        they are being appended (`RunsFollower.foresee`, where one is in this process)."""
+        self._bus = bus
+        self._progress = progress
+        self._definitions = definitions
+        self._matching = matching
+        self._settings = settings
+        self._snapshots = snapshots
+        self._clock = clock
+        self._due_waits = DueWaits(bus, matching, clock)
+        self._firing = Firing(bus, matching.memories, clock)
+        matching.listen(self._firing.put)
+        self._foresee = foresee
+        self._done: dict[int, int] = {}
+        self._restores: dict[int, asyncio.Task[None]] = {}
+
+    async def follow(self, membership: Membership, reading: Reading) -> None:
+        """Take over what is assigned, give up what is revoked, commit what is done; until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commit_now_and_then(membership), name="matcher-commits")
+            while True:
+                change = await membership.next_assignment(timeout_seconds=POLL_SECONDS)
+                if change is None:
+                    continue
+                for partition in change.revoked:
+                    self._done.pop(partition, None)
+                    self._restores.pop(partition, None)
+                    self._matching.forget(partition)
+                kept = change.partitions - change.assigned - change.revoked
+                reading.assign({each: at for each, at in reading.positions().items() if each in kept})
+                membership.release()
+                new = change.partitions - reading.positions().keys() - self._restores.keys()
+                if new:
+                    restore = tasks.create_task(self._restore(membership, reading, new), name="matcher-restore")
+                    self._restores.update(dict.fromkeys(new, restore))
+
+    async def match(self, membership: Membership, reading: Reading, batches: Mapping[int, Sequence[Record]]) -> None:
+        """Match what was read, and append what it leads to. Returns once that is durable; what it was is then committed
+        before long. Batches of partitions that are no longer this member's own are let go."""
+        # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
+        batches = await self._understood(reading, batches)
+        produced = Produced()
+        match_ids: dict[int, list[str]] = {}
+        done: dict[int, int] = {}
+        for partition, records in batches.items():
+            if not await self._may_act(membership, partition):
+                continue  # whoever owns it now reads these records again
+            led_to = self._matching.handle_batch(partition, records)
+            match_ids[partition] = _match_ids(led_to.records)
+            produced.extend(led_to)
+            done[partition] = records[-1].offset + 1
+        generation = membership.assignment.generation
+        if produced.records:
+            if self._foresee is not None:
+                self._foresee(match_ids)
+            positions = await self._append(produced.records)
+            for index, (key, event_id) in produced.opened.items():
+                self._matching.placed(key, event_id, positions[index])
+        for partition, offset in done.items():
+            if self._progress is not None:
+                self._progress.advance(EVENTS, partition, offset)
+            if partition in membership.assignment.partitions or membership.assignment.generation == generation:
+                self.note_done(partition, offset)
+
+    def note_done(self, partition: int, next_offset: int) -> None:
+        """Everything below is matched, and durably so; committed before long."""
+        self._done[partition] = next_offset
+
+    def patience(self) -> float:
+        """How long to wait for events: until something else falls due."""
+        due_at = min(
+            (each for each in (self._due_waits.next_due(), self._firing.next_due()) if each is not None), default=None
+        )
+        if due_at is None:
+            return POLL_SECONDS
+        return min(max((due_at - self._clock.now()).total_seconds(), 0.0), POLL_SECONDS)
+
+    async def act_on_what_is_due(self, membership: Membership, reading: Reading) -> None:
+        """Fire the schedules, and tell of the waits, that are due."""
+        positions = reading.positions()
+        owned = membership.assignment.partitions if membership.alive() else frozenset[int]()
+        try:
+            await self._firing.act(owned)
+            await self._due_waits.act({each: at for each, at in positions.items() if each in owned})
+        except TransientError as error:
+            log.warning("what is due cannot be told just now, trying again: %s", error)
+            await asyncio.sleep(self._settings.retry_seconds)
+
+    async def commit(self, membership: Membership) -> None:
+        """Commit what is done by now."""
+        offsets, self._done = self._done, {}
+        if not offsets:
+            return
+        try:
+            await membership.commit(offsets, generation=membership.assignment.generation)
+        except StaleGenerationError:
+            log.info("another member owns some of %s by now; it derives the same ids", sorted(offsets))
+        except TransientError as error:
+            log.warning("offsets are not committed just now, trying again: %s", error)
+            self._done = {**offsets, **self._done}
+
+    async def _commit_now_and_then(self, membership: Membership) -> None:
+        while True:
+            await asyncio.sleep(self._settings.commit_interval_seconds)
+            await self.commit(membership)
+
+    async def _restore(self, membership: Membership, reading: Reading, partitions: Collection[int]) -> None:
+        memories = await restore_memories(
+            self._bus, self._snapshots, partitions, retry_seconds=self._settings.retry_seconds
+        )
+        committed = await self._committed(membership)
+        task = asyncio.current_task()
+        began = {}
+        for partition in partitions:
+            if self._restores.get(partition) is not task:
+                continue  # another's meanwhile, or another's and then ours again
+            del self._restores[partition]
+            if partition in memories:
+                self._matching.remember(partition, memories[partition])
+                self._firing.take_over(partition)
+                began[partition] = committed.get(partition, 0)
+        reading.assign({**reading.positions(), **began})
+
+    async def _understood(
+        self, reading: Reading, batches: Mapping[int, Sequence[Record]]
+    ) -> Mapping[int, Sequence[Record]]:
+        """The batches whose definitions are folded. They have been read: none may be let go, except where a partition
+        stands still, and then nothing after it is read either, so that its offset stays."""
+        while batches:
+            try:
+                await self._definitions.catch_up_as_of(batches)
+                break
+            except PartitionHalted:
+                halted = self._definitions.halted
+                batches = {partition: records for partition, records in batches.items() if partition not in halted}
+                reading.assign({each: at for each, at in reading.positions().items() if each not in halted})
+            except TransientError as error:
+                log.warning("definitions cannot be read just now, trying again: %s", error)
+                await asyncio.sleep(self._settings.retry_seconds)
+        return batches
+
+    async def _append(self, produced: Sequence[NewRecord]) -> Sequence[Position]:
+        while True:
+            try:
+                return await self._bus.append(produced)
+            except TransientError as error:
+                log.warning("the log does not take matches just now, trying again: %s", error)
+                await asyncio.sleep(self._settings.retry_seconds)
+
+    async def _may_act(self, membership: Membership, partition: int) -> bool:
+        """Waits while heartbeats go unanswered: skipping records that are still this member's own would lose them."""
+        while partition in membership.assignment.partitions:
+            if membership.alive():
+                return True
+            await asyncio.sleep(self._settings.retry_seconds)
+        return False
+
+    async def _committed(self, membership: Membership) -> Mapping[int, int]:
+        while True:
+            try:
+                return await membership.committed()
+            except TransientError as error:
+                log.warning("committed offsets cannot be read just now, trying again: %s", error)
+                await asyncio.sleep(self._settings.retry_seconds)
+
+
+def _match_ids(records: Sequence[NewRecord]) -> list[str]:
+    return [each.origin.id for each in records if each.origin is not None and each.origin.type == EventMatched.TYPE]

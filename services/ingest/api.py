@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from services.ingest.core.published import ForeignTenant
 from services.ingest.service.answering import (
     RETRY_AFTER_SECONDS,
     Answered,
@@ -29,6 +28,7 @@ from services.ingest.service.published import Published, PublishResult
 from services.ingest.service.rejections import Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import HandshakeAnswer, Headers
+from shared.bus.published import ForeignTenant
 from shared.domain.errors import InvalidInput, TransientError
 from shared.domain.hooks import Hook, HookAnswer
 from shared.domain.json_text import dump_json

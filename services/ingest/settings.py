@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.bus.published import DATA_BYTES_MAX
+
 
 class IngestSettings(BaseSettings):
     """Read from the environment, prefix `UPSHOT_INGEST_`."""
@@ -11,7 +13,7 @@ class IngestSettings(BaseSettings):
 
     hook_body_bytes_max: int = Field(1_048_576, ge=1, description="of one vendor delivery")
     events_body_bytes_max: int = Field(4_194_304, ge=1, description="of one POST /events")
-    event_bytes_max: int = Field(262_144, ge=1, description="of one published event's data")
+    event_bytes_max: int = Field(DATA_BYTES_MAX, ge=1, description="of one published event's data")
     batch_events_max: int = Field(1000, ge=1, description="events in one POST /events")
     dedup_window_seconds: int = Field(
         3600, ge=1, description="how long the same bytes, of a vendor that names no delivery, are one delivery"

@@ -8,14 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
-from shared.bus import rfc3339
 from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent, is_attribute_name, parse_batch, parse_event
+from shared.bus.cloudevents_rules import attribute_flaws
 from shared.domain.errors import Flaw
 
-_REQUIRED = ("specversion", "id", "source", "type")
-_NEVER_EMPTY = ("subject", "dataschema", "datacontenttype", "time")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NOT_IN_URIS = re.compile(r'[\s<>"{}|\\^`]')
 _ESCAPED = re.compile(r"\\(.)")
 _UNDERSTOOD = ("application/cloudevents+json", "application/cloudevents-batch+json")
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
@@ -98,31 +94,9 @@ def _decoded(value: str) -> str:
 def _judged(event: ParsedEvent | UnreadableEvent) -> ParsedEvent | UnreadableEvent:
     if isinstance(event, UnreadableEvent):
         return event
-    if flaws := list(_attribute_flaws(event.attributes)):
+    if flaws := list(attribute_flaws(event.attributes)):
         return UnreadableEvent(flaws, event.attributes.get("id"))
     return event
-
-
-def _attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
-    for name in _REQUIRED:
-        if not attributes.get(name):
-            yield Flaw(pointer=f"#/{name}", detail="this attribute is needed and must not be empty")
-    for name in _NEVER_EMPTY:
-        if attributes.get(name) == "":
-            yield Flaw(pointer=f"#/{name}", detail="must not be empty: leave it out")
-    if attributes.get("specversion", "1.0") != "1.0":
-        yield Flaw(pointer="#/specversion", detail="only 1.0 is understood")
-    for name, value in attributes.items():
-        if _CONTROL.search(value):
-            yield Flaw(pointer=f"#/{name}", detail="holds a control character")
-    for name in ("source", "dataschema"):
-        if _NOT_IN_URIS.search(attributes.get(name, "")):
-            yield Flaw(pointer=f"#/{name}", detail="no URI: percent-encode what stands out of place")
-    if time := attributes.get("time"):
-        try:
-            rfc3339.parse(time)
-        except ValueError as error:
-            yield Flaw(pointer="#/time", detail=str(error))
 
 
 def _refusal(detail: str) -> UnreadableEvent:

@@ -1,20 +1,22 @@
 """Events to records and back: CloudEvents 1.0 in Kafka binary mode, on every adapter.
 
-Attributes stand in `ce_` headers (plain UTF-8), `datacontenttype` in `content-type`, the data is the value. Foreign
-writers' structured mode is read as well. What is written is frozen by golden bytes in the tests; both directions are on
-every hot path and take a few microseconds, hence plain loops and no validation library.
-Next: `upcasters.py` for old versions, `cloudevents_json.py` for structured mode.
+Attributes stand in `ce_` headers (plain UTF-8), `datacontenttype` in `content-type`, the data is the value. What is
+written is frozen by golden bytes in the tests; both directions are on every hot path and take a few microseconds, hence
+plain loops and no validation library. What others wrote is decoded by other rules, here as well, so that every reader
+knows it by the same id.
+Next: `upcasters.py` for old versions, `foreign.py` for what upstream services append themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from shared.bus import rfc3339
 from shared.bus.cloudevents_json import UnreadableEvent, is_attribute_name, parse_event
+from shared.bus.foreign import foreign_event
 from shared.bus.port import NewRecord, Record
 from shared.bus.upcasters import UPCASTERS, Upcaster, upcast
 from shared.domain.envelope import Event, routing_key
-from shared.domain.errors import PermanentError
+from shared.domain.errors import Flaw, InvalidInput, PermanentError
 
 CONTENT_TYPE = "content-type"
 RECORDED_TIME = "recordedtime"
@@ -32,11 +34,12 @@ _FIELD_NAMES = frozenset(
 
 
 class UndecodableRecord(PermanentError):
-    """A record that is no event of ours or anybody's; `reason` says why. What follows is the reader's policy."""
+    """A record that is no event of ours or anybody's; `reason` says why, `flaws` where. What follows is the reader's policy."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, flaws: Sequence[Flaw] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.flaws = tuple(flaws)
 
 
 def encode(topic: str, event: Event) -> NewRecord:
@@ -98,6 +101,11 @@ def decode(record: Record | NewRecord, upcasters: Mapping[tuple[str, int], Upcas
     """
     if record.origin is not None:
         return record.origin
+    if record.foreign and isinstance(record, Record):
+        try:
+            return foreign_event(record.headers, record.value, recorded_at(record))
+        except InvalidInput as error:
+            raise UndecodableRecord(str(error), error.flaws) from None
     try:
         event = _event(*_fields(record))
     except UnicodeDecodeError as error:

@@ -50,7 +50,8 @@ Headers = tuple[tuple[str, bytes], ...]
 class NewRecord:
     """What a writer wants to be true. `key` decides the partition; `value` None is a tombstone.
 
-    `origin` is the event that it was encoded from: who decodes it in the same process need not.
+    `origin` is the event that it was encoded from: who decodes it in the same process need not. `foreign`: as a record's;
+    whoever copies a record says it again.
     """
 
     topic: str
@@ -58,11 +59,13 @@ class NewRecord:
     headers: Headers
     value: bytes | None
     origin: Event | None = field(default=None, repr=False, compare=False)
+    foreign: bool = False
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)  # as above
 class Record:
-    """What the bus hands over. `origin`: the new record's, where an adapter has it at hand."""
+    """What the bus hands over. `origin`: the new record's, where an adapter has it at hand. `foreign`: somebody else than
+    Upshot wrote it (`seal.py`), and it is decoded as such (`foreign.py`)."""
 
     topic: str
     partition: int
@@ -72,6 +75,7 @@ class Record:
     headers: Headers
     value: bytes | None
     origin: Event | None = field(default=None, repr=False, compare=False)
+    foreign: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as above

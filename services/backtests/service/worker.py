@@ -167,7 +167,7 @@ class Scan:
         own, judge, wanted = self._tenant_id, self._judge, self._headers
         for record in records:
             headers = dict(record.headers)
-            if not _is_plain(headers):
+            if record.foreign or not _is_plain(headers):
                 outcome = self._take_rare(record)
                 events += outcome is not None
                 unreadable += outcome is False
@@ -187,7 +187,7 @@ class Scan:
         self._fold.unreadable += unreadable
 
     def _take_rare(self, record: Record) -> bool | None:
-        """Structured mode, or an old version: who it belongs to shows only once it is decoded. None: to somebody else."""
+        """Foreign, in structured mode, or of an old version: whose it is shows only once it is decoded. None: another's."""
         try:
             if codec.decode(record).tenant_id.encode() != self._tenant_id:
                 return None

@@ -3,27 +3,20 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-import jsonschema_rs
-
 from services.ingest.core.admission import TenantAdmission
-from services.ingest.core.published import Publisher, platform_event
 from services.ingest.service.deliveries import TooMuch
 from services.ingest.settings import IngestSettings
 from shared.bus import codec
 from shared.bus.cloudevents_http import parse_http
 from shared.bus.cloudevents_json import UnreadableEvent
 from shared.bus.port import Bus
+from shared.bus.published import Publisher, platform_event
 from shared.bus.topics import EVENTS
-from shared.domain import catalogue
 from shared.domain.clock import Clock
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
-from shared.workflows.document import pointer_to
-
-FLAWS_MAX = 20
 
 KnownEvents = Callable[[str, Collection[str]], Awaitable[Collection[str]]]
 """(tenant id, event ids) -> those that the read model holds."""
@@ -89,7 +82,7 @@ class Published:
                 judged.append(_rejected(each.event_id, "this is no CloudEvent", each.flaws))
                 continue
             try:
-                event = platform_event(each.attributes, each.data, publisher, _data_flaws)
+                event = platform_event(each.attributes, each.data, publisher)
                 judged.append(_Judged(each.attributes["id"], event))
             except InvalidInput as error:
                 judged.append(_rejected(each.attributes.get("id"), error.title, error.flaws))
@@ -134,24 +127,3 @@ class _Judged:
 def _rejected(published_id: str | None, title: str, flaws: Sequence[Flaw]) -> PublishResult:
     problem = PublishProblem(kind="invalid-event", detail=title, flaws=tuple(flaws))
     return PublishResult(id=published_id, status="rejected", problem=problem)
-
-
-def _data_flaws(event_type: str, data: object) -> list[Flaw]:
-    validator = _validator(event_type)
-    if validator is None:
-        return []
-    found = []
-    for error in validator.iter_errors(data):
-        found.append(Flaw(pointer=pointer_to(*error.instance_path), detail=error.message[:500]))
-        if len(found) == FLAWS_MAX:
-            break
-    return found
-
-
-@cache
-def _validators() -> dict[str, jsonschema_rs.Draft202012Validator]:
-    return {each.name: jsonschema_rs.Draft202012Validator(dict(each.schema)) for each in catalogue.all_types()}
-
-
-def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator | None:
-    return _validators().get(event_type)

@@ -10,14 +10,15 @@ from services.matcher.service.remembering import Memory
 from services.matcher.settings import MatcherSettings
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
+from shared.bus.deadletters import dead_letter
 from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, Position, Record
-from shared.bus.topics import DEADLETTERS, RUNS
+from shared.bus.topics import RUNS
 from shared.domain.clock import Clock
 from shared.domain.definitions import Change, Definitions, Tenant, Workflow
 from shared.domain.envelope import Event, routing_key
-from shared.domain.errors import InvalidInput
+from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import match_id, window_record_id
 from shared.domain.records import EventMatched, WindowFact, WindowOpened
 from shared.domain.windows import Absence, WindowKey
@@ -120,7 +121,7 @@ class Matching:
                     continue
                 self._match(event, memory.see(codec.recorded_at(record)), memory, produced)
             except (UndecodableRecord, InvalidInput) as error:
-                produced.records.append(_dead_letter(record, str(error)))
+                produced.records.append(dead_letter(record, str(error), error.flaws))
                 self.counts["dead_letters"] += 1
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
         self.counts["events"] += len(records)
@@ -137,6 +138,9 @@ class Matching:
     def _match(self, event: Event, recorded_at: datetime, memory: Memory, produced: Produced) -> None:
         known = self.rules(event.tenant_id)
         if known is None:
+            if self._definitions.tenant(event.tenant_id) is None:
+                flaw = Flaw(pointer="#/tenantid", detail=f"there is no tenant {event.tenant_id[:100]!r}")
+                raise InvalidInput("nobody's event", [flaw])
             return
         tenant, rules = known
         decided = decide(tenant, rules, event, recorded_at, memory.windows, self._budget, self._cpu_seconds)
@@ -169,19 +173,7 @@ class Matching:
         return codec.encode(RUNS, envelope)
 
     def _rerouted(self, record: Record, event: Event) -> NewRecord:
-        """A writer with another partitioner put it here: append it again where its tenant lives, under the same id."""
+        """A writer with another partitioner put it here: append it again where its tenant lives, under the same id. It is
+        Upshot's own record from then on, whichever mode it came in."""
         self.counts["rerouted"] += 1
         return codec.encode(record.topic, event)
-
-
-def _dead_letter(record: Record, reason: str) -> NewRecord:
-    """The record as it was, keyed by where it lay; what was wrong with it stands in headers of our own."""
-    headers = (
-        *record.headers,
-        ("upshot_reason", reason[:2000].encode()),
-        ("upshot_topic", record.topic.encode()),
-        ("upshot_partition", str(record.partition).encode()),
-        ("upshot_offset", str(record.offset).encode()),
-    )
-    key = f"{record.topic}/{record.partition}".encode()
-    return NewRecord(topic=DEADLETTERS, key=key, headers=headers, value=record.value)

@@ -62,7 +62,7 @@ class World:
         self.definitions = Definitions()
         self.fold = RunsFold()
         self._commands = 0
-        self._changes: list[tuple[DefinitionsFact, datetime]] = []
+        self.changes: list[tuple[DefinitionsFact, datetime]] = []
         self._events_read = 0
         self._runs_read = 0
         self.matched: list[EventMatched] = []
@@ -73,7 +73,7 @@ class World:
         return Command(id=f"c{self._commands}", payload_hash="", actor="ann")
 
     def define(self, fact: DefinitionsFact) -> None:
-        self._changes.append((fact, self.clock.now()))
+        self.changes.append((fact, self.clock.now()))
         change = self.definitions.apply("acme", fact, self.clock.now())
         if hasattr(self, "matching"):
             self.matching.definition_changed(change)
@@ -106,7 +106,7 @@ class World:
         self.matching = Matching(self.definitions, CATALOGUE, MatcherSettings(), self.clock, partition_count=1)
         self.firing = Firing(self.bus, self.matching.memories, self.clock)
         self.matching.listen(self.firing.put)
-        for fact, at in self._changes:
+        for fact, at in self.changes:
             self.matching.definition_changed(self.definitions.apply("acme", fact, at))
         self.due = DueWaits(self.bus, self.matching, self.clock)
         memories = await restore_memories(self.bus, NothingRemembered(), [0], retry_seconds=0.1)

@@ -1,0 +1,150 @@
+"""What nobody could understand, kept: the record's own bytes, where it lay, when, and why. Pure.
+
+A dead letter is the record as it was (headers, value) with headers of ours behind its own; it is keyed by the topic and
+partition that it lay in. It is named by its position (`upshot.events/7/1234`), so told of twice it is the same letter. What
+is too large to be carried along is left out and said so: the log keeps the original for ever at that position.
+A redriven letter is followed by a note that names it; letters are never changed.
+Next: `services/cli/deadletters.py` lists, shows and redrives them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from shared.bus import rfc3339
+from shared.bus.port import Headers, NewRecord, Record
+from shared.bus.topics import DEADLETTERS
+from shared.domain.errors import Flaw
+
+CARRIED_BYTES_MAX = 786_432
+"""Of a record's headers and value. A broker takes 1 MiB by default, our own headers included."""
+REASON_CHARACTERS_MAX = 2000
+FLAWS_MAX = 20
+
+_REASON, _TOPIC, _PARTITION, _OFFSET = "upshot_reason", "upshot_topic", "upshot_partition", "upshot_offset"
+_KEY, _RECORDED_AT, _FLAWS, _OMITTED = "upshot_key", "upshot_recorded_at", "upshot_flaws", "upshot_omitted_bytes"
+_HEADERS = "upshot_headers"
+_REDRIVEN = "upshot_redriven"
+_OWN_BEFORE_COUNTED = (
+    4  # letters of the first version end with four headers of ours, and do not say how many are theirs
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """`headers` and `value` are the record's own; `omitted_bytes`: of what was too large to be carried along."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    flaws: tuple[Flaw, ...]
+    key: bytes
+    recorded_at: datetime | None
+    headers: Headers
+    value: bytes | None
+    omitted_bytes: int
+    told_at: datetime
+
+    @property
+    def id(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def original(self) -> Record:
+        """The record as it was read; whether it is foreign is for the seal to say."""
+        return Record(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            recorded_at=self.recorded_at or self.told_at,
+            key=self.key,
+            headers=self.headers,
+            value=self.value,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redriven:
+    """The note that a letter became an event."""
+
+    letter_id: str
+    event_id: str
+    at: datetime
+
+
+def dead_letter(record: Record, reason: str, flaws: Sequence[Flaw] = ()) -> NewRecord:
+    """The letter to append. It is always small enough to be taken where the record itself was."""
+    carried = sum(len(name) + len(value) for name, value in record.headers) + len(record.value or b"")
+    fits = carried <= CARRIED_BYTES_MAX
+    theirs = record.headers if fits else ()
+    ours = [
+        (_HEADERS, b"%d" % len(theirs)),
+        (_KEY, record.key[:REASON_CHARACTERS_MAX]),
+        (_RECORDED_AT, rfc3339.render(record.recorded_at).encode()),
+        (_FLAWS, orjson.dumps([{"pointer": each.pointer, "detail": each.detail} for each in _bounded(flaws)])),
+    ]
+    if not fits:
+        ours.append((_OMITTED, b"%d" % carried))
+    ours += [
+        (_REASON, reason[:REASON_CHARACTERS_MAX].encode(errors="replace")),
+        (_TOPIC, record.topic.encode()),
+        (_PARTITION, b"%d" % record.partition),
+        (_OFFSET, b"%d" % record.offset),
+    ]
+    return NewRecord(
+        topic=DEADLETTERS,
+        key=letter_key(record.topic, record.partition),
+        headers=(*theirs, *ours),
+        value=record.value if fits else None,
+    )
+
+
+def redriven_note(letter: DeadLetter, event_id: str) -> NewRecord:
+    """What is appended together with the event that the letter has become."""
+    headers = (
+        (_REDRIVEN, event_id.encode()),
+        (_TOPIC, letter.topic.encode()),
+        (_PARTITION, b"%d" % letter.partition),
+        (_OFFSET, b"%d" % letter.offset),
+    )
+    return NewRecord(topic=DEADLETTERS, key=letter_key(letter.topic, letter.partition), headers=headers, value=None)
+
+
+def letter_key(topic: str, partition: int) -> bytes:
+    """Letters of one partition lie in one order."""
+    return f"{topic}/{partition}".encode()
+
+
+def read_letter(record: Record) -> DeadLetter | Redriven | None:
+    """What a record of `upshot.deadletters` is; None where it is nothing of ours."""
+    # Ours stand last, so that no header of the record itself can pose as one.
+    own = dict(record.headers[-9:])
+    try:
+        place = (own[_TOPIC].decode(), int(own[_PARTITION]), int(own[_OFFSET]))
+        if _REASON not in own and record.headers[0][0] == _REDRIVEN:
+            letter_id = "/".join(map(str, place))
+            return Redriven(letter_id=letter_id, event_id=record.headers[0][1].decode(), at=record.recorded_at)
+        counted = _HEADERS in own
+        theirs = int(own[_HEADERS]) if counted else len(record.headers) - _OWN_BEFORE_COUNTED
+        own = dict(record.headers[theirs:])
+        return DeadLetter(
+            topic=place[0],
+            partition=place[1],
+            offset=place[2],
+            reason=own[_REASON].decode(),
+            flaws=tuple(Flaw(**each) for each in orjson.loads(own.get(_FLAWS, b"[]"))),
+            key=own.get(_KEY, b""),
+            recorded_at=rfc3339.parse(own[_RECORDED_AT].decode()) if _RECORDED_AT in own else None,
+            headers=record.headers[:theirs],
+            value=record.value,
+            omitted_bytes=int(own.get(_OMITTED, b"0")),
+            told_at=record.recorded_at,
+        )
+    except (KeyError, ValueError, TypeError, IndexError):
+        return None
+
+
+def _bounded(flaws: Sequence[Flaw]) -> list[Flaw]:
+    return [Flaw(pointer=each.pointer[:500], detail=each.detail[:500]) for each in flaws[:FLAWS_MAX]]

@@ -1,0 +1,93 @@
+"""Dead letters: everything of the record comes back, however it looked, and none is too large to be kept."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bus.deadletters import CARRIED_BYTES_MAX, DeadLetter, Redriven, dead_letter, read_letter, redriven_note
+from shared.bus.port import NewRecord, Record
+from shared.domain.errors import Flaw
+
+AT = datetime(2026, 3, 2, 9, 0, 0, 123000, UTC)
+TOLD = datetime(2026, 3, 2, 9, 0, 1, tzinfo=UTC)
+SICK = Record(
+    topic="upshot.events",
+    partition=7,
+    offset=1234,
+    recorded_at=AT,
+    key=b"\xffacme",
+    headers=(("ce_id", b"\xff"), ("upshot_redriven", b"x")),
+    value=b"not JSON",
+)
+
+
+def told(new: NewRecord) -> Record:
+    return Record(
+        topic=new.topic, partition=1, offset=0, recorded_at=TOLD, key=new.key, headers=new.headers, value=new.value
+    )
+
+
+_NAMES = st.text(max_size=8) | st.sampled_from(
+    ["upshot_reason", "upshot_headers", "upshot_topic", "upshot_redriven", "upshot_omitted_bytes"]
+)
+
+
+@given(
+    st.lists(st.tuples(_NAMES, st.binary(max_size=8)), max_size=12).map(tuple),
+    st.none() | st.binary(max_size=20),
+    st.text(max_size=30),
+    st.lists(
+        st.builds(Flaw, pointer=st.just("#/id"), detail=st.text(st.characters(codec="utf-8"), max_size=9)), max_size=3
+    ),
+)
+def test_a_letter_gives_back_the_record_and_why(
+    headers: tuple[tuple[str, bytes], ...], value: bytes | None, reason: str, flaws: list[Flaw]
+) -> None:
+    record = replace(SICK, headers=headers, value=value)
+    letter = read_letter(told(dead_letter(record, reason, flaws)))
+    assert isinstance(letter, DeadLetter)
+    assert letter.original() == record
+    assert letter.reason == reason.encode(errors="replace").decode()
+    assert (letter.id, list(letter.flaws), letter.omitted_bytes) == ("upshot.events/7/1234", flaws, 0)
+
+
+def test_letters_of_one_partition_lie_in_one_order_with_the_notes_about_them() -> None:
+    letter = read_letter(told(dead_letter(SICK, "no")))
+    assert isinstance(letter, DeadLetter)
+    note = redriven_note(letter, "e-1")
+    assert note.key == dead_letter(SICK, "no").key == b"upshot.events/7"
+    assert read_letter(told(note)) == Redriven(letter_id="upshot.events/7/1234", event_id="e-1", at=TOLD)
+
+
+def test_what_is_too_large_is_named_and_stays_where_it_lies() -> None:
+    large = replace(SICK, value=b"x" * CARRIED_BYTES_MAX)
+    new = dead_letter(large, "r" * 9999, [Flaw(pointer="#" * 9999, detail="d" * 9999)] * 99)
+    assert sum(len(name) + len(value) for name, value in new.headers) < 64_000
+    letter = read_letter(told(new))
+    assert isinstance(letter, DeadLetter)
+    assert (letter.value, letter.headers, letter.id) == (None, (), "upshot.events/7/1234")
+    assert letter.omitted_bytes > CARRIED_BYTES_MAX
+
+
+def test_letters_of_the_first_version_are_read() -> None:
+    ours = (
+        ("upshot_reason", b"no ce_id"),
+        ("upshot_topic", b"upshot.events"),
+        ("upshot_partition", b"7"),
+        ("upshot_offset", b"1234"),
+    )
+    letter = read_letter(told(NewRecord(topic="t", key=b"", headers=(*SICK.headers, *ours), value=b"v")))
+    assert isinstance(letter, DeadLetter)
+    assert (letter.id, letter.reason, letter.headers, letter.value) == (
+        "upshot.events/7/1234",
+        "no ce_id",
+        SICK.headers,
+        b"v",
+    )
+
+
+def test_what_is_no_letter_is_none() -> None:
+    assert read_letter(told(NewRecord(topic="t", key=b"", headers=(), value=b""))) is None
+    assert read_letter(told(NewRecord(topic="t", key=b"", headers=(("upshot_reason", b"x"),), value=b""))) is None

@@ -46,6 +46,7 @@ from services.run_ends import RunEndings
 from services.trying import trying
 from shared.bus import codec
 from shared.bus.topics import EVENTS
+from shared.bus.write_level import member_name
 from shared.domain import catalogue
 from shared.domain.envelope import Event
 from shared.readmodel.connect import API, SERVICE
@@ -155,7 +156,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         ground = await stack.enter_async_context(foundation(settings))
         await bring_read_model_level(ground)
         clock, bus = ground.clock, ground.bus
-        member_id = f"{socket.gethostname()}-{os.getpid()}-{ground.randomness.token_bytes(4).hex()}"
+        member_id = member_name(f"{socket.gethostname()}-{os.getpid()}-{ground.randomness.token_bytes(4).hex()}")
 
         keystore = await Keystore.open(ground.role(SERVICE))
         stack.push_async_callback(keystore.close)

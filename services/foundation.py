@@ -12,6 +12,8 @@ from pathlib import Path
 
 from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
 from shared.bus.port import Bus
+from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.write_level import at_write_level
 from shared.readmodel.bootstrap import bootstrap
 from shared.readmodel.connect import SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.store import ReadModel
@@ -87,6 +89,7 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
     clock, randomness = SystemClock(), SystemRandomness()
     data_dir = data_dir_of(settings)
     master_key = master_key_of(settings, data_dir, randomness)
+    RECORD_VERSIONS.check_write_level(settings.write_level)
     bus_settings = BusSettings()
 
     async def install_log(connection: Connection) -> None:
@@ -103,8 +106,9 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
         service = as_role(admin, master_key, SERVICE)
         readmodel = await ReadModel.open(service)
         stack.push_async_callback(readmodel.close)
-        bus = await PostgresBus.open(lambda: connect(service, application="upshot-log"), bus_settings, clock)
-        stack.push_async_callback(bus.close)
+        log = await PostgresBus.open(lambda: connect(service, application="upshot-log"), bus_settings, clock)
+        stack.push_async_callback(log.close)
+        bus = at_write_level(log, settings.write_level)
         yield Foundation(
             settings=settings,
             data_dir=data_dir,

@@ -27,9 +27,12 @@ from services.cli.findings import (
     python_finding,
     roles_finding,
     topic_finding,
+    write_level_findings,
 )
 from services.foundation import MASTER_KEY_FILE, database, master_key_of
 from shared.bus.adapters.postgres import BusSettings
+from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.write_level import reads_level
 from shared.domain.errors import UpshotError
 from shared.readmodel.connect import OWNER, ROLES, SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.errors import AWAY
@@ -60,6 +63,9 @@ SELECT share.name, share.topic,
           AND member.seen_at > clock_timestamp() - make_interval(secs => $1)) AS members
 FROM log.group_shares AS share JOIN log.heads AS head USING (topic, partition)
 GROUP BY share.name, share.topic ORDER BY share.name, share.topic
+"""
+_MEMBERS = """
+SELECT DISTINCT member FROM log.group_members WHERE seen_at > clock_timestamp() - make_interval(secs => $1)
 """
 _PROJECTED = """
 SELECT head.topic, sum(head.next - coalesce(checkpoint.next, 0))::bigint AS lag
@@ -97,7 +103,7 @@ async def _findings(settings: UpshotSettings) -> AsyncIterator[Finding]:
         async with database(settings, data_dir) as (admin, server):
             where = "embedded" if server is not None else "at UPSHOT_DATABASE_URL"
             yield Finding(level="ok", what=f"the database is the one {where}")
-            async for finding in _database_findings(admin, master_key):
+            async for finding in _database_findings(admin, master_key, settings.write_level):
                 yield finding
     except (*AWAY, UpshotError) as error:
         mend = "see postgres/ in the data folder" if settings.database_url is None else "check UPSHOT_DATABASE_URL"
@@ -113,7 +119,7 @@ def _folder_findings(data_dir: Path) -> list[Finding]:
     return [*found, disk_finding(str(data_dir), shutil.disk_usage(data_dir).free)]
 
 
-async def _database_findings(admin: ConnectParameters, master_key: bytes) -> AsyncIterator[Finding]:
+async def _database_findings(admin: ConnectParameters, master_key: bytes, write_level: int) -> AsyncIterator[Finding]:
     connection = await connect(admin, application="upshot-doctor")
     try:
         number = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
@@ -142,7 +148,7 @@ async def _database_findings(admin: ConnectParameters, master_key: bytes) -> Asy
     # Row-level security holds the owner too; the services' role sees every tenant.
     service = await connect(as_role(admin, master_key, SERVICE), application="upshot-doctor")
     try:
-        for finding in await _log_and_model(service):
+        for finding in await _log_and_model(service, write_level):
             yield finding
     finally:
         await service.close()
@@ -156,7 +162,7 @@ async def _clock(connection: Connection) -> Finding:
     return clock_finding((middle - theirs).total_seconds())
 
 
-async def _log_and_model(service: Connection) -> list[Finding]:
+async def _log_and_model(service: Connection, write_level: int) -> list[Finding]:
     wanted = BusSettings().partition_count
     found = [
         topic_finding(topic, partitions=partitions, wanted=wanted, records=records, segments=segments)
@@ -164,6 +170,8 @@ async def _log_and_model(service: Connection) -> list[Finding]:
     ]
     for name, topic, lag, members in await service.fetch(_GROUPS, MEMBER_SILENT_SECONDS):
         found.append(lag_finding(f"group {name}", topic, lag, members=members))
+    alive = {row["member"]: reads_level(row["member"]) for row in await service.fetch(_MEMBERS, MEMBER_SILENT_SECONDS)}
+    found += write_level_findings(write_level, RECORD_VERSIONS.newest_level, alive)
     pointer = await service.fetchrow(_POINTER)
     if pointer is None:
         return [*found, Finding(level="fail", what="there is no read model", mend="run: upshot migrate")]

@@ -145,3 +145,25 @@ def clock_finding(seconds: float) -> Finding:
         mend = "let both follow a time server: signatures and tokens are judged by one, deadlines by the other"
         return Finding(level="warn", what=what, mend=mend)
     return Finding(level="ok", what=what)
+
+
+def write_level_findings(write_level: int, newest: int, members: Mapping[str, int | None]) -> list[Finding]:
+    """What may be written, beside what is read: `members` are the live readers and up to which level each reads (None: its
+    version does not say)."""
+    what = f"records are written up to level {write_level}; this version reads up to level {newest}"
+    if write_level > newest:
+        return [Finding(level="fail", what=what, mend="update this process, or lower UPSHOT_WRITE_LEVEL")]
+    mend = ""
+    if write_level < newest:
+        ready = bool(members) and all((level or 1) >= newest for level in members.values())
+        when = "every live group member reads it" if ready else "once every process runs this version"
+        mend = f"{when}: set UPSHOT_WRITE_LEVEL={newest}"
+    found = [Finding(level="ok", what=what, mend=mend)]
+    for name, level in sorted(members.items()):
+        reads = f"reads up to level {level}" if level is not None else "does not say what it reads"
+        if (level or 1) < write_level:
+            mend = f"update it: it stands still at the first record above level {level or 1}"
+            found.append(Finding(level="fail", what=f"member {name} {reads}", mend=mend))
+        else:
+            found.append(Finding(level="ok", what=f"member {name} {reads}"))
+    return found

@@ -4,7 +4,7 @@ Attributes stand in `ce_` headers (plain UTF-8), `datacontenttype` in `content-t
 written is frozen by golden bytes in the tests; both directions are on every hot path and take a few microseconds, hence
 plain loops and no validation library. What others wrote is decoded by other rules, here as well, so that every reader
 knows it by the same id.
-Next: `upcasters.py` for old versions, `foreign.py` for what upstream services append themselves.
+Next: `upcasters.py` for record versions, `foreign.py` for what upstream services append themselves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from shared.bus import rfc3339
 from shared.bus.cloudevents_json import UnreadableEvent, is_attribute_name, parse_event
 from shared.bus.foreign import foreign_event
 from shared.bus.port import NewRecord, Record
-from shared.bus.upcasters import UPCASTERS, Upcaster, upcast
+from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.upcasters import RecordVersions
 from shared.domain.envelope import Event, routing_key
 from shared.domain.errors import Flaw, InvalidInput, PermanentError
 
@@ -94,23 +95,24 @@ def encode(topic: str, event: Event) -> NewRecord:
     )
 
 
-def decode(record: Record | NewRecord, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> Event:
+def decode(record: Record | NewRecord, versions: RecordVersions = RECORD_VERSIONS) -> Event:
     """The event that a record holds, in its newest version. Raises `UndecodableRecord`.
 
-    One that this process has encoded itself is that very event.
+    One that this process has encoded itself, in that version, is that very event.
     """
     if record.origin is not None:
-        return record.origin
-    if record.foreign and isinstance(record, Record):
+        event = record.origin
+    elif record.foreign and isinstance(record, Record):
         try:
             return foreign_event(record.headers, record.value, recorded_at(record))
         except InvalidInput as error:
             raise UndecodableRecord(str(error), error.flaws) from None
-    try:
-        event = _event(*_fields(record))
-    except UnicodeDecodeError as error:
-        raise UndecodableRecord(f"a header is not UTF-8: {error}") from None
-    return upcast(event, upcasters) if upcasters else event
+    else:
+        try:
+            event = _event(*_fields(record))
+        except UnicodeDecodeError as error:
+            raise UndecodableRecord(f"a header is not UTF-8: {error}") from None
+    return versions.upcast(record.topic, event) if versions.upcasters else event
 
 
 def parse_attributes(record: Record | NewRecord) -> tuple[dict[str, str], bytes | None]:

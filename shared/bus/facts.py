@@ -11,6 +11,8 @@ from typing import TypeVar, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from shared.bus.codec import UndecodableRecord
+from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain.envelope import Event
 from shared.domain.json_text import dump_json
 from shared.domain.records import DefinitionsFact, RunsFact
@@ -22,15 +24,18 @@ SOURCES = {
     "approvals": "/upshot/approvals",
 }
 
-NEWEST_VERSION = 1
-"""Of every fact there is; upcasters bring older records here. A newer one means something that this version cannot know."""
-
 _Fact = TypeVar("_Fact")
 
 _DEFINITIONS: dict[str, TypeAdapter[DefinitionsFact]] = {
     each.TYPE: TypeAdapter(each) for each in get_args(DefinitionsFact)
 }
 _RUNS: dict[str, TypeAdapter[RunsFact]] = {each.TYPE: TypeAdapter(each) for each in get_args(RunsFact)}
+_NEWEST = {
+    event_type: RECORD_VERSIONS.newest(topic, event_type)
+    for topic, adapters in ((DEFINITIONS, _DEFINITIONS), (RUNS, _RUNS))
+    for event_type in adapters
+}
+"""The version of each fact's class. A newer one means something that this version of Upshot cannot know."""
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
@@ -52,7 +57,7 @@ def envelop(
     at: datetime,
     cause: Cause,
 ) -> Event:
-    """The event that carries `fact`."""
+    """The event that carries `fact`, in its newest version; `write_level.py` sees to what may be written."""
     return Event(
         id=id,
         source=source,
@@ -64,6 +69,7 @@ def envelop(
         correlation_id=cause.correlation_id,
         causal_chain=cause.causal_chain,
         traceparent=cause.traceparent,
+        version=_NEWEST[fact.TYPE],
     )
 
 
@@ -80,7 +86,7 @@ def runs_fact(event: Event) -> RunsFact:
 def _parse(adapter: TypeAdapter[_Fact] | None, event: Event) -> _Fact:
     if adapter is None:
         raise UndecodableRecord(f"{event.type!r} is no fact that this version knows (record {event.id})")
-    if event.version != NEWEST_VERSION:
+    if event.version != _NEWEST[event.type]:
         raise UndecodableRecord(f"{event.type} in version {event.version} is from a later Upshot (record {event.id})")
     if event.data is None:
         raise UndecodableRecord(f"{event.type} without data (record {event.id})")

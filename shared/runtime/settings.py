@@ -59,6 +59,12 @@ class UpshotSettings(BaseSettings):
         description='Plans beside, or instead of, the built-in ones: `{"free": {"workflows": 10, "runs_per_month": 5000}}`; '
         "what is left out is unbounded. A tenant gets the numbers with `upshot tenant create` and `upshot tenant plan`.",
     )
+    write_level: int = Field(
+        1,
+        ge=1,
+        description="Which record versions may be written: those of levels up to this. Raise it when every process runs a "
+        "version that knows the level (`upshot doctor`), and never lower it again.",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     shutdown_timeout_seconds: float = Field(
         10.0, gt=0, description="After SIGTERM, how long requests and attempts under way may take to end."

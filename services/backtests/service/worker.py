@@ -17,7 +17,8 @@ from shared.bus import codec
 from shared.bus.codec import UndecodableRecord
 from shared.bus.port import Record
 from shared.bus.ranges import LogRange, first_at_or_after
-from shared.bus.upcasters import UPCASTERS
+from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.definitions import Tenant
 from shared.domain.errors import InvalidInput, PermanentError, TransientError
@@ -27,7 +28,7 @@ TRIES_MAX = 20
 """Readings in a row that may fail for trouble that passes; the link itself waits up to 2 s between them."""
 RETRY_SECONDS = 1.0
 
-_UPCAST_TYPES = frozenset(event_type.encode() for event_type, _ in UPCASTERS)
+_UPCAST_TYPES = frozenset(event_type.encode() for event_type in RECORD_VERSIONS.types(EVENTS))
 
 CpuSeconds = Callable[[], float]
 

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler as AiohttpHandler
 from aiohttp.typedefs import Middleware
 
 from shared.bus.port import AppendInDoubt, RecordTooLarge
+from shared.bus.upcasters import NotWritableYet
 from shared.domain.clock import Randomness
 from shared.domain.errors import InvalidInput, TransientError
 from shared.runtime.http.auth import Caller, TokenVerifier, require_any
@@ -89,6 +90,8 @@ def _answer_trouble(randomness: Randomness) -> Middleware:
             return _of_aiohttp(answer, request)
         except RecordTooLarge as trouble:
             return render_problem(HttpProblem(413, "record-too-large", str(trouble)), instance=request.path)
+        except NotWritableYet as trouble:
+            return render_problem(HttpProblem(409, "not-writable-yet", str(trouble)), instance=request.path)
         except TransientError as trouble:
             return render_problem(_unavailable(trouble), instance=request.path)
         except ConnectionResetError:

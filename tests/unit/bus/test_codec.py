@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from shared.bus.codec import UndecodableRecord, decode, encode, parse_attributes, recorded_at
 from shared.bus.port import Headers, NewRecord, Record
-from shared.bus.upcasters import upcast
 from shared.domain.envelope import Event
 
 FULL = Event(
@@ -207,16 +206,6 @@ def test_an_event_cannot_set_its_own_recorded_time() -> None:
     new = encode("t", own)
     assert recorded_at(record(new.headers)) == datetime(2026, 1, 1, tzinfo=UTC)
     assert decode(new) == own
-
-
-def test_upcasters_lead_to_the_newest_version() -> None:
-    def renamed(event: Event) -> Event:
-        return Event(id=event.id, source=event.source, type="t", tenant_id="acme", data=b"2", version=event.version + 1)
-
-    upcasters = {("t", 1): renamed, ("t", 2): renamed}
-    assert decode(record(SMALL_HEADERS), upcasters).version == 3
-    with pytest.raises(AssertionError):
-        upcast(SMALL, {("t", 1): lambda event: event})
 
 
 def test_foreign_headers_are_not_attributes() -> None:

@@ -18,6 +18,7 @@ from services.cli.findings import (
     python_finding,
     roles_finding,
     topic_finding,
+    write_level_findings,
 )
 from services.projector.service.rebuild import RebuildProgress
 
@@ -82,3 +83,22 @@ def test_progress_is_told_for_any_numbers(folded: int, more: int, seconds: float
     line = RebuildProgress(folded=folded, total=folded + more, behind=behind).told(seconds)
     assert f"{folded} of {folded + more} records, {more} remain" in line
     assert ("upshot.runs/3" in line) == bool(more)
+
+
+def test_the_write_level_is_told_beside_what_readers_know() -> None:
+    def told(write_level: int, newest: int, **members: int | None) -> list[str]:
+        found = write_level_findings(write_level, newest, members)
+        return [f"{each.level} {each.what} {each.mend}".strip() for each in found]
+
+    levels = "records are written up to level 1; this version reads up to level 2"
+    assert told(1, 2, a=2) == [
+        f"ok {levels} every live group member reads it: set UPSHOT_WRITE_LEVEL=2",
+        "ok member a reads up to level 2",
+    ]
+    assert told(1, 2) == [f"ok {levels} once every process runs this version: set UPSHOT_WRITE_LEVEL=2"]
+    assert told(2, 2, a=1, b=None, c=2)[1:] == [
+        "fail member a reads up to level 1 update it: it stands still at the first record above level 1",
+        "fail member b does not say what it reads update it: it stands still at the first record above level 1",
+        "ok member c reads up to level 2",
+    ]
+    assert told(3, 2)[0].startswith("fail records are written up to level 3")

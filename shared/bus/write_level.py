@@ -1,0 +1,75 @@
+"""The one door through which records of a version that not every reader knows yet do not get.
+
+Services state facts in the newest version that they know. While `UPSHOT_WRITE_LEVEL` is lower, they are appended in the
+version before: during a rolling update the old processes go on reading, and an update can be taken back.
+Next: `record_versions.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from shared.bus import codec
+from shared.bus.port import Bus, Membership, NewRecord, Position, Reader, Record, Watermarks
+from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.upcasters import RecordVersions
+
+
+def at_write_level(bus: Bus, write_level: int, versions: RecordVersions = RECORD_VERSIONS) -> Bus:
+    """A bus that appends nothing above `write_level`; `bus` itself where nothing is to be held back.
+
+    Raises InvalidInput for a level that this version does not know.
+    """
+    versions.check_write_level(write_level)
+    return bus if write_level == versions.newest_level else _LevelledBus(bus, write_level, versions)
+
+
+def member_name(name: str, versions: RecordVersions = RECORD_VERSIONS) -> str:
+    """A group member's id that also says what its process reads, for `upshot doctor`."""
+    return f"{name}~{versions.newest_level}"
+
+
+def reads_level(member_id: str) -> int | None:
+    """Up to which level the process of a group member reads; None: its id does not say."""
+    _, _, level = member_id.rpartition("~")
+    return int(level) if level.isdecimal() and level != member_id else None
+
+
+class _LevelledBus:
+    """A `Bus`."""
+
+    def __init__(self, bus: Bus, write_level: int, versions: RecordVersions) -> None:
+        self._bus = bus
+        self._write_level = write_level
+        self._versions = versions
+
+    @property
+    def partition_count(self) -> int:
+        return self._bus.partition_count
+
+    async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
+        """See the port. Raises `NotWritableYet`, too, before anything is appended."""
+        return await self._bus.append([self._lowered(record) for record in records])
+
+    def reader(self, topic: str) -> Reader:
+        return self._bus.reader(topic)
+
+    async def join(self, group: str, topic: str, *, member_id: str) -> Membership:
+        return await self._bus.join(group, topic, member_id=member_id)
+
+    async def watermarks(
+        self,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        *,
+        as_of: Mapping[int, Sequence[Record]] | None = None,
+    ) -> Mapping[int, Watermarks]:
+        return await self._bus.watermarks(topic, partitions, as_of=as_of)
+
+    async def close(self) -> None:
+        await self._bus.close()
+
+    def _lowered(self, record: NewRecord) -> NewRecord:
+        if all(name != "ce_recordversion" for name, _ in record.headers):
+            return record  # a first version: most are
+        event = record.origin or codec.decode(record, self._versions)
+        lower = self._versions.downcast(record.topic, event, self._write_level)
+        return record if lower is event else codec.encode(record.topic, lower)

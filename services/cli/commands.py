@@ -1,17 +1,16 @@
 """Every command: its words, its options and what it calls."""
 
-import asyncio
 import sys
-from collections.abc import Coroutine
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from services.cli.conformance_report import ConformanceReport
-from shared.bus import rfc3339
-from shared.domain.errors import Flaw, InvalidInput
+from services.cli.deadletter_commands import letters_app
+from services.cli.words import duration as _duration
+from services.cli.words import instant as _instant
+from services.cli.words import run as _run
 from shared.domain.plans import DEFAULT_PLAN
 
 app = typer.Typer(
@@ -23,6 +22,7 @@ app = typer.Typer(
 tenant_app = typer.Typer(help="Tenants.", no_args_is_help=True)
 conformance_app = typer.Typer(help="Our kernels against recorded cases.", no_args_is_help=True)
 app.add_typer(tenant_app, name="tenant")
+app.add_typer(letters_app, name="deadletters")
 
 Url = Annotated[str, typer.Option(envvar="UPSHOT_URL", help="The platform; else UPSHOT_URL.")]
 Token = Annotated[str, typer.Option(envvar="UPSHOT_TOKEN", help="A bearer token; else UPSHOT_TOKEN.")]
@@ -299,29 +299,3 @@ def _report(report: ConformanceReport) -> None:
     for line in (*report.lines, report.summary):
         print(line)
     sys.exit(report.exit_code)
-
-
-def _run(main: Coroutine[Any, Any, Any]) -> Any:  # Any: each command's own result
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
-
-
-def _instant(text: str, now: datetime, option: str) -> datetime:
-    """So long ago, or that instant."""
-    if text[:-1].isdigit():
-        return now - _duration(text, option)
-    try:
-        return rfc3339.parse(text)
-    except ValueError:
-        detail = f"{text!r}: write 24h or 30d, or an instant such as 2026-03-01T00:00:00Z"
-        raise InvalidInput("not an instant", [Flaw(pointer=option, detail=detail)]) from None
-
-
-def _duration(text: str, option: str = "--ttl") -> timedelta:
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    number, unit = text[:-1], text[-1:]
-    if unit not in units or not number.isdigit() or not int(number):
-        raise InvalidInput("not a duration", [Flaw(pointer=option, detail=f"{text!r}: write 30s, 15m, 24h or 7d")])
-    return timedelta(**{units[unit]: int(number)})

@@ -119,6 +119,12 @@ class SealedBus:
         await self._bus.close()
 
 
+def mark_as_read(bus: Bus, record: Record) -> None:
+    """Mark a record that was kept elsewhere as if it had been read from `bus` now."""
+    if isinstance(bus, SealedBus):
+        bus.seal.mark([record])
+
+
 class _MarkingReader:
     def __init__(self, reader: Reader, seal: Seal) -> None:
         self._reader = reader

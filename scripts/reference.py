@@ -11,7 +11,7 @@ from typing import cast
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from reference_pages import cli_page, events_page, workflow_schema  # noqa: E402
+from reference_pages import cli_page, events_page, events_schema, workflow_schema  # noqa: E402
 
 import services  # noqa: E402  the path above comes first
 import shared  # noqa: E402
@@ -42,6 +42,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "settings.md": render_settings_page(find_settings([services, shared])),
         FOLDER / "api.md": render_api_page(document),
         FOLDER / "events.md": events_page(),
+        FOLDER / "events.schema.json": events_schema(),
         FOLDER / "cli.md": cli_page(),
         FOLDER / "workflow.schema.json": workflow_schema(),
     }

@@ -11,7 +11,8 @@ from shared.domain import catalogue
 from shared.workflows.document import WorkflowDocument
 
 SCHEMA_ID = "https://upshot.example/schemas/workflow.schema.json"
-"""A name, not an address: nothing is fetched from there."""
+EVENTS_ID = "https://upshot.example/schemas/events.schema.json"
+"""Names, not addresses: nothing is fetched from there."""
 _MADE = "This page is made from the code (`python scripts/reference.py`); a test fails when it is not current."
 
 
@@ -22,6 +23,17 @@ def workflow_schema() -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
+def events_schema() -> str:
+    """JSON Schema 2020-12 of the data of every type of the catalogue, by type, for publishers' own tests."""
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": EVENTS_ID,
+        "title": "The data of platform events, by type: $defs/order.created, for one",
+        "$defs": {each.name: dict(each.schema) for each in catalogue.all_types()},
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
 def events_page() -> str:
     """Every type of the catalogue."""
     lines = [
@@ -29,7 +41,7 @@ def events_page() -> str:
         "",
         "What workflows can count on, whoever publishes. Types that are not listed (`github.push`, your own) pass unchecked;",
         "a listed one is refused where its data does not fit. A type never loses or retypes a field; it may gain optional ones.",
-        "A vendor's own payload stays in `data.raw`.",
+        "A vendor's own payload stays in `data.raw`. For machines: [JSON Schemas](events.schema.json), one a type.",
         "",
         _MADE,
         "",

@@ -44,7 +44,11 @@ RECORD_VERSIONS = RecordVersions([RecordVersion(
     upcast=named("plan", "plan_name", 2), downcast=named("plan_name", "plan", 1))])
 """
 EDITS = (
-    ("shared/domain/records/definitions.py", "    plan: str\n    quotas: Quotas\n", "    plan_name: str\n    quotas: Quotas\n"),
+    (
+        "shared/domain/records/definitions.py",
+        "    plan: str\n    quotas: Quotas\n",
+        "    plan_name: str\n    quotas: Quotas\n",
+    ),
     ("shared/domain/definitions.py", "(fact.plan, fact.quotas) !=", "(fact.plan_name, fact.quotas) !="),
     ("shared/domain/definitions.py", "= fact.plan, fact.quotas", "= fact.plan_name, fact.quotas"),
     ("shared/domain/definitions.py", '"id": tenant.id, "plan": fact.plan,', '"id": tenant.id, "plan": fact.plan_name,'),

@@ -1,9 +1,13 @@
-"""What more than one kind of test needs: a place for real servers' data. Next: `e2e/conftest.py`."""
+"""What more than one kind of test needs: a place for real servers' data, and a Kafka. Next: `e2e/conftest.py`."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
+from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster, kafka_cluster
+from shared.testing.kafka_jars import kafka_missing
 from shared.testing.workspace import Workspace, workspace
 
 
@@ -12,3 +16,19 @@ def space() -> Iterator[Workspace]:
     """One short folder for all servers of this session; at its end every process in it is ended."""
     with workspace() as it:
         yield it
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kafka_broker(space: Workspace) -> AsyncIterator[KafkaCluster]:
+    """One node in plain text, started when the first test asks, for all tests of the session: do not stop it or freeze it.
+
+    Tests use topics of a prefix of their own, with few partitions, and delete them. KAFKA_BOOTSTRAP_SERVERS names an
+    existing Kafka instead.
+    """
+    if (servers := os.environ.get(BOOTSTRAP_VARIABLE)) is not None:
+        yield KafkaCluster(bootstrap_servers=servers)
+        return
+    if (missing := kafka_missing()) is not None:
+        pytest.skip(missing)
+    async with kafka_cluster(space.folder / "kafka") as cluster:
+        yield cluster

@@ -351,15 +351,15 @@ def _draw_id() -> str:
 
 def _draw_ports() -> NodePorts:
     return NodePorts(
-        client=_free_port(),
-        detour=_free_port(),
-        detour_target=_free_port(),
-        internal=_free_port(),
-        controller=_free_port(),
+        client=free_port(),
+        detour=free_port(),
+        detour_target=free_port(),
+        internal=free_port(),
+        controller=free_port(),
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """One on which nothing listens, and which no outgoing connection will be given meanwhile."""
     for tried in itertools.islice(_ports_tried, len(_PORTS)):
         port = _PORTS[tried % len(_PORTS)]

@@ -1,4 +1,7 @@
-"""What more than one kind of test needs: a place for real servers' data, and a Kafka. Next: `e2e/conftest.py`."""
+"""What more than one kind of test needs: a place for real servers' data, a Kafka, and how tests spread over workers.
+
+Next: `e2e/conftest.py`.
+"""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -32,3 +35,15 @@ async def kafka_broker(space: Workspace) -> AsyncIterator[KafkaCluster]:
         pytest.skip(missing)
     async with kafka_cluster(space.folder / "kafka") as cluster:
         yield cluster
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `--dist loadgroup` all that shares the one Kafka stays with one worker, and so does a file, unless its tests
+    name a group; what is slow is begun first."""
+    for item in items:
+        if "kafka_broker" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("kafka"))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0].rpartition("/")[2]))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

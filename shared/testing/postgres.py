@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import asyncpg
+
 from shared.runtime.embedded_postgres import (
     EmbeddedPostgresError,
     EmbeddedPostgresSettings,
@@ -75,4 +77,18 @@ async def _server(tmp: Path, installation: Installation | None) -> AsyncIterator
     with folder_for_server(tmp) as folder:
         settings = EmbeddedPostgresSettings(system_dir=folder / "system")
         async with await ensure_server(folder / "data", settings, installation=installation) as handle:
+            await _spare_the_disk(handle)
             yield handle
+
+
+async def _spare_the_disk(handle: ServerHandle) -> None:
+    """No fsync: tests kill servers, not machines, and what a killed server has written the kernel still has.
+
+    A database made and dropped for each test would cost a checkpoint each that waits for the disk.
+    """
+    connection = await asyncpg.connect(handle.connection.dsn())
+    try:
+        await connection.execute("alter system set fsync = off")
+        await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()

@@ -37,7 +37,10 @@ ALL = range(PARTITION_COUNT)
 KEYS = {partition_of(b"key%d" % n, PARTITION_COUNT): b"key%d" % n for n in range(200)}  # one key per partition
 
 
-@pytest.fixture(scope="module", params=variants(), ids=lambda variant: variant.name)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(each, id=each.name, marks=pytest.mark.xdist_group(each.name)) for each in variants()],
+)
 def variant(request: pytest.FixtureRequest) -> Variant:
     found: Variant = request.param
     if found.missing:

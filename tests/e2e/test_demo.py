@@ -21,6 +21,8 @@ from shared.testing.platform import REPOSITORY
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 RUN_SECONDS = 90.0
 VENDOR_ROWS = (
     "github push",

@@ -19,6 +19,8 @@ from shared.testing.receivers import receiver
 from shared.testing.tenant_client import make_tenant
 from shared.testing.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 SHELL = [each for each in snippets(REPOSITORY) if each.kind == "sh"]
 DOCUMENTS = list(dict.fromkeys(each.document for each in SHELL))
 QUICKSTART = "docs/quickstart.md"

@@ -17,7 +17,7 @@ from shared.testing.waiting import eventually, holds_for
 from shared.testing.workspace import Workspace
 from tests.e2e.conftest import StartPlatform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 TENANTS = 6
 SESSION_TIMEOUT_SECONDS = 6.0

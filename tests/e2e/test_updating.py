@@ -20,7 +20,7 @@ from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 from tests.e2e.conftest import StartPlatform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 _GENERATIONS = r"SELECT substr(nspname, 4)::int FROM pg_namespace WHERE nspname ~ '^rm_\d+$' ORDER BY 1"
 

@@ -9,7 +9,7 @@ from shared.testing.tenant_client import tenant_client
 from shared.testing.waiting import holds_for
 from tests.e2e.conftest import StartPlatform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 ISSUE = {
     "action": "opened",

@@ -21,7 +21,7 @@ from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 from tests.e2e.conftest import StartPlatform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 TENANTS = 4
 TIMES = 3

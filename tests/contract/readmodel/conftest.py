@@ -57,7 +57,14 @@ class Database:
         return as_role(self.admin, MASTER_KEY, API)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "debian"])
+@pytest_asyncio.fixture(
+    scope="session",
+    loop_scope="session",
+    params=[
+        pytest.param(each, marks=pytest.mark.xdist_group(f"readmodel-{each}"))  # each server is started once
+        for each in ("embedded", "debian")
+    ],
+)
 async def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ConnectParameters]:

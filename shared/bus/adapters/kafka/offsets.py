@@ -1,0 +1,70 @@
+"""Where partitions begin and end, asked of their leaders: also of empty ones, and up to the last *stable* offset.
+
+A record of a transaction that is still open is in nobody's hands yet; what readers cannot be given lies above `high`.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from aiokafka.protocol.offset import OffsetRequest
+
+from shared.bus.adapters.kafka.answers import Answer, judge
+from shared.bus.adapters.kafka.link import Link
+from shared.bus.port import Watermarks
+from shared.domain.errors import TransientError
+
+READ_COMMITTED = 1
+_EARLIEST, _LATEST = -2, -1
+_PAUSE_SECONDS = 0.05
+
+
+class Offsets:
+    """Asks over a link that no long read occupies."""
+
+    def __init__(self, link: Link, timeout_seconds: float) -> None:
+        self._link = link
+        self._timeout_seconds = timeout_seconds
+
+    async def watermarks(self, topic: str, partitions: Sequence[int]) -> Mapping[int, Watermarks]:
+        """Of these partitions of a topic (its full name), now. `TransientError`: a leader did not tell in time."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                lows, highs = await asyncio.gather(
+                    self._ask(topic, partitions, _EARLIEST), self._ask(topic, partitions, _LATEST)
+                )
+        except TimeoutError:
+            raise TransientError(f"no broker told in time where {topic} begins and ends") from None
+        return {partition: Watermarks(lows[partition], highs[partition]) for partition in partitions}
+
+    async def _ask(self, topic: str, partitions: Sequence[int], instant: int) -> dict[int, int]:
+        found: dict[int, int] = {}
+        while missing := [partition for partition in partitions if partition not in found]:
+            try:
+                by_leader: dict[int, list[int]] = defaultdict(list)
+                for partition in missing:
+                    by_leader[await self._link.leader(topic, partition)].append(partition)
+                answers = await asyncio.gather(
+                    *(self._ask_one(node_id, topic, asked, instant) for node_id, asked in by_leader.items())
+                )
+            except TransientError:
+                if self._link.closed:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            for answer in answers:
+                found.update(answer)
+            if len(found) < len(partitions):
+                self._link.refresh()
+                await asyncio.sleep(_PAUSE_SECONDS)
+        return found
+
+    async def _ask_one(self, node_id: int, topic: str, partitions: Sequence[int], instant: int) -> dict[int, int]:
+        request = OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, instant) for partition in partitions])])
+        response = await self._link.send(node_id, request)
+        found: dict[int, int] = {}
+        for _, parts in response.topics:
+            for partition, code, _, offset in parts:
+                if judge(code, f"{topic}/{partition}") is Answer.DONE:
+                    found[partition] = offset
+        return found

@@ -1,0 +1,236 @@
+"""Readers: reads that brokers hold until there is something, one under way per broker, handed over in fair parts.
+
+A reader has connections of its own, so that no one waits behind a read that a broker holds. The next read goes out as
+soon as what the last one brought has been handed over. Positions move with what is handed over, and past what nobody is
+ever handed (`unpacking.py`). A read that is cancelled goes on by itself: nothing it brings is lost.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka.protocol.fetch import FetchRequest
+
+from shared.bus.adapters.kafka.answers import OFFSET_OUT_OF_RANGE, Answer, judge
+from shared.bus.adapters.kafka.link import Lane, Link
+from shared.bus.adapters.kafka.offsets import READ_COMMITTED, Offsets
+from shared.bus.adapters.kafka.settings import KafkaSettings
+from shared.bus.adapters.kafka.unpacking import Fetched
+from shared.bus.port import Record
+from shared.domain.errors import PermanentError, TransientError
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 0.1  # between two tries while a broker is away or another one takes over
+_PATIENCE_SECONDS = 1.0  # a partition's leader changes in less; only what lasts longer is told
+_PARTITION_BYTES_MIN = 64 * 1024
+_LANES = (Lane.FIRST, Lane.SECOND)
+
+
+class KafkaReader:
+    """A `Reader`; one task at a time may poll it."""
+
+    def __init__(self, topic: str, full_name: str, link: Link, offsets: Offsets, settings: KafkaSettings) -> None:
+        self._topic = topic
+        self._full_name = full_name
+        self._link = link
+        self._offsets = offsets
+        self._settings = settings
+        self._positions: dict[int, int] = {}
+        self._unproven: set[int] = set()  # positions that were assigned and that no broker has confirmed yet
+        self._fetched: dict[int, Fetched] = {}
+        self._reads: dict[tuple[int, Lane], asyncio.Task[None]] = {}
+        self._lane = 0
+        self._turn = 0
+        self._polls = 0  # since the last assignment
+        self._moved = False  # a position moved without anything to hand over
+        self._trouble: TransientError | PermanentError | None = None
+        self._troubled_at = 0.0  # the loop's time of the first trouble since something came
+        self._not_before = 0.0  # the loop's time before which nothing is asked, after trouble
+        self._woken = asyncio.Event()
+        self._closed = False
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        wanted = {partition: max(0, offset) for partition, offset in positions.items()}
+        for partition, offset in wanted.items():
+            if self._positions.get(partition) != offset:
+                self._unproven.add(partition)
+        self._unproven &= wanted.keys()
+        self._fetched = {p: each for p, each in self._fetched.items() if self._positions.get(p) == wanted.get(p)}
+        self._positions = wanted
+        self._trouble = None
+        self._not_before = 0.0
+        self._polls = 0
+        if self._reads:
+            # The broker holds the read of the former assignment for a while: the next one must not wait behind it.
+            self._lane = (self._lane + 1) % len(_LANES)
+        self._woken.set()
+
+    def positions(self) -> Mapping[int, int]:
+        return dict(self._positions)
+
+    async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while True:
+            self._woken.clear()
+            if found := self._take(records_max):
+                self._polls += 1
+                if self._polls > 1 and not self._fetched:
+                    await self._read_on()
+                return found
+            if self._moved:
+                self._moved = False
+                return {}
+            if isinstance(self._trouble, PermanentError):
+                raise self._trouble
+            now = loop.time()
+            if now >= self._not_before:
+                await self._read_on()
+                until = deadline
+            else:
+                until = min(deadline, self._not_before)
+            if now >= deadline:
+                return self._nothing()
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._woken.wait()
+            except TimeoutError:
+                if until == deadline:
+                    return self._nothing()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been given up."""
+        return self._closed
+
+    async def close(self) -> None:
+        self._closed = True
+        self._positions = {}
+        self._fetched.clear()
+        for task in self._reads.values():
+            task.cancel()
+        if self._reads:
+            await asyncio.wait(list(self._reads.values()))
+        await self._link.close()
+
+    def _nothing(self) -> Mapping[int, Sequence[Record]]:
+        if self._trouble is not None and asyncio.get_running_loop().time() - self._troubled_at > _PATIENCE_SECONDS:
+            raise self._trouble
+        return {}
+
+    def _take(self, records_max: int) -> dict[int, Sequence[Record]]:
+        """A fair part of each partition's. Between taking and handing over nothing is awaited that can be cancelled."""
+        waiting = list(self._fetched)
+        self._turn += 1
+        turn = self._turn % len(waiting) if waiting else 0
+        found: dict[int, Sequence[Record]] = {}
+        left = records_max
+        for rank, partition in enumerate(waiting[turn:] + waiting[:turn]):
+            if left <= 0:
+                break
+            fetched = self._fetched[partition]
+            try:
+                records = fetched.take(-(-left // (len(waiting) - rank)))
+            except PermanentError as error:
+                del self._fetched[partition]
+                self._trouble = error
+                continue
+            if fetched.spent:
+                del self._fetched[partition]
+            if records:
+                found[partition] = records
+                left -= len(records)
+            elif fetched.position != self._positions[partition]:
+                self._moved = True
+            self._positions[partition] = fetched.position
+        return found
+
+    async def _read_on(self) -> None:
+        """One read per broker that has none under way and nothing left to hand over."""
+        wanted: dict[int, dict[int, int]] = defaultdict(dict)
+        lane = _LANES[self._lane]
+        try:
+            for partition, offset in self._positions.items():
+                wanted[await self._link.leader(self._full_name, partition)][partition] = offset
+        except (TransientError, PermanentError) as error:
+            self._stumble(error)
+        for node_id, positions in wanted.items():
+            key = (node_id, lane)
+            if key in self._reads or not self._fetched.keys().isdisjoint(positions) or self._closed:
+                continue
+            self._reads[key] = asyncio.create_task(
+                self._read_until_done(key, positions), name=f"read {self._full_name}"
+            )
+
+    async def _read_until_done(self, key: tuple[int, Lane], positions: Mapping[int, int]) -> None:
+        try:
+            await self._read(*key, positions)
+        finally:
+            del self._reads[key]
+            self._woken.set()
+
+    async def _read(self, node_id: int, lane: Lane, positions: Mapping[int, int]) -> None:
+        each_max = max(self._settings.poll_bytes_max // len(positions), _PARTITION_BYTES_MIN)
+        request = FetchRequest(
+            int(self._settings.fetch_wait_seconds * 1000),
+            1,
+            self._settings.poll_bytes_max,
+            READ_COMMITTED,
+            [(self._full_name, [(partition, offset, each_max) for partition, offset in positions.items()])],
+        )
+        try:
+            response = await self._link.send(node_id, request, lane)
+            for _, parts in response.topics:
+                for partition, code, _, *rest in parts:
+                    await self._accept(partition, positions[partition], code, rest)
+        except (TransientError, PermanentError) as error:
+            self._stumble(error)
+
+    async def _accept(self, partition: int, offset: int, code: int, rest: Sequence[Any]) -> None:
+        """`rest`: last stable offset, …, aborted transactions, (preferred replica from version 11 on,) records."""
+        if self._positions.get(partition) != offset or partition in self._fetched:
+            return  # assigned anew meanwhile, or another read was quicker
+        if code == OFFSET_OUT_OF_RANGE:
+            await self._mend_position(partition, offset)
+        elif judge(code, f"{self._topic}/{partition}") is Answer.AGAIN:
+            self._link.refresh()
+            self._stumble(TransientError(f"{self._topic}/{partition} has no leading broker just now"))
+        else:
+            self._unproven.discard(partition)
+            if isinstance(self._trouble, TransientError):
+                self._trouble = None
+            aborted = next((each for each in rest if isinstance(each, list)), None)
+            fetched = Fetched(self._topic, partition, offset, rest[-1] or b"", aborted)
+            if not fetched.spent:
+                self._fetched[partition] = fetched
+
+    async def _mend_position(self, partition: int, offset: int) -> None:
+        marks = (await self._offsets.watermarks(self._full_name, [partition]))[partition]
+        if self._positions.get(partition) != offset:
+            return
+        where = f"{self._topic}/{partition}"
+        if offset > marks.high:
+            raise PermanentError(
+                f"{where} ends at {marks.high}, but is to be read from {offset}: "
+                "the log has lost records, or this position belongs to another log"
+            )
+        if offset < marks.low and partition not in self._unproven:
+            raise PermanentError(
+                f"{where} begins at {marks.low} now: the records from {offset} on were deleted while they were being read"
+            )
+        if 0 < offset < marks.low:
+            _log.error("%s begins at %d: records from %d on were deleted", where, marks.low, offset)
+        self._positions[partition] = max(offset, marks.low)
+        self._moved = True
+
+    def _stumble(self, error: TransientError | PermanentError) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._trouble is None:
+            self._troubled_at = now
+        if not isinstance(self._trouble, PermanentError):
+            self._trouble = error
+        self._not_before = now + _PAUSE_SECONDS
+        self._woken.set()

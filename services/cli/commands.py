@@ -32,10 +32,47 @@ app.add_typer(conformance_app, name="conformance")
 @app.command()
 def up() -> None:
     """Start the platform: all services in one process. Prints one JSON line when it is ready."""
-    from services.embedded import serve
+    from services.embedded import platform
+    from services.running import serve
     from shared.runtime.settings import read_settings
 
-    _run(serve(read_settings()))
+    _run(serve(read_settings(), platform))
+
+
+@app.command()
+def ingest() -> None:
+    """One service by itself: takes vendors' deliveries and upstream services' events."""
+    _serve_alone("ingest")
+
+
+@app.command()
+def matcher() -> None:
+    """One service by itself: joins events with workflows."""
+    _serve_alone("matcher")
+
+
+@app.command()
+def executor() -> None:
+    """One service by itself: runs' steps, attempts, retries and timers."""
+    _serve_alone("executor")
+
+
+@app.command()
+def approvals() -> None:
+    """One service by itself: deadlines of runs that wait for a person."""
+    _serve_alone("approvals")
+
+
+@app.command()
+def api() -> None:
+    """One service by itself: the HTTP interface of tenants."""
+    _serve_alone("api")
+
+
+@app.command()
+def projector() -> None:
+    """One service by itself: the log into tables."""
+    _serve_alone("projector")
 
 
 @app.command()
@@ -293,6 +330,14 @@ def conformance_schedules(file: Path) -> None:
     from services.cli.conformance_schedules import run_schedule_cases
 
     _report(run_schedule_cases(file))
+
+
+def _serve_alone(name: str) -> None:
+    from services.processes import PROCESSES
+    from services.running import serve
+    from shared.runtime.settings import read_settings
+
+    _run(serve(read_settings(), PROCESSES[name]))
 
 
 def _report(report: ConformanceReport) -> None:

@@ -21,7 +21,8 @@ from services.demo.memory import Memory, begin, recall, remember
 from services.demo.stage import ensure_tenant, set_stage, summary
 from services.demo.story import Expectation, Story
 from services.demo.telling import Teller
-from services.embedded import Platform, platform
+from services.embedded import platform
+from services.running import Running
 from services.tracing import find_chain, render
 from shared.domain.errors import PermanentError
 from shared.readmodel.connect import API
@@ -95,7 +96,7 @@ class _Demo:
                 return await self._play(running, session, it, memory, again=again)
 
     async def _play(
-        self, running: Platform, session: aiohttp.ClientSession, it: Receiver, memory: Memory, *, again: bool
+        self, running: Running, session: aiohttp.ClientSession, it: Receiver, memory: Memory, *, again: bool
     ) -> int:
         tell, ground = self._tell, running.ground
         author = Person(
@@ -144,7 +145,7 @@ class _Demo:
             tell.say("stopping; the data stays")
         return status
 
-    async def _show_trace(self, running: Platform, story: Story) -> None:
+    async def _show_trace(self, running: Running, story: Story) -> None:
         outcome = story.outcomes["refund"]
         queries = await TenantQueries.open(running.ground.role(API))
         try:
@@ -157,7 +158,7 @@ class _Demo:
         story.expect("the chain holds event, match, approval and attempt", wanted <= types, sorted(types))
         story.expect("every record of the chain names a cause in the log", not chain.orphans(), len(chain.orphans()))
 
-    async def _serve(self, running: Platform) -> None:
+    async def _serve(self, running: Running) -> None:
         stopping = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait([stopping, *running.tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -191,6 +191,11 @@ class Bus(Protocol):
         replaces its former self)."""
         ...
 
+    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
+        """The next offsets that a group has committed, of every partition that has one, whoever owns it now. For whoever is
+        no member: another service that waits until a group is done with a record, and measuring its lag."""
+        ...
+
     async def watermarks(
         self,
         topic: str,

@@ -23,6 +23,8 @@ class AnswerRow(NamedTuple):
     status: int | None
     body: str | None
     decided_at: datetime | None
+    first: int | None
+    """Of kinds `match` and `run`: the offset of the record that asked for the run; `status` is the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,16 @@ class Lookup:
             [command_id for _, command_id in self.commands],
         )
 
-    def known(self, rows: Iterable[AnswerRow]) -> Known:
-        """What the rows say."""
+    def known(self, rows: Iterable[AnswerRow], below: Mapping[int, int]) -> Known:
+        """What the rows say of what was recorded below these offsets, by partition; of other partitions all."""
         match_ids, run_ids, verdicts = set(), set(), {}
         for row in rows:
             if row.kind == "match":
-                match_ids.add(row.key)
+                if _is_below(row, below):
+                    match_ids.add(row.key)
             elif row.kind == "run":
-                run_ids.add(self.run_ids[row.key])
+                if _is_below(row, below):
+                    run_ids.add(self.run_ids[row.key])
             elif row.kind == "command":
                 command = self.commands[row.tenant_id or "", row.key]
                 verdicts[command] = _verdict(command[1], row)
@@ -70,6 +74,11 @@ def prepare_lookup(questions: Questions, partitions: Collection[int], tenant_ids
         run_ids={key_text(run_id): run_id for run_id in questions.run_ids},
         commands={(key_text(command[0]), key_text(command[1])): command for command in questions.commands},
     )
+
+
+def _is_below(row: AnswerRow, below: Mapping[int, int]) -> bool:
+    bound = below.get(row.status) if row.status is not None else None
+    return bound is None or row.first is None or row.first < bound
 
 
 def _verdict(command_id: str, row: AnswerRow) -> Verdict:

@@ -121,6 +121,16 @@ def build_rows(
     return rows
 
 
+def forgettable_of(delta: RunsDelta) -> Forgettable:
+    """The same for whoever does not write the rows: what its fold may let go of once the checkpoint has passed `delta`."""
+    events = [run.event for run in delta.runs.values() if run.event is not None]
+    return Forgettable(
+        run_ids=[run.id for run in delta.runs.values() if run.closed],
+        match_ids=list({match_id(event.id, event.replay_id) for event in events}),
+        commands=list(delta.verdicts),
+    )
+
+
 def _add_runs(rows: Rows, delta: RunsDelta) -> None:
     partition = delta.partition
     run_rows = [run_row(run, partition) for run in delta.runs.values()]

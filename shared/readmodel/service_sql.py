@@ -39,18 +39,18 @@ SELECT partition, tenant_id, workflow_id, trigger, key, kind, state FROM {rm}.wi
 # One snapshot for the answers, the generation they come from and the checkpoint they are as new as.
 LOOKUP = """
 SELECT 'generation' AS kind, generation::text AS key, NULL AS tenant_id, NULL AS payload_hash, NULL::int4 AS status,
-       NULL::json AS body, NULL::timestamptz AS decided_at
+       NULL::json AS body, NULL::timestamptz AS decided_at, NULL::int8 AS first
 FROM readmodel.current
 UNION ALL
-SELECT 'next', next::text, NULL, NULL, partition, NULL, NULL FROM {rm}.checkpoints
+SELECT 'next', next::text, NULL, NULL, partition, NULL, NULL, NULL FROM {rm}.checkpoints
 WHERE topic = $1 AND partition = ANY($2::int4[])
 UNION ALL
-SELECT 'match', match_id::text, NULL, NULL, NULL, NULL, NULL FROM {rm}.runs WHERE match_id = ANY($3::uuid[])
+SELECT 'match', match_id::text, NULL, NULL, partition, NULL, NULL, positions[1] FROM {rm}.runs WHERE match_id = ANY($3::uuid[])
 UNION ALL
-SELECT 'run', run_id, NULL, NULL, NULL, NULL, NULL FROM {rm}.runs
+SELECT 'run', run_id, NULL, NULL, partition, NULL, NULL, positions[1] FROM {rm}.runs
 WHERE tenant_id = ANY($4::text[]) AND run_id = ANY($5::text[])
 UNION ALL
-SELECT 'command', command.command_id, command.tenant_id, payload_hash, status, body, decided_at
+SELECT 'command', command.command_id, command.tenant_id, payload_hash, status, body, decided_at, NULL
 FROM unnest($6::text[], $7::text[]) AS asked (tenant_id, command_id)
 JOIN {rm}.commands AS command ON command.tenant_id = asked.tenant_id AND command.topic = $1
                              AND command.command_id = asked.command_id

@@ -9,7 +9,7 @@ the rows it vouches for, and whoever goes on finds the older checkpoint.
 Next: `rows.py` and `write_sql.py` for what is written, `tenant_queries.py` for the other side.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -211,6 +211,13 @@ class ReadModel:
         """The checkpoints' offsets, for `ProjectionProgress`."""
         return {partition: each.next for partition, each in (await self.checkpoints(topic)).items()}
 
+    async def written_by_others(self) -> dict[int, int]:
+        """How far `upshot.runs` is projected, for a process that does not project: what lies below may be let go. A lookup
+        that finds less from now on raises ReadModelWentBack, as if it had been written here."""
+        found = await self.next_offsets(RUNS)
+        self._written.update({(RUNS, partition): next_offset for partition, next_offset in found.items()})
+        return found
+
     async def checkpoints_of(self, generation: int) -> list[Checkpoint]:
         """Of any generation, every topic."""
 
@@ -223,17 +230,25 @@ class ReadModel:
 
     # ------------------------------------------------------------ looking up
 
-    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
+    async def lookup(
+        self,
+        questions: Questions,
+        *,
+        partitions: Collection[int],
+        tenant_ids: Collection[str],
+        below: Mapping[int, int] | None = None,
+    ) -> Known:
         """What the read model knows of what batches of `partitions` of the runs ask; one round trip.
 
-        `tenant_ids`: the tenants of the batches. Raises ReadModelWentBack, ReadModelAway.
+        `tenant_ids`: the tenants of the batches. `below`: where another process projects, how far each partition is
+        folded here: matches and runs recorded further on are not known yet. Raises ReadModelWentBack, ReadModelAway.
         """
         while questions:
             generation = await self.generation()
             # Before asking: a write that ends meanwhile is news to the answer, not a loss.
             written = {partition: self._written.get((RUNS, partition), 0) for partition in partitions}
             try:
-                known, current, stand = await self.lookup_in(generation, questions, partitions, tenant_ids)
+                known, current, stand = await self.lookup_in(generation, questions, partitions, tenant_ids, below)
             except _GENERATION_GONE:
                 current = None
             if current != generation:
@@ -246,7 +261,12 @@ class ReadModel:
         return Known()
 
     async def lookup_in(
-        self, generation: int, questions: Questions, partitions: Collection[int], tenant_ids: Collection[str]
+        self,
+        generation: int,
+        questions: Questions,
+        partitions: Collection[int],
+        tenant_ids: Collection[str],
+        below: Mapping[int, int] | None = None,
     ) -> tuple[Known, int, dict[int, int]]:
         """What one generation knows, which one is current, and how far this one's runs are projected, by partition."""
         lookup = prepare_lookup(questions, partitions, tenant_ids)
@@ -261,7 +281,7 @@ class ReadModel:
             raise ReadModelAway(f"asking the read model: {error!r}") from error
         current = next(int(row.key) for row in rows if row.kind == "generation")
         stand = {row.status or 0: int(row.key) for row in rows if row.kind == "next"}
-        return lookup.known(rows), current, stand
+        return lookup.known(rows, below or {}), current, stand
 
     async def pending_approvals_due(
         self, before: datetime, partitions: Collection[int], limit: int

@@ -93,6 +93,19 @@ class RunsSettings(BaseSettings):
         description="Under load, how long the next batch may gather: look-ups and rounds of the loop are paid less often.",
     )
     retry_seconds: float = Field(0.5, gt=0, description="How long to wait while PostgreSQL or the log is away.")
+    checkpoint_interval_seconds: float = Field(
+        0.5,
+        gt=0,
+        le=60,
+        description="Of an executor or approvals process: how often it asks how far the projector is, to let go of runs that "
+        "have ended.",
+    )
+    unwritten_max: int = Field(
+        100_000,
+        ge=100,
+        description="Of an executor or approvals process: with so many ids that the projector has not written yet the log is "
+        "not read on.",
+    )
 
 
 def read_settings() -> UpshotSettings:

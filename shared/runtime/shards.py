@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from shared.bus import codec, facts
@@ -21,6 +22,7 @@ from shared.domain.errors import TransientError
 from shared.domain.records import RunsFact
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey, Known, Questions, RunsFold
+from shared.domain.verdicts import Verdict
 from shared.readmodel.errors import ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.foresight import Foresight
@@ -42,8 +44,16 @@ class Snapshots(Protocol):
         """State and checkpoint of these partitions of `upshot.runs`, all as of one instant."""
         ...
 
-    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
-        """What is known of ids that memory has let go. Raises `ReadModelWentBack` where it lost what it once held."""
+    async def lookup(
+        self,
+        questions: Questions,
+        *,
+        partitions: Collection[int],
+        tenant_ids: Collection[str],
+        below: Mapping[int, int] | None = None,
+    ) -> Known:
+        """What is known of ids that memory has let go. `below`: of matches and runs only those that were recorded below
+        these offsets. Raises `ReadModelWentBack` where it lost what it once held."""
         ...
 
 
@@ -69,6 +79,11 @@ class Shard:
         """The projector's checkpoint has passed these. Let go before the next batch, never in the middle of one: a
         lookup that is under way did not ask for what memory held."""
         self._forgettable.append((run_ids, match_ids, commands))
+
+    @property
+    def level_at(self) -> int:
+        """The offset at which it is restored."""
+        return self._level_at
 
     def begin(self, snapshot: Snapshot, end: int) -> None:
         """Take over the snapshot; level once `end` is reached."""
@@ -122,8 +137,10 @@ class RunsFollower:
         member_id: str,
         settings: RunsSettings | None = None,
         may_read: asyncio.Event | None = None,
+        projected_elsewhere: bool = False,
     ) -> None:
-        """`may_read`: while it is clear, nothing more is read (the projector's backlog bounds memory)."""
+        """`may_read`: while it is clear, nothing more is read (what is not projected yet bounds memory).
+        `projected_elsewhere`: the read model may be ahead of this fold, so what it tells of later records is left out."""
         self._bus = bus
         self._snapshots = snapshots
         self._actors = actors
@@ -136,6 +153,7 @@ class RunsFollower:
         self._to_restore: set[int] = set()
         self._foresight = Foresight(snapshots)
         self._may_read = may_read if may_read is not None else _always()
+        self._projected_elsewhere = projected_elsewhere
         self.assigned = False
         """Whether the group has ever said which partitions are this member's."""
 
@@ -279,10 +297,13 @@ class RunsFollower:
         questions = Questions()
         tenant_ids: set[str] = set()
         foreseen: set[str] = set()
+        folded_to: dict[int, int] = {}
+        asked_at: dict[CommandKey, datetime] = {}
         for partition, entries in decoded.items():
             shard = self.shards.get(partition)
             if shard is None:
                 continue
+            folded_to[partition] = shard.next
             self._foresight.forgotten(shard.forget_written())
             asked = Questions()
             shard.fold.ask(asked, ((event.tenant_id, fact) for _, event, fact in entries))
@@ -291,11 +312,17 @@ class RunsFollower:
             questions.match_ids |= asked.match_ids - answered
             questions.run_ids |= asked.run_ids
             questions.commands |= asked.commands
+            asked_at.update(dict.fromkeys(asked.commands, shard.fold.now))
             tenant_ids.update(event.tenant_id for _, event, _ in entries)
         while questions:
             try:
-                found = await self._snapshots.lookup(questions, partitions=list(decoded), tenant_ids=tenant_ids)
-                return replace(found, match_ids=found.match_ids | foreseen)
+                if not self._projected_elsewhere:
+                    found = await self._snapshots.lookup(questions, partitions=list(decoded), tenant_ids=tenant_ids)
+                    return replace(found, match_ids=found.match_ids | foreseen)
+                found = await self._snapshots.lookup(
+                    questions, partitions=list(decoded), tenant_ids=tenant_ids, below=folded_to
+                )
+                return replace(found, verdicts=_decided_before(asked_at, found.verdicts))
             except ReadModelWentBack as error:
                 log.warning("%s", error)
                 for partition in decoded:
@@ -328,6 +355,14 @@ class RunsFollower:
         shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. Update this process."
         log.critical("%s", shard.halted)
         self._read_on()
+
+
+def _decided_before(
+    asked_at: Mapping[CommandKey, datetime], verdicts: Mapping[CommandKey, Verdict]
+) -> dict[CommandKey, Verdict]:
+    """Without the verdicts on what is only being folded here: a row of a verdict names no offset, but a time. One of the same
+    instant is left out too: what the fold then does again, the state of its run already rules out."""
+    return {command: each for command, each in verdicts.items() if each.decided_at < asked_at[command]}
 
 
 def _always() -> asyncio.Event:

@@ -52,6 +52,7 @@ class RunningPlatform:
         *,
         name: str = "app",
         command: tuple[str, ...] = UP,
+        port: int = 0,
     ) -> None:
         self.data_dir = data_dir
         self.log_path = data_dir.parent / f"{data_dir.name}-{name}.log"
@@ -59,7 +60,7 @@ class RunningPlatform:
         self.starts = 0
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
-        self._port = 0
+        self._port = port
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("UPSHOT_")}
         chosen = {
             **inherited,
@@ -110,7 +111,7 @@ class RunningPlatform:
                 if isinstance(said, dict) and "url" in said:
                     return said
         status = await self.process.wait()
-        raise AssertionError(f"`upshot up` ended with {status} before it was ready\n{self.log_tail()}")
+        raise AssertionError(f"`upshot {self._command[-1]}` ended with {status} before it was ready\n{self.log_tail()}")
 
     @property
     def process(self) -> asyncio.subprocess.Process:
@@ -163,6 +164,11 @@ class RunningPlatform:
     async def restart(self) -> None:
         """Again, on the same data folder and port, after a kill or a stop."""
         await self.start()
+
+    def url_for(self, path: str) -> str:
+        """Of whichever process answers `path`: this one."""
+        del path
+        return self.url
 
     # ------------------------------------------------------------ its PostgreSQL
 
@@ -242,7 +248,7 @@ async def running_platform(
         await platform.start()
         yield platform
     finally:
-        await _end(platform)
+        await ended(platform)
 
 
 @asynccontextmanager
@@ -260,7 +266,8 @@ async def second_process(
             await other.stop()
 
 
-async def _end(platform: RunningPlatform) -> None:
+async def ended(platform: RunningPlatform) -> None:
+    """Ended in order, its PostgreSQL with it."""
     try:
         if platform.alive:
             platform.thaw()

@@ -97,7 +97,7 @@ class TenantClient:
         sent.update(headers or {})
         async with self._session.request(
             method,
-            f"{self.platform.url}{path}",
+            f"{self.platform.url_for(path)}{path}",
             json=json,
             data=body,
             headers=sent,

@@ -379,9 +379,12 @@ class TestGroups:
         await first.commit({0: 5, 3: 7}, generation=owned.generation)
         await first.commit({3: 8}, generation=owned.generation)
         assert await first.committed() == {0: 5, 3: 8}
+        assert await bus.committed("g", TOPIC) == {0: 5, 3: 8}
+        assert await bus.committed("g", OTHER) == await bus.committed("nobody", TOPIC) == {}
         await first.leave()
         await first.leave()
         assert not first.alive()
+        assert await bus.committed("g", TOPIC) == {0: 5, 3: 8}
         second = await bus.join("g", TOPIC, member_id="b")
         await second.next_assignment(timeout_seconds=5)
         assert await second.committed() == {0: 5, 3: 8}

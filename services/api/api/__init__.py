@@ -9,7 +9,6 @@ from services.api.api import (
     endpoints,
     events,
     explain,
-    health,
     hooks,
     lifecycle,
     revisions,
@@ -24,6 +23,7 @@ from services.api.service.explaining import Explainer
 from services.api.service.log_reader import LogReader
 from services.api.service.ports import ApiDependencies
 from shared.runtime.http import About, Route
+from shared.runtime.http.health import health_routes
 
 ABOUT = About(
     title="Upshot API",
@@ -68,5 +68,5 @@ def routes(it: ApiDependencies) -> list[Route]:
         *explain.routes(Explainer(it)),
         *usage.routes(it),
         *commands.routes(it, carrying),
-        *health.routes(it),
+        *health_routes(it.readiness),
     ]

@@ -288,13 +288,6 @@ class WorkflowQuery(Paging):
     archived: bool = Field(False, description="Those that are archived, instead of those in use.")
 
 
-# ---------------------------------------------------------------- health
-
-
-class Health(Outgoing):
-    status: Literal["ok"]
-
-
 # ---------------------------------------------------------------- usage
 
 

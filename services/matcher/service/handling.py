@@ -76,6 +76,13 @@ class Handling:
         self._foresee = foresee
         self._done: dict[int, int] = {}
         self._restores: dict[int, asyncio.Task[None]] = {}
+        self.assigned = False
+        """Whether the group has ever said which partitions are this member's."""
+
+    @property
+    def restoring(self) -> frozenset[int]:
+        """Partitions whose windows are being restored."""
+        return frozenset(self._restores)
 
     async def follow(self, membership: Membership, reading: Reading) -> None:
         """Take over what is assigned, give up what is revoked, commit what is done; until cancelled."""
@@ -96,6 +103,7 @@ class Handling:
                 if new:
                     restore = tasks.create_task(self._restore(membership, reading, new), name="matcher-restore")
                     self._restores.update(dict.fromkeys(new, restore))
+                self.assigned = True
 
     async def match(self, membership: Membership, reading: Reading, batches: Mapping[int, Sequence[Record]]) -> None:
         """Match what was read, and append what it leads to. Returns once that is durable; what it was is then committed

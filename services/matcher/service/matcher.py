@@ -17,6 +17,7 @@ from shared.runtime.progress import ProjectionProgress
 log = logging.getLogger(__name__)
 
 GROUP = "matcher"
+"""On `upshot.events`. What it has committed is matched, and what that led to is in the log."""
 
 
 class Matcher:
@@ -39,14 +40,14 @@ class Matcher:
         self._bus = bus
         self._settings = settings
         self._member_id = member_id
-        self._handling = Handling(
+        self.handling = Handling(
             bus, definitions, matching, settings, snapshots=snapshots, clock=clock, progress=progress, foresee=foresee
         )
 
     async def run(self) -> None:
         membership = await self._bus.join(GROUP, EVENTS, member_id=self._member_id)
         reader = self._bus.reader(EVENTS)
-        following = asyncio.create_task(self._handling.follow(membership, reader), name="matcher-assignment")
+        following = asyncio.create_task(self.handling.follow(membership, reader), name="matcher-assignment")
         try:
             while True:
                 if following.done():
@@ -55,21 +56,21 @@ class Matcher:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            await self._handling.commit(membership)
+            await self.handling.commit(membership)
             await membership.leave()
             await reader.close()
 
     async def _match_once(self, membership: Membership, reader: Reader) -> None:
         try:
             batches = await reader.poll(
-                timeout_seconds=self._handling.patience(), records_max=self._settings.batch_records_max
+                timeout_seconds=self.handling.patience(), records_max=self._settings.batch_records_max
             )
         except TransientError as error:
             log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(self._settings.retry_seconds)
             return
-        await self._handling.match(membership, reader, batches)
-        await self._handling.act_on_what_is_due(membership, reader)
+        await self.handling.match(membership, reader, batches)
+        await self.handling.act_on_what_is_due(membership, reader)
         if sum(map(len, batches.values())) >= self._settings.busy_records:
             # Under load a moment's wait lets the next batch grow: what a batch costs by itself is paid less often.
             await asyncio.sleep(self._settings.linger_seconds)

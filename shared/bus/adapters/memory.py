@@ -78,6 +78,10 @@ class MemoryBus:
             shares = self._groups[group, topic] = _Group(self._partition_count, self._wake)
         return shares.join(member_id, self)
 
+    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
+        shares = self._groups.get((group, topic))
+        return dict(shares.committed) if shares is not None else {}
+
     async def watermarks(
         self,
         topic: str,

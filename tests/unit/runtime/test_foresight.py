@@ -46,7 +46,14 @@ class ReadModelInMemory:
     async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
 
-    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
+    async def lookup(
+        self,
+        questions: Questions,
+        *,
+        partitions: Collection[int],
+        tenant_ids: Collection[str],
+        below: Mapping[int, int] | None = None,
+    ) -> Known:
         self.lookups += 1
         if self.away:
             raise ReadModelAway("for a moment")

@@ -10,7 +10,7 @@ from datetime import datetime
 from shared.bus.adapters.postgres.appending import Appender, Placed
 from shared.bus.adapters.postgres.heads import Heads
 from shared.bus.adapters.postgres.link import Connect, Connection, Link
-from shared.bus.adapters.postgres.membership import PostgresMembership
+from shared.bus.adapters.postgres.membership import PostgresMembership, fetch_committed
 from shared.bus.adapters.postgres.reading import Fetcher, PostgresReader
 from shared.bus.adapters.postgres.settings import BusSettings
 from shared.bus.adapters.postgres.tail import RECORD_OVERHEAD_BYTES, Tail
@@ -106,6 +106,10 @@ class PostgresBus:
         await member.start()
         self._members[group, topic, member_id] = member
         return member
+
+    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
+        self._check_topic(topic)
+        return await self._group_link.run(fetch_committed, group, topic)
 
     async def watermarks(
         self,

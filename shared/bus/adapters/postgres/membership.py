@@ -29,6 +29,9 @@ _COMMITTED = (
     "select partition, committed from log.group_shares "
     "where name = $1 and topic = $2 and partition = any($3::int[]) and committed is not null"
 )
+_COMMITTED_BY_ALL = (
+    "select partition, committed from log.group_shares where name = $1 and topic = $2 and committed is not null"
+)
 _LEAVE = "select log.leave_group($1, $2, $3, $4)"
 
 
@@ -205,6 +208,11 @@ class PostgresMembership:
         self._owned = owned
         if owned != self._held:
             self._changed.set()
+
+
+async def fetch_committed(connection: Connection, group: str, topic: str) -> dict[int, int]:
+    """The committed next offsets of a group, whoever owns the partitions."""
+    return dict(await _fetch_pairs(connection, _COMMITTED_BY_ALL, group, topic))
 
 
 async def _fetch_value(connection: Connection, query: str, *arguments: object) -> object:

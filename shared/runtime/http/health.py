@@ -1,15 +1,28 @@
-"""/healthz: the process answers. /readyz: it can do its work."""
+"""/healthz: the process answers. /readyz: it can do its work. The same in every process, whatever else it serves."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 from aiohttp import web
+from pydantic import BaseModel
 
-from services.api.api import models
-from services.api.service.ports import ApiDependencies
 from shared.domain.errors import Flaw
-from shared.runtime.http import Call, HttpProblem, Returns, Route, reply
+from shared.runtime.http.problems import HttpProblem
+from shared.runtime.http.routing import Call, Returns, Route, reply
+
+Readiness = Callable[[], Awaitable[Sequence[str]]]
+"""Why the process is not ready, one sentence each; empty: it is."""
 
 
-def routes(it: ApiDependencies) -> list[Route]:
-    ok = models.Health(status="ok")
+class Health(BaseModel):
+    """There is nothing more to say."""
+
+    status: Literal["ok"]
+
+
+def health_routes(readiness: Readiness) -> list[Route]:
+    """Open to all: they tell nothing of any tenant."""
+    ok = Health(status="ok")
 
     async def alive(call: Call) -> web.StreamResponse:
         del call
@@ -17,13 +30,13 @@ def routes(it: ApiDependencies) -> list[Route]:
 
     async def ready(call: Call) -> web.StreamResponse:
         del call
-        reasons = await it.readiness()
+        reasons = await readiness()
         if reasons:
             flaws = [Flaw(pointer="#", detail=reason) for reason in reasons]
             raise HttpProblem(503, "not-ready", "; ".join(reasons), flaws=flaws, headers={"Retry-After": "1"})
         return reply(200, ok)
 
-    answers = {200: Returns(description="Yes.", model=models.Health)}
+    answers = {200: Returns(description="Yes.", model=Health)}
     return [
         Route(method="GET", path="/healthz", handler=alive, summary="Is it alive?", tag="health", responses=answers),
         Route(

@@ -1,0 +1,135 @@
+"""The services that follow the log and act on it: matcher, executor, approvals, projector.
+
+Those that act on runs are actors on a follower's fold. Either the projector is among them (`projecting`), or it is elsewhere, and
+then the read model's checkpoints are asked for what the fold may let go (`following`).
+"""
+
+from collections.abc import Sequence
+
+from services.approvals.service import Approvals
+from services.approvals.settings import ApprovalsSettings
+from services.executor.actions import Tools
+from services.executor.service import Executor
+from services.executor.service.carrying import Carrier
+from services.executor.settings import ExecutorSettings
+from services.matcher.service import Matcher, Matching
+from services.matcher.service.handling import Foresee
+from services.matcher.settings import MatcherSettings
+from services.projector.service.projector import Projector
+from services.projector.settings import ProjectorSettings
+from services.wiring.common import Common, Unsealing
+from shared.bus import codec
+from shared.bus.topics import EVENTS
+from shared.domain.envelope import Event
+from shared.runtime.egress import OutgoingClient
+from shared.runtime.elsewhere import ProjectedElsewhere
+from shared.runtime.progress import ProjectionProgress
+from shared.runtime.sealing import Sealer
+from shared.runtime.settings import RunsSettings
+from shared.runtime.shards import Actor, RunsFollower
+
+EMBEDDED_GROUP = "embedded"
+"""Of `upshot up`: whoever owns a partition executes, expires and projects it."""
+EXECUTOR_GROUP = "executor"
+APPROVALS_GROUP = "approvals"
+PROJECTOR_GROUP = "projector"
+
+
+class Matchers:
+    """The matcher in two steps: what it matches with listens to the definitions before they are read."""
+
+    def __init__(self, it: Common) -> None:
+        self._it = it
+        self._settings = MatcherSettings()
+        self._matching = Matching(
+            it.definitions.definitions,
+            it.catalogue,
+            self._settings,
+            it.ground.clock,
+            partition_count=it.ground.bus.partition_count,
+        )
+        it.definitions.listen(self._matching.definition_changed)
+
+    def matcher(self, *, progress: ProjectionProgress | None = None, foresee: Foresee | None = None) -> Matcher:
+        """`progress`, `foresee`: of whoever waits, or folds, in the same process."""
+        it = self._it
+        return Matcher(
+            it.ground.bus,
+            it.definitions,
+            self._matching,
+            self._settings,
+            member_id=it.member_id,
+            snapshots=it.ground.readmodel,
+            clock=it.ground.clock,
+            progress=progress,
+            foresee=foresee,
+        )
+
+
+def executor(it: Common, sealer: Sealer, outgoing: OutgoingClient) -> Executor:
+    """With all actions there are."""
+    bus, clock, settings = it.ground.bus, it.ground.clock, ExecutorSettings()
+
+    async def publish(event: Event) -> None:
+        await bus.append([codec.encode(EVENTS, event)])
+
+    carrier = Carrier(
+        bus=bus,
+        definitions=it.definitions,
+        actions=it.actions,
+        tools=Tools(
+            outgoing=outgoing,
+            unseal=Unsealing(sealer).endpoint_secret,
+            publish=publish,
+            clock=clock,
+            response_bytes_max=settings.response_bytes_max,
+            secrets_kept_max=settings.secrets_kept_max,
+        ),
+        settings=settings,
+        clock=clock,
+        randomness=it.ground.randomness,
+    )
+    return Executor(carrier, settings, clock)
+
+
+def approvals(it: Common) -> Approvals:
+    return Approvals(it.ground.bus, ApprovalsSettings(), it.ground.clock)
+
+
+def projecting(it: Common, progress: ProjectionProgress, *others: Actor, group: str) -> tuple[Projector, RunsFollower]:
+    """A projector, and the fold that it and `others` stand on."""
+    ground = it.ground
+
+    async def restore_again(partition: int) -> None:
+        await follower.restore_again(partition)
+
+    projector = Projector(
+        ground.bus, ground.readmodel, progress, ground.clock, ProjectorSettings(), on_lost=restore_again
+    )
+    follower = RunsFollower(
+        ground.bus,
+        ground.readmodel,
+        [projector, *others],
+        group=group,
+        member_id=it.member_id,
+        settings=RunsSettings(),
+        may_read=projector.accepting,
+    )
+    return projector, follower
+
+
+def following(it: Common, actors: Sequence[Actor], *, group: str) -> tuple[ProjectedElsewhere, RunsFollower]:
+    """A fold whose projector is in another process, and what lets go of what that one has written."""
+    ground, settings = it.ground, RunsSettings()
+    elsewhere = ProjectedElsewhere(ground.readmodel.written_by_others, settings)
+    follower = RunsFollower(
+        ground.bus,
+        ground.readmodel,
+        [elsewhere, *actors],
+        group=group,
+        member_id=it.member_id,
+        settings=settings,
+        may_read=elsewhere.accepting,
+        projected_elsewhere=True,
+    )
+    return elsewhere, follower

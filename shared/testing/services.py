@@ -1,0 +1,104 @@
+"""The platform as one process a service, as `upshot ingest`, `upshot matcher` and so on run it: several of each, where asked for.
+
+To tests it is a platform like any other: `url_for` knows which process answers what. Next: `platform.py`, one process's life.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from shared.testing.platform import RunningPlatform, ended
+from shared.testing.workspace import Workspace
+
+SERVICES = ("projector", "matcher", "executor", "approvals", "ingest", "api")
+_OF_INGEST = ("/hooks", "/events")
+
+
+class RunningServices(RunningPlatform):
+    """All services of one log. As a `RunningPlatform` it is the API's process; `of` gives the others. Made by
+    `running_services`."""
+
+    def __init__(self, space: Workspace, name: str, environment: Mapping[str, str]) -> None:
+        self._space = space
+        self._given = {"UPSHOT_PUBLIC_URL": f"http://127.0.0.1:{free_port()}", **environment}
+        self._members: dict[str, list[RunningPlatform]] = {each: [] for each in SERVICES if each != "api"}
+        super().__init__(space.data_dir(name), space.system_dir, self._given, name="api", command=_command("api"))
+
+    def of(self, service: str) -> Sequence[RunningPlatform]:
+        """The processes of a service, in the order in which they were made."""
+        return [self] if service == "api" else self._members[service]
+
+    @property
+    def all(self) -> Sequence[RunningPlatform]:
+        return [each for service in SERVICES for each in self.of(service)]
+
+    def url_for(self, path: str) -> str:
+        return self.of("ingest")[0].url if path.startswith(_OF_INGEST) else self.url
+
+    async def start_all(self) -> None:
+        """One of each, at the same time: whoever comes first makes what all stand on."""
+        ingest_port = self._given["UPSHOT_PUBLIC_URL"].rpartition(":")[2]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.start())
+            for service in self._members:
+                group.create_task(self.add(service, int(ingest_port) if service == "ingest" else 0))
+
+    async def add(self, service: str, port: int = 0, **environment: str) -> RunningPlatform:
+        """One more process of a service, started."""
+        members = self._members[service]
+        made = RunningPlatform(
+            self.data_dir,
+            self._space.system_dir,
+            {**self._given, **environment},
+            name=f"{service}{len(members) + 1}",
+            command=_command(service),
+            port=port,
+        )
+        members.append(made)
+        await made.start()
+        return made
+
+    async def stop_all(self) -> None:
+        """SIGTERM to all of them; killed where that takes too long, which is an error."""
+
+        async def stop(each: RunningPlatform) -> None:
+            if each.alive:
+                each.thaw()
+                await each.stop()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in self.all:
+                    group.create_task(stop(each))
+        finally:
+            for each in self.all:
+                if each.alive:
+                    await each.kill9()
+
+
+@asynccontextmanager
+async def running_services(
+    space: Workspace, name: str, *, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningServices]:
+    """One process of each service on a new data folder, started, and ended on the way out together with their PostgreSQL."""
+    services = RunningServices(space, name, environment or {})
+    try:
+        await services.start_all()
+        yield services
+    finally:
+        try:
+            await services.stop_all()
+        finally:
+            await ended(services)
+
+
+def free_port() -> int:
+    """One that nobody listened on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _command(service: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "services", service)

@@ -1,0 +1,149 @@
+"""Each service in a process of its own: what runs in one process runs so, too; members come and go, and others take over."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from shared.runtime.clock import SystemClock
+from shared.testing.documents import call, cloud_event, tell, wait, workflow
+from shared.testing.platform import RunningPlatform
+from shared.testing.receivers import Hang, Receiver, Reply
+from shared.testing.services import RunningServices, running_services
+from shared.testing.tenant_client import TenantClient, tenant_client
+from shared.testing.vendor_signing import sign_delivery
+from shared.testing.waiting import eventually
+from shared.testing.workspace import Workspace
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ANSWER = {"webhook": {"answer": {"wait_seconds": 20}}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def services(space: Workspace, inbox: Receiver) -> AsyncIterator[RunningServices]:
+    """One process of each."""
+    async with running_services(space, "apart", environment={"UPSHOT_EGRESS_ALLOW": inbox.authority}) as it:
+        yield it
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def tenant(services: RunningServices) -> AsyncIterator[TenantClient]:
+    async with tenant_client(services, "apart") as it:
+        yield it
+
+
+async def test_an_event_goes_all_the_way(services: RunningServices, tenant: TenantClient, inbox: Receiver) -> None:
+    await tenant.make_endpoint("sink", inbox.url("/apart"))
+    telling = await tenant.make_workflow(workflow("Tell", "shop.sold", tell("sink")))
+    events = [cloud_event("shop.sold", event_id=str(number)) for number in range(5)]
+    (await tenant.publish(*events)).expect(202)
+    await tenant.runs_of(telling, 5, {"succeeded"})
+    (await tenant.publish(*events)).expect(202)
+
+    # then
+    assert len(await tenant.runs_of(telling, 5, {"succeeded"})) == 5
+    assert set(Counter(each.webhook_id for each in inbox.received("/apart")).values()) == {1}
+    for each in services.all:
+        assert (await _asked(each, "/healthz"))[0] == 200
+        await _ready(each)
+
+
+async def test_a_command_is_answered_with_its_verdict(tenant: TenantClient) -> None:
+    document = workflow("Once", "shop.opened", wait(0))
+    made = (await tenant.request("POST", "/api/v1/workflows", json=document)).expect(201)
+    (await tenant.request("POST", "/api/v1/workflows", json=document)).expect(409)
+    assert (await tenant.get(f"/api/v1/workflows/{made.body['id']}"))["name"] == "Once"
+
+
+async def test_a_caller_of_a_hook_is_answered_with_what_became_of_its_event(
+    services: RunningServices, tenant: TenantClient
+) -> None:
+    note = {"id": "note", "uses": "event.emit", "with": {"type": "test.noted", "data": {}}}
+    document = {"name": "Asked", "trigger": ANSWER, "if": "event.data.raw.n > 1", "steps": [note]}
+    hook = (await tenant.command("POST", "/api/v1/workflows", document)).expect(201).body["hooks"][0]
+    assert hook["url"].startswith(services.of("ingest")[0].url)
+
+    async def post(n: int) -> Any:
+        body = json.dumps({"n": n}).encode()
+        now = int(SystemClock().now().timestamp())
+        headers = sign_delivery("standardwebhooks", hook["secret"], body, now, f"msg_{n}")
+        path = hook["url"].removeprefix(services.url_for("/hooks"))
+        return await tenant.request("POST", path, body=body, headers=headers, authorised=False)
+
+    assert (await post(2)).expect(200).body["status"] == "succeeded"
+    # That nothing became of it is known once the matcher, elsewhere, has committed what it matched.
+    assert (await post(1)).expect(202).body["status"] == "not_started"
+
+
+async def test_nobody_deciding_in_time_is_a_no(tenant: TenantClient, inbox: Receiver) -> None:
+    await tenant.make_endpoint("books", inbox.url("/books"))
+    held = {"when": "always", "expires_in_seconds": 1}
+    asking = await tenant.make_workflow(workflow("Refund", "shop.refunded", tell("books"), approval=held))
+    await tenant.emit("shop.refunded")
+    assert (await tenant.run_of(asking))["status"] == "expired"
+    assert inbox.received("/books") == []
+
+
+async def test_runs_go_on_while_nothing_is_projected(
+    services: RunningServices, tenant: TenantClient, inbox: Receiver
+) -> None:
+    await tenant.make_endpoint("blind", inbox.url("/blind"))
+    telling = await tenant.make_workflow(workflow("Blind", "shop.blind", tell("blind")))
+    (projector,) = services.of("projector")
+    projector.freeze()
+    try:
+        (await tenant.publish(*(cloud_event("shop.blind") for _ in range(10)))).expect(202)
+        await inbox.wait_for(10, 20, path="/blind")
+    finally:
+        projector.thaw()
+    assert len(await tenant.runs_of(telling, 10, {"succeeded"})) == 10
+    assert len(inbox.received("/blind")) == 10
+
+
+async def test_a_member_that_is_told_to_stop_ends_what_it_does_and_hands_over(
+    services: RunningServices, tenant: TenantClient, inbox: Receiver
+) -> None:
+    charging = await tenant.make_workflow(
+        workflow("Charge", "shop.charged", call(inbox.url("/charge")), approval={"when": "never"})
+    )
+    inbox.behave("/charge", Hang(), Reply())
+    await tenant.emit("shop.charged")
+    await inbox.wait_for(1, path="/charge")
+    first = services.of("executor")[0]
+    second = await services.add("executor")
+    await _ready(second)
+
+    # when: it is in the middle of a call that nobody may repeat
+    first.process.terminate()
+    await eventually(lambda: _says(first, "draining"), "/readyz says that it drains")
+    inbox.release("/charge")
+    assert await first.process.wait() == 0
+
+    # then
+    assert [each["status"] for each in await tenant.runs_of(charging, 1)] == ["succeeded"]
+    for _ in range(4):
+        await tenant.emit("shop.charged")
+    await tenant.runs_of(charging, 5, {"succeeded"})
+    assert len(inbox.received("/charge")) == 5
+
+
+async def _asked(process: RunningPlatform, path: str) -> tuple[int, Any]:
+    async with aiohttp.ClientSession() as session, session.get(f"{process.url}{path}") as response:
+        return response.status, await response.json()
+
+
+async def _ready(process: RunningPlatform) -> None:
+    async def is_ready() -> bool:
+        return (await _asked(process, "/readyz"))[0] == 200
+
+    await eventually(is_ready, f"/readyz of {process.log_path.stem} answers 200")
+
+
+async def _says(process: RunningPlatform, word: str) -> bool:
+    status, body = await _asked(process, "/readyz")
+    return status == 503 and word in body["detail"]

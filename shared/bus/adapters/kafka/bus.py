@@ -90,6 +90,12 @@ class KafkaBus:
         self._members.append(member)
         return member
 
+    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
+        full_name = self._full_name(topic)
+        return await self._offsets.committed(
+            group_id(self._settings, group, topic), full_name, range(self.partition_count)
+        )
+
     async def watermarks(
         self,
         topic: str,

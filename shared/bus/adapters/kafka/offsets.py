@@ -1,4 +1,5 @@
-"""Where partitions begin and end, asked of their leaders: also of empty ones, and up to the last *stable* offset.
+"""Where partitions begin and end, asked of their leaders: also of empty ones, and up to the last *stable* offset. And how far
+groups are, asked of their coordinators.
 
 A record of a transaction that is still open is in nobody's hands yet; what readers cannot be given lies above `high`.
 """
@@ -7,9 +8,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from shared.bus.adapters.kafka.answers import Answer, judge
+from shared.bus.adapters.kafka.answers import NOT_COORDINATING, Answer, judge
 from shared.bus.adapters.kafka.link import Link
 from shared.bus.port import Watermarks
 from shared.domain.errors import TransientError
@@ -36,6 +38,15 @@ class Offsets:
         except TimeoutError:
             raise TransientError(f"no broker told in time where {topic} begins and ends") from None
         return {partition: Watermarks(lows[partition], highs[partition]) for partition in partitions}
+
+    async def committed(self, group_id: str, topic: str, partitions: Sequence[int]) -> Mapping[int, int]:
+        """What a group has committed, of those partitions that have something. `TransientError`: nobody keeps it now."""
+        node_id = await self._link.coordinator(group_id)
+        response = await self._link.send(node_id, OffsetFetchRequest(group_id, [(topic, list(partitions))]))
+        codes = [response.error_code, *(code for _, rows in response.topics for _, _, _, code in rows)]
+        if any(code in NOT_COORDINATING or judge(code, f"the group {group_id}") is Answer.AGAIN for code in codes):
+            raise TransientError(f"the group {group_id} has no coordinator just now")
+        return {partition: offset for _, rows in response.topics for partition, offset, _, _ in rows if offset >= 0}
 
     async def _ask(self, topic: str, partitions: Sequence[int], instant: int) -> dict[int, int]:
         found: dict[int, int] = {}

@@ -8,6 +8,7 @@ import typer
 
 from services.cli.conformance_report import ConformanceReport
 from services.cli.deadletter_commands import letters_app
+from services.cli.log_commands import log_app
 from services.cli.words import duration as _duration
 from services.cli.words import instant as _instant
 from services.cli.words import run as _run
@@ -23,6 +24,7 @@ tenant_app = typer.Typer(help="Tenants.", no_args_is_help=True)
 conformance_app = typer.Typer(help="Our kernels against recorded cases.", no_args_is_help=True)
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(letters_app, name="deadletters")
+app.add_typer(log_app, name="log")
 
 Url = Annotated[str, typer.Option(envvar="UPSHOT_URL", help="The platform; else UPSHOT_URL.")]
 Token = Annotated[str, typer.Option(envvar="UPSHOT_TOKEN", help="A bearer token; else UPSHOT_TOKEN.")]

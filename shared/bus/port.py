@@ -110,6 +110,15 @@ class AppendInDoubt(TransientError):
     """The connection broke around the commit: the records may or may not be in the log. Append them again."""
 
 
+class PartitionUnreadable(TransientError):
+    """Records of these partitions cannot be had until somebody mends what holds them; all others go on. A reader raises it
+    when it has nothing else to give."""
+
+    def __init__(self, detail: str, *, partitions: frozenset[int], retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.partitions = partitions
+
+
 class RecordTooLarge(PermanentError):
     """A record is larger than the bus takes (`record_bytes_max`)."""
 

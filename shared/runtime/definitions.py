@@ -13,7 +13,7 @@ from datetime import datetime
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Bus, Record, Watermarks
+from shared.bus.port import Bus, PartitionUnreadable, Record, Watermarks
 from shared.bus.topics import DEFINITIONS
 from shared.domain.definitions import Change, Definitions, Tenant
 from shared.domain.errors import TransientError
@@ -93,6 +93,11 @@ class DefinitionsFollower:
         while True:
             try:
                 batches = await self._reader.poll(timeout_seconds=POLL_SECONDS)
+            except PartitionUnreadable as error:
+                for partition in error.partitions:
+                    self._stand_still(partition, str(error))
+                self._moved.set()
+                continue
             except TransientError as error:
                 log.warning("definitions cannot be read just now, trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -120,6 +125,9 @@ class DefinitionsFollower:
     def _halt(self, partition: int, offset: int, reason: str) -> None:
         detail = f"{DEFINITIONS}/{partition} stands still at offset {offset}: {reason}. Update this process."
         log.critical("%s", detail)
+        self._stand_still(partition, detail)
+
+    def _stand_still(self, partition: int, detail: str) -> None:
         self._halted[partition] = detail
         going = {each: at for each, at in self._positions.items() if each not in self._halted}
         self._reader.assign(going)

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = snippets(ROOT)
 KINDS = {
     *("text", "json", "yaml", "yaml workflow"),
-    *("sh", "sh make", "sh docker", "sh lock"),
+    *("sh", "sh make", "sh docker", "sh lock", "sh segments"),
     *("python verify", "python vendor", "python trigger"),
 }
 CATALOGUE = Catalogue(

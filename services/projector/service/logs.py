@@ -15,7 +15,7 @@ from services.projector.core import Backlog, include_change, include_events
 from services.projector.settings import ProjectorSettings
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Bus, Reader, Record
+from shared.bus.port import Bus, PartitionUnreadable, Reader, Record
 from shared.bus.topics import DEFINITIONS, EVENTS
 from shared.domain.definitions import Definitions
 from shared.domain.errors import TransientError
@@ -118,6 +118,9 @@ class TopicFollower(ABC):
             while True:
                 try:
                     await self._follow_once(reader)
+                except PartitionUnreadable as error:
+                    for partition in error.partitions:
+                        self._stand_still(partition, str(error))
                 except TransientError as error:
                     log.warning("%s cannot be projected just now, trying again: %s", self.topic, error)
                     self._changed.set()
@@ -153,6 +156,11 @@ class TopicFollower(ABC):
         stand = await self._checkpoints.next_offsets(self.topic)
         for partition in missing & self._wanted:
             self._positions[partition] = self._begin(partition, stand[partition])
+
+    def _stand_still(self, partition: int, detail: str) -> None:
+        self.halted[partition] = detail
+        self._positions.pop(partition, None)
+        self._changed.set()
 
     @abstractmethod
     def _begin(self, partition: int, checkpoint: int) -> int:
@@ -215,9 +223,6 @@ class DefinitionsFollower(TopicFollower):
 
     def _halt(self, record: Record, reason: str) -> None:
         place = f"{record.topic}/{record.partition}"
-        self.halted[record.partition] = (
-            f"{place} stands still at offset {record.offset}: {reason}. Update this process."
-        )
-        self._positions.pop(record.partition, None)
-        self._changed.set()
-        log.critical("%s", self.halted[record.partition])
+        detail = f"{place} stands still at offset {record.offset}: {reason}. Update this process."
+        self._stand_still(record.partition, detail)
+        log.critical("%s", detail)

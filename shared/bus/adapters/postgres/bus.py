@@ -152,6 +152,7 @@ class PostgresBus:
         await self._watcher.close()
         for link in (self._group_link, *self._read_links):
             await link.close()
+        self._fetcher.close()
 
     def _check_topic(self, topic: str) -> None:
         if topic not in self._topics:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from shared.bus.adapters.postgres.archive import Archive, fetch_archived
 from shared.bus.adapters.postgres.header_bytes import unpack_headers
 from shared.bus.adapters.postgres.link import Connect, Connection, Link
 from shared.bus.adapters.postgres.reading import FETCH
+from shared.bus.adapters.postgres.segment_file import StoredRecord
 from shared.bus.adapters.postgres.settings import BusSettings
-from shared.bus.port import Record, Watermarks
+from shared.bus.port import PartitionUnreadable, Record, Watermarks
 from shared.bus.ranges import RangeBatch
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError
@@ -34,6 +36,7 @@ class PostgresRange:
         self._topic = topic
         self._partition = partition
         self._segment_records: int | None = None
+        self._archive = Archive(settings.archive_dir)
 
     async def watermarks(self) -> Watermarks:
         return Watermarks(0, await self._link.run(_head, self._topic, self._partition))
@@ -44,10 +47,7 @@ class PostgresRange:
         size = self._segment_records
         first = low // size * size
         count = min(records_max, high - low, first + size - low)
-        query = FETCH.format(topic=self._topic, first=first, end=first + size)
-        rows = await self._link.run(_fetch, query, self._partition, low, count, self._bytes_max)
-        if not rows or rows[0][1] != low:
-            raise PermanentError(f"{self._topic}/{self._partition} does not give offset {low}")
+        rows = await self._rows(low, first, first + size, count)
         own = tenant_id.encode() if tenant_id is not None else b""
         topic, partition = self._topic, self._partition
         records = [
@@ -60,13 +60,34 @@ class PostgresRange:
                 headers=unpack_headers(headers),
                 value=value,
             )
-            for _, offset, recorded_at, key, headers, value in rows
+            for offset, (recorded_at, key, headers, value) in enumerate(rows, low)
             if own in headers or _STRUCTURED in headers.lower()
         ]
-        return RangeBatch(records, rows[-1][1] + 1)
+        return RangeBatch(records, low + len(rows))
 
     async def close(self) -> None:
         await self._link.close()
+        self._archive.close()
+
+    async def _rows(self, low: int, first: int, end: int, count: int) -> Sequence[StoredRecord]:
+        """At least one; from the segment's table, else from the file that it was exported to."""
+        size = end - first
+        asked = False
+        while True:
+            archived = self._archive.of(self._topic, first // size).get(self._partition)
+            try:
+                if archived is not None:
+                    return await self._archive.rows(archived, low, count)
+                query = FETCH.format(topic=self._topic, first=first, end=end)
+                rows = await self._link.run(_fetch, query, self._partition, low, count, self._bytes_max)
+                if rows and rows[0][1] == low:
+                    return [(recorded_at, key, headers, value) for _, _, recorded_at, key, headers, value in rows]
+                raise PermanentError(f"{self._topic}/{self._partition} does not give offset {low}")
+            except (PartitionUnreadable, PermanentError):
+                if asked:
+                    raise
+                asked = True  # it may have been detached, or attached again, since this object last looked
+                self._archive.take_in(await self._link.run(fetch_archived))
 
 
 async def _head(connection: Connection, topic: str, partition: int) -> int:

@@ -1,8 +1,9 @@
-"""Readers: from memory where the tail reaches, else by one query for all partitions that have something.
+"""Readers: from memory where the tail reaches, else by one query for all partitions that have something, and from files
+where a segment was detached.
 
 A reader sleeps until `Heads` tells it that one of its partitions moved; it never asks the server in vain. Records are
 taken as far as they are contiguous, so whatever a query gives, no offset is skipped.
-Next: `tail.py` and `heads.py`.
+Next: `tail.py` and `heads.py`, `archive.py` for files.
 """
 
 import asyncio
@@ -11,12 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import asyncpg
 
+from shared.bus.adapters.postgres.archive import Archive, Archived, fetch_archived
 from shared.bus.adapters.postgres.header_bytes import unpack_headers
 from shared.bus.adapters.postgres.heads import Heads
 from shared.bus.adapters.postgres.link import Connection, Link
 from shared.bus.adapters.postgres.settings import BusSettings
 from shared.bus.adapters.postgres.tail import RECORD_OVERHEAD_BYTES, Tail
-from shared.bus.port import Record
+from shared.bus.port import PartitionUnreadable, Record
 from shared.domain.errors import PermanentError, TransientError
 
 _PAUSE_SECONDS = 0.05  # between two tries while the server is away and does not say how long
@@ -50,22 +52,72 @@ class Fetcher:
         self._segment_records = segment_records
         self._heads = heads
         self._tail = tail
+        self._archive = Archive(settings.archive_dir)
         self._turn = 0
 
     async def fetch(self, topic: str, wanted: Mapping[int, int], records_max: int) -> Mapping[int, Sequence[Record]]:
         """Records from the `wanted` offsets on, which are known to be there; contiguous in each partition.
 
-        At most about `records_max`. Of partitions in different segments, those in the lowest one come first.
+        At most about `records_max`. Of partitions in different segments, those in the lowest one come first. Raises
+        `PartitionUnreadable` where all wanted ones are.
         """
+        left = dict(wanted)
+        unreadable: PartitionUnreadable | None = None
+        while left:
+            try:
+                return await self._fetch(topic, left, records_max)
+            except PartitionUnreadable as error:
+                unreadable = unreadable or error
+                left = {partition: offset for partition, offset in left.items() if partition not in error.partitions}
+        assert unreadable is not None  # something was wanted
+        raise unreadable
+
+    def close(self) -> None:
+        """Free files."""
+        self._archive.close()
+
+    async def _fetch(self, topic: str, wanted: Mapping[int, int], records_max: int) -> Mapping[int, Sequence[Record]]:
         size = self._segment_records[topic]
         segment = min(offset // size for offset in wanted.values())
         chosen = {p: offset for p, offset in wanted.items() if offset // size == segment}
-        query = FETCH.format(topic=topic, first=segment * size, end=(segment + 1) * size)
         each_max = -(-records_max // len(chosen))
+        query = FETCH.format(topic=topic, first=segment * size, end=(segment + 1) * size)
         self._turn += 1
         link = self._links[self._turn % len(self._links)]
-        rows = await link.run(_fetch, query, chosen, each_max, self._settings.fetch_bytes_max)
-        return self._taken(topic, chosen, rows)
+        asked = False
+        while True:
+            archived = self._archive.of(topic, segment)
+            stored = {partition: offset for partition, offset in chosen.items() if partition not in archived}
+            try:
+                found: dict[int, Sequence[Record]] = {}
+                if stored:
+                    rows = await link.run(_fetch, query, stored, each_max, self._settings.fetch_bytes_max)
+                    found.update(self._taken(topic, stored, rows))
+                found.update(await self._from_files(archived, chosen, each_max, needed=not found))
+                return found
+            except (Hole, PartitionUnreadable):
+                if asked:
+                    raise
+                asked = True  # it may have been detached, or attached again, since this process last looked
+                self._archive.take_in(await link.run(fetch_archived))
+
+    async def _from_files(
+        self, archived: Mapping[int, Archived], chosen: Mapping[int, int], each_max: int, *, needed: bool
+    ) -> Mapping[int, Sequence[Record]]:
+        """`needed`: whether there is nothing else to give, so that what cannot be read is an error."""
+        found: dict[int, Sequence[Record]] = {}
+        unreadable: PartitionUnreadable | None = None
+        for partition, offset in chosen.items():
+            if partition in archived:
+                try:
+                    found[partition] = await self._archive.read(archived[partition], offset, each_max)
+                except PartitionUnreadable as error:
+                    both = error.partitions | (unreadable.partitions if unreadable is not None else frozenset())
+                    unreadable = unreadable or error
+                    unreadable.partitions = both
+        if unreadable is not None and needed and not found:
+            raise unreadable
+        return found
 
     def _taken(
         self, topic: str, wanted: Mapping[int, int], rows: Sequence[asyncpg.Record]
@@ -76,7 +128,7 @@ class Fetcher:
             records = found.setdefault(partition, [])
             if offset != wanted[partition] + len(records):
                 if not records:
-                    raise _hole(topic, partition, wanted[partition])
+                    raise Hole(topic, partition, wanted[partition])
                 continue
             records.append(
                 Record(
@@ -92,7 +144,7 @@ class Fetcher:
             size = RECORD_OVERHEAD_BYTES + len(key) + len(headers) + len(value or b"")
             sizes[partition] = sizes.get(partition, 0) + size
         if not found:
-            raise _hole(topic, *next(iter(wanted.items())))
+            raise Hole(topic, *next(iter(wanted.items())))
         for partition, records in found.items():
             self._keep(topic, partition, records, sizes[partition])
         return found
@@ -105,8 +157,11 @@ class Fetcher:
             self._tail.add(records, size)
 
 
-def _hole(topic: str, partition: int, offset: int) -> PermanentError:
-    return PermanentError(f"{topic}/{partition} goes on behind offset {offset}, but that record is gone")
+class Hole(PermanentError):
+    """A record is gone although others follow it."""
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(f"{topic}/{partition} goes on behind offset {offset}, but that record is gone")
 
 
 async def _fetch(

@@ -4,6 +4,7 @@
     log.heads             per partition the next offset: the row that an append locks
     log."<topic>"         the records, range-partitioned by offset into segments; primary key (partition, offset), no
                           other index
+    log.archived          partitions of segments that were exported to files, and which of them are read from there
     log.groups, log.group_members, log.group_shares    consumer groups; `group_shares.committed` is the next offset
 
 Appending locks head rows in the order of (topic, partition), so that no two processes can dead-lock, and holds them to
@@ -13,7 +14,7 @@ caller, fsync on, 2 cores: head rows 2,130-2,200 commits/s with 3 segments and w
 be pruned, 2,130/s (1,660-1,900 with 100 segments). One statement per head; a joined UPDATE fell to 1,150.
 
 The service role may read and append, never change or delete a record. Creating a segment is the one thing that it does
-with the owner's rights. Next: `appending.py`, `reading.py`, `membership.py`.
+with the owner's rights. Next: `appending.py`, `reading.py`, `membership.py`, `segments.py`.
 """
 
 from collections.abc import Sequence
@@ -40,6 +41,20 @@ create table if not exists log.heads (
     next bigint not null,
     primary key (topic, partition)
 ) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+create table if not exists log.archived (
+    topic text not null references log.topics,
+    segment bigint not null,
+    partition int not null,
+    folder text not null,
+    file text not null,
+    records bigint not null,
+    bytes bigint not null,
+    sha256 text not null,
+    detached boolean not null default false,
+    exported_at timestamptz not null default clock_timestamp(),
+    primary key (topic, segment, partition)
+);
 
 -- Creates the segments that hold offsets up to the highest head + ahead, and one more. Attaching takes no lock that
 -- readers or writers wait for.
@@ -143,7 +158,7 @@ _BRANCH = """if v_topic = '{topic}' then
 
 _GRANTS = """
 grant usage on schema log to {role};
-grant select on log.topics to {role};
+grant select on log.topics, log.archived to {role};
 grant select, update (next) on log.heads to {role};
 grant select, insert, update, delete on log.groups, log.group_members, log.group_shares to {role};
 grant usage on sequence log.group_sessions to {role};

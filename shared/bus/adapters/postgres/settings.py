@@ -1,5 +1,7 @@
 """Every limit and period of the PostgreSQL log, with its unit."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -14,6 +16,10 @@ class BusSettings(BaseSettings):
     )
     segment_records: int = Field(
         default=1_000_000, ge=1, description="Offsets per table segment of a topic; fixed for a topic's life."
+    )
+    archive_dir: Path | None = Field(
+        default=None,
+        description="Folder of exported segments, where it is another than the one they were exported to.",
     )
     record_bytes_max: int = Field(
         default=4 * 1024 * 1024, ge=1, description="Largest record (key, headers and value), in bytes."

@@ -38,6 +38,10 @@ class KafkaSettings(BaseSettings):
     )
     sasl_user: str | None = Field(default=None, description="The user, where the security protocol has SASL in it.")
     sasl_password: SecretStr | None = Field(default=None, description="That user's password.")
+    principals: str | None = Field(
+        default=None,
+        description="Upshot's own principals, `User:upshot`, with commas between, for `upshot doctor`; else the SASL user.",
+    )
     tls_ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities that sign brokers' certificates; else the system's own."
     )
@@ -115,6 +119,13 @@ class KafkaSettings(BaseSettings):
         le=600,
         description="Silence after which a member loses its partitions, in seconds; brokers take 6 s or more by default.",
     )
+
+    @property
+    def own_principals(self) -> tuple[str, ...]:
+        """Who may write all of the log's topics."""
+        if self.principals is not None:
+            return tuple(each.strip() for each in self.principals.split(",") if each.strip())
+        return (f"User:{self.sasl_user}",) if self.sasl_user else ()
 
     @property
     def topic_bytes_max(self) -> int:

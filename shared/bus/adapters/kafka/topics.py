@@ -23,7 +23,10 @@ _CONFIG_NAMES = (
     "message.timestamp.type",
     "max.message.bytes",
     "min.insync.replicas",
+    "compression.type",
 )
+_READABLE = ("uncompressed", "gzip")
+"""What every reader can unpack. By default a topic keeps what a producer chose, and an upstream's may choose anything."""
 _ALREADY_THERE = 36
 _PAUSE_SECONDS = 0.02
 _REPLICAS_WANTED = 3
@@ -78,6 +81,7 @@ async def _make(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> No
         "message.timestamp.type": "LogAppendTime",
         "min.insync.replicas": str(insync),
         "max.message.bytes": str(settings.topic_bytes_max),
+        "compression.type": "gzip" if settings.compression == "gzip" else "uncompressed",
     }
     response = await admin.create_topics(
         [NewTopic(name, settings.partition_count, replicas, topic_configs=configs) for name in names]
@@ -147,6 +151,9 @@ def topic_flaw(settings: KafkaSettings, name: str, partitions: int, configs: Map
             "max.message.bytes",
             str(settings.topic_bytes_max),
         )
+    if configs["compression.type"] not in _READABLE:
+        what = f"keeps batches compressed in ways that readers may not know (compression.type={configs['compression.type']})"
+        return _flaw(name, what, "compression.type", "uncompressed")
     if int(configs["min.insync.replicas"]) < settings.min_insync_replicas:
         return _flaw(
             name,

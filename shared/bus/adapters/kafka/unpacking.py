@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
-from aiokafka.record.memory_records import MemoryRecords
 
 from shared.bus.adapters.kafka.appending import EPOCH
+from shared.bus.adapters.kafka.lenient import ReadableRecords
 from shared.bus.port import Record
 from shared.domain.errors import PermanentError
 
@@ -29,7 +29,7 @@ class Fetched:
         self._partition = partition
         self._aborted = sorted(aborted or (), key=lambda each: each[1], reverse=True)
         self._aborting: set[int] = set()
-        self._batches = MemoryRecords(data)
+        self._batches = ReadableRecords(data)
         self._records = self._unpacked()
         self.spent = not self._batches.has_next()
 

@@ -26,6 +26,7 @@ from shared.testing.bus import (
 from shared.testing.postgres import debian_installation, debian_postgres, embedded_postgres
 
 SEGMENT_RECORDS = 500
+_INSTALLED = "installed"
 COMPANIONS = {TOPICS[0]: TOPICS[1]}
 
 
@@ -85,16 +86,26 @@ class _Server:
         self._restarted = restarted
         self._names = (f"log_{number}" for number in count())
 
+    async def install(self) -> None:
+        """Make the empty log that each test gets a copy of."""
+        owner = await asyncpg.connect(self._handle.connection.dsn())
+        await owner.execute(f"create database {_INSTALLED}")
+        await owner.close()
+        owner = await asyncpg.connect(self._address(_INSTALLED))
+        await install(owner, topics=TOPICS, partition_count=PARTITION_COUNT, segment_records=SEGMENT_RECORDS)
+        await owner.close()
+
+    def _address(self, database: str) -> str:
+        return replace(self._handle.connection, database=database).dsn()
+
     @asynccontextmanager
     async def log(self) -> AsyncIterator[PostgresLog]:
         name = next(self._names)
         owner = await asyncpg.connect(self._handle.connection.dsn())
-        await owner.execute(f"create database {name}")
+        # Copying files costs half of what copying by way of the log does.
+        await owner.execute(f"create database {name} template {_INSTALLED} strategy file_copy")
         await owner.close()
-        log = PostgresLog(self._handle, self._restarted, replace(self._handle.connection, database=name).dsn())
-        owner = await log.connect()
-        await install(owner, topics=TOPICS, partition_count=PARTITION_COUNT, segment_records=SEGMENT_RECORDS)
-        await owner.close()
+        log = PostgresLog(self._handle, self._restarted, self._address(name))
         try:
             yield log
         finally:
@@ -115,7 +126,9 @@ def _starter(start: Start) -> Callable[[Path], AbstractAsyncContextManager[_Serv
             restarted = asyncio.Event()
             watch = asyncio.create_task(handle.watch(lambda _: restarted.set()))
             try:
-                yield _Server(handle, restarted)
+                server = _Server(handle, restarted)
+                await server.install()
+                yield server
             finally:
                 watch.cancel()
                 await asyncio.wait([watch])

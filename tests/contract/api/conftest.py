@@ -211,7 +211,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Conn
 @pytest.fixture
 async def database(server: ConnectParameters) -> AsyncIterator[ConnectParameters]:
     name = f"api_{next(_numbers)}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
     await _execute(replace(server, database=name), f"GRANT CREATE, CONNECT ON DATABASE {name} TO upshot_owner")
     yield replace(server, database=name)
     await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")

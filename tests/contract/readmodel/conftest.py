@@ -86,7 +86,7 @@ async def server(
 @pytest.fixture
 async def database(server: ConnectParameters) -> AsyncIterator[Database]:
     name = f"test_{next(_numbers)}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
     # A copy keeps its schemas, but not the rights on the database itself.
     await bootstrap(replace(server, database=name), MASTER_KEY)
     yield Database(replace(server, database=name))

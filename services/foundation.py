@@ -1,6 +1,7 @@
 """What every process stands on, whichever services it runs: data folder, PostgreSQL, the log, read model, keys.
 
-Opened top to bottom, closed bottom to top; the services are wired on it in `embedded.py`.
+Opened top to bottom, closed bottom to top; the services are put together on it in `embedded.py` and `processes.py`. With the log
+on Kafka, PostgreSQL is still the home of the read model and of the keys.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
 from shared.bus.port import Bus
 from shared.bus.record_versions import RECORD_VERSIONS
@@ -90,23 +92,14 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
     data_dir = data_dir_of(settings)
     master_key = master_key_of(settings, data_dir, randomness)
     RECORD_VERSIONS.check_write_level(settings.write_level)
-    bus_settings = BusSettings()
-
-    async def install_log(connection: Connection) -> None:
-        await install(
-            connection,
-            partition_count=bus_settings.partition_count,
-            segment_records=bus_settings.segment_records,
-            service_role=SERVICE,
-        )
 
     async with contextlib.AsyncExitStack() as stack:
         admin, server = await stack.enter_async_context(database(settings, data_dir))
-        await bootstrap(admin, master_key, install=[install_log])
+        await bootstrap(admin, master_key, install=[_install_log] if settings.bus == "postgres" else [])
         service = as_role(admin, master_key, SERVICE)
         readmodel = await ReadModel.open(service)
         stack.push_async_callback(readmodel.close)
-        log = await PostgresBus.open(lambda: connect(service, application="upshot-log"), bus_settings, clock)
+        log = await open_log(settings, service, clock)
         stack.push_async_callback(log.close)
         bus = at_write_level(log, settings.write_level)
         yield Foundation(
@@ -120,3 +113,22 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
             bus=bus,
             readmodel=readmodel,
         )
+
+
+async def open_log(settings: UpshotSettings, service: ConnectParameters, clock: SystemClock) -> Bus:
+    """The log that `UPSHOT_BUS` names. `TransientError`: its servers are away."""
+    match settings.bus:
+        case "postgres":
+            return await PostgresBus.open(lambda: connect(service, application="upshot-log"), BusSettings(), clock)
+        case "kafka":
+            return await KafkaBus.open(KafkaSettings(), clock)
+
+
+async def _install_log(connection: Connection) -> None:
+    settings = BusSettings()
+    await install(
+        connection,
+        partition_count=settings.partition_count,
+        segment_records=settings.segment_records,
+        service_role=SERVICE,
+    )

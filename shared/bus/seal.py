@@ -106,6 +106,9 @@ class SealedBus:
     async def join(self, group: str, topic: str, *, member_id: str) -> Membership:
         return await self._bus.join(group, topic, member_id=member_id)
 
+    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
+        return await self._bus.committed(group, topic)
+
     async def watermarks(
         self,
         topic: str,

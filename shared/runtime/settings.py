@@ -4,6 +4,7 @@ An unusable value ends the process with one line that names the variable. `docs/
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,7 +30,9 @@ class UpshotSettings(BaseSettings):
     http_host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: a free one.")
     public_url: str | None = Field(
-        None, description="How the world reaches this platform, for hook URLs; default: the address listened on."
+        None,
+        description="How the world reaches `/hooks`, for hook URLs; default: the address listened on, which is wrong where "
+        "ingest and API are processes of their own: then both are told.",
     )
     data_dir: Path | None = Field(
         None, description="Data folder. Default: /var/lib/upshot for root, else upshot in the XDG data folder."
@@ -37,6 +40,11 @@ class UpshotSettings(BaseSettings):
     database_url: SecretStr | None = Field(
         None,
         description="A PostgreSQL (15 or later) instead of the embedded one, with a user that may create roles and schemas.",
+    )
+    bus: Literal["postgres", "kafka"] = Field(
+        "postgres",
+        description="What keeps the log: `postgres`, beside the read models, or `kafka` (`UPSHOT_KAFKA_…`). It is no switch: a "
+        "log is moved by `upshot log copy`.",
     )
     master_key: SecretStr | None = Field(
         None,

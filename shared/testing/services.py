@@ -4,11 +4,11 @@ To tests it is a platform like any other: `url_for` knows which process answers 
 """
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from shared.testing.kafka import free_port
 from shared.testing.platform import RunningPlatform, ended
 from shared.testing.workspace import Workspace
 
@@ -92,12 +92,6 @@ async def running_services(
             await services.stop_all()
         finally:
             await ended(services)
-
-
-def free_port() -> int:
-    """One that nobody listened on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def _command(service: str) -> tuple[str, ...]:

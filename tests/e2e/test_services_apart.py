@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from shared.runtime.clock import SystemClock
 from shared.testing.documents import call, cloud_event, tell, wait, workflow
+from shared.testing.kafka import KafkaCluster
 from shared.testing.platform import RunningPlatform
 from shared.testing.receivers import Hang, Receiver, Reply
 from shared.testing.services import RunningServices, running_services
@@ -24,10 +25,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ANSWER = {"webhook": {"answer": {"wait_seconds": 20}}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def services(space: Workspace, inbox: Receiver) -> AsyncIterator[RunningServices]:
-    """One process of each."""
-    async with running_services(space, "apart", environment={"UPSHOT_EGRESS_ALLOW": inbox.authority}) as it:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["postgres", "kafka"])
+async def services(
+    space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster, request: pytest.FixtureRequest
+) -> AsyncIterator[RunningServices]:
+    """One process of each, on a log of each kind."""
+    bus = str(request.param)
+    environment = {
+        "UPSHOT_EGRESS_ALLOW": inbox.authority,
+        "UPSHOT_BUS": bus,
+        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
+        "UPSHOT_KAFKA_TOPIC_PREFIX": "apart.",
+        "UPSHOT_KAFKA_PARTITION_COUNT": "4",
+    }
+    async with running_services(space, f"apart-{bus}", environment=environment) as it:
         yield it
 
 
@@ -38,7 +49,7 @@ async def tenant(services: RunningServices) -> AsyncIterator[TenantClient]:
 
 
 async def test_an_event_goes_all_the_way(services: RunningServices, tenant: TenantClient, inbox: Receiver) -> None:
-    await tenant.make_endpoint("sink", inbox.url("/apart"))
+    await tenant.make_endpoint("sink", inbox.url(_path(services, "apart")))
     telling = await tenant.make_workflow(workflow("Tell", "shop.sold", tell("sink")))
     events = [cloud_event("shop.sold", event_id=str(number)) for number in range(5)]
     (await tenant.publish(*events)).expect(202)
@@ -47,7 +58,7 @@ async def test_an_event_goes_all_the_way(services: RunningServices, tenant: Tena
 
     # then
     assert len(await tenant.runs_of(telling, 5, {"succeeded"})) == 5
-    assert set(Counter(each.webhook_id for each in inbox.received("/apart")).values()) == {1}
+    assert set(Counter(each.webhook_id for each in inbox.received(_path(services, "apart"))).values()) == {1}
     for each in services.all:
         assert (await _asked(each, "/healthz"))[0] == 200
         await _ready(each)
@@ -80,40 +91,42 @@ async def test_a_caller_of_a_hook_is_answered_with_what_became_of_its_event(
     assert (await post(1)).expect(202).body["status"] == "not_started"
 
 
-async def test_nobody_deciding_in_time_is_a_no(tenant: TenantClient, inbox: Receiver) -> None:
-    await tenant.make_endpoint("books", inbox.url("/books"))
+async def test_nobody_deciding_in_time_is_a_no(
+    services: RunningServices, tenant: TenantClient, inbox: Receiver
+) -> None:
+    await tenant.make_endpoint("books", inbox.url(_path(services, "books")))
     held = {"when": "always", "expires_in_seconds": 1}
     asking = await tenant.make_workflow(workflow("Refund", "shop.refunded", tell("books"), approval=held))
     await tenant.emit("shop.refunded")
     assert (await tenant.run_of(asking))["status"] == "expired"
-    assert inbox.received("/books") == []
+    assert inbox.received(_path(services, "books")) == []
 
 
 async def test_runs_go_on_while_nothing_is_projected(
     services: RunningServices, tenant: TenantClient, inbox: Receiver
 ) -> None:
-    await tenant.make_endpoint("blind", inbox.url("/blind"))
+    await tenant.make_endpoint("blind", inbox.url(_path(services, "blind")))
     telling = await tenant.make_workflow(workflow("Blind", "shop.blind", tell("blind")))
     (projector,) = services.of("projector")
     projector.freeze()
     try:
         (await tenant.publish(*(cloud_event("shop.blind") for _ in range(10)))).expect(202)
-        await inbox.wait_for(10, 20, path="/blind")
+        await inbox.wait_for(10, 20, path=_path(services, "blind"))
     finally:
         projector.thaw()
     assert len(await tenant.runs_of(telling, 10, {"succeeded"})) == 10
-    assert len(inbox.received("/blind")) == 10
+    assert len(inbox.received(_path(services, "blind"))) == 10
 
 
 async def test_a_member_that_is_told_to_stop_ends_what_it_does_and_hands_over(
     services: RunningServices, tenant: TenantClient, inbox: Receiver
 ) -> None:
     charging = await tenant.make_workflow(
-        workflow("Charge", "shop.charged", call(inbox.url("/charge")), approval={"when": "never"})
+        workflow("Charge", "shop.charged", call(inbox.url(_path(services, "charge"))), approval={"when": "never"})
     )
-    inbox.behave("/charge", Hang(), Reply())
+    inbox.behave(_path(services, "charge"), Hang(), Reply())
     await tenant.emit("shop.charged")
-    await inbox.wait_for(1, path="/charge")
+    await inbox.wait_for(1, path=_path(services, "charge"))
     first = services.of("executor")[0]
     second = await services.add("executor")
     await _ready(second)
@@ -121,7 +134,7 @@ async def test_a_member_that_is_told_to_stop_ends_what_it_does_and_hands_over(
     # when: it is in the middle of a call that nobody may repeat
     first.process.terminate()
     await eventually(lambda: _says(first, "draining"), "/readyz says that it drains")
-    inbox.release("/charge")
+    inbox.release(_path(services, "charge"))
     assert await first.process.wait() == 0
 
     # then
@@ -129,7 +142,11 @@ async def test_a_member_that_is_told_to_stop_ends_what_it_does_and_hands_over(
     for _ in range(4):
         await tenant.emit("shop.charged")
     await tenant.runs_of(charging, 5, {"succeeded"})
-    assert len(inbox.received("/charge")) == 5
+    assert len(inbox.received(_path(services, "charge"))) == 5
+
+
+def _path(services: RunningServices, name: str) -> str:
+    return f"/{services.data_dir.name}/{name}"
 
 
 async def _asked(process: RunningPlatform, path: str) -> tuple[int, Any]:

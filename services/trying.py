@@ -59,7 +59,7 @@ def trying(api: ApiDependencies, actions: Mapping[str, Action], connection: Conn
         trials=Trials(
             subjects, find_event, catalogue, ActionPreviews(actions), Hiding(api.settings.hidden_names), clock
         ),
-        asking=Asking(subjects, catalogue, settings, clock, partition_of_tenant),
+        asking=Asking(subjects, settings, clock, partition_of_tenant),
         backtests=Backtests(runner, settings, clock, api.randomness),
         clock=clock,
         settings=settings,

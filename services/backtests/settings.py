@@ -24,6 +24,11 @@ class BacktestsSettings(BaseSettings):
         ge=1024,
         description="JSON that a report's samples may come to; further ones are left out and counted",
     )
+    waits_bytes_max: int = Field(
+        268_435_456,
+        ge=1_048_576,
+        description="memory that one backtest's events may take that `absence` triggers wait after; beyond it the backtest fails",
+    )
     seconds_max: float = Field(3600.0, gt=0, description="after so long a backtest ends as failed")
     cpu_share_max: float = Field(
         0.5, gt=0, le=1, description="share of one core that a backtest takes at most; it pauses between batches"

@@ -21,6 +21,7 @@ BAR_CHARACTERS = 40
 _DRAFT = "#/workflow"
 EVENTS_TOLD = 5
 TEXT_CHARACTERS_MAX = 200
+_SIMULATED = {"estimated": "an estimate", "no": "not looked at"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ def told(report: Mapping[str, Json]) -> list[str]:
         *_heading(report),
         "",
         *_days(report),
+        *_errors(report),
         *_limits(report),
         *_difference(report),
         *_samples(report),
@@ -134,11 +136,17 @@ def _heading(report: Mapping[str, Json]) -> Iterator[str]:
     tried, looked_at = report["workflow"], report["range"]
     what = "a draft" if tried["is_draft"] else f"revision {tried['revision']}"
     yield f"{tried['name']} ({what}), {looked_at['since']} to {looked_at['until']}"
+    planned = f" and {report['firings']:,} planned instants" if report["firings"] else ""
     yield (
-        f"{report['matches']:,} of {report['events']:,} events match"
+        f"{report['matches']:,} matches in {report['events']:,} events{planned}"
         f" (offsets {looked_at['from_offset']:,} to {looked_at['to_offset']:,} of partition {looked_at['partition']})"
     )
-    for name, why in (("unreadable", "could not be read"), ("repeated", "were repetitions")):
+    for name, why in (
+        ("unreadable", "could not be read"),
+        ("repeated", "were repetitions"),
+        ("waits_open", "are still waited after: it is not certain yet that nothing follows"),
+        ("left_out", "were left out: a tenant may have no more windows open"),
+    ):
         if report[name]:
             yield f"{report[name]:,} {why}"
 
@@ -152,21 +160,37 @@ def _days(report: Mapping[str, Json]) -> Iterator[str]:
     yield f"  days in {report['timezone']}"
 
 
+def _errors(report: Mapping[str, Json]) -> Iterator[str]:
+    errors = report["condition_errors"]
+    if not errors["count"]:
+        return
+    yield ""
+    yield f"{errors['count']:,} times the condition could not be evaluated, which counts as false"
+    for each in errors["events"][:EVENTS_TOLD]:
+        yield f"  {each['event']['type']}  {each['event']['id']}: {_cut(each['error'])}"
+
+
 def _limits(report: Mapping[str, Json]) -> Iterator[str]:
     held = sum(report["held"].values())
     yield ""
     yield f"{report['admitted']:,} would have run, {held:,} would have been held by limits"
     for kind, count in report["held"].items():
         yield f"  {kind:<20} {count:>9,}"
+    for look in report["limits"]:
+        if look["simulated"] != "yes":
+            yield f"  {look['limit']}: {_SIMULATED[look['simulated']]}: {look['why']}"
+    if report["queued"]:
+        yield f"{report['queued']:,} would have waited for room"
     if report["approvals"]:
         yield f"{report['approvals']:,} would have waited for an approval"
 
 
 def _difference(report: Mapping[str, Json]) -> Iterator[str]:
     difference = report["difference"]
-    if difference is None:
-        return
     yield ""
+    if difference is None:
+        yield f"compared with nothing: {report['workflow']['not_compared']}"
+        return
     yield f"beside revision {report['workflow']['live_revision']}: {difference['both']:,} match both"
     for name, sign, words in (
         ("newly_matching", "+", "newly matching"),
@@ -176,13 +200,16 @@ def _difference(report: Mapping[str, Json]) -> Iterator[str]:
         yield f"  {sign} {side['count']:,} {words}"
         for event in side["events"][:EVENTS_TOLD]:
             yield f"      {event['recorded_at']}  {event['type']}  {event['id']}"
+    if difference["undecided"]:
+        yield f"  ? {difference['undecided']:,} that one of the two still waits after at the end"
 
 
 def _samples(report: Mapping[str, Json]) -> Iterator[str]:
     for sample in report["samples"]:
         event = sample["event"]
         yield ""
-        yield f"{event['type']} {event['id']} at {event['recorded_at']}"
+        later = f", told at {sample['at']}" if sample["at"] != event["recorded_at"] else ""
+        yield f"{event['type']} {event['id']} at {event['recorded_at']}{later}"
         if sample["held"] is not None:
             yield f"  held: {sample['held']['detail']}"
         elif sample["needs_approval"]:

@@ -115,6 +115,7 @@ def job_of(document: dict[str, Any], *, share: float, compared: bool) -> Job:
         until=now + timedelta(days=1),
         samples_max=5,
         samples_bytes_max=1_048_576,
+        waits_bytes_max=268_435_456,
         batch_records=2000,
         cpu_share_max=share,
         nice=0,

@@ -115,14 +115,28 @@ async def test_the_live_revision_matched_exactly_what_its_backtest_finds_while_t
         await eventually(agrees, "the matcher recorded as many matches as the backtest finds")
 
 
-async def test_the_notes_tell_what_bounds_are_not_looked_at_where_they_are_a_tags(tenant: TenantClient) -> None:
+async def test_each_limit_says_whether_it_was_looked_at(tenant: TenantClient) -> None:
     shared = [{"tag": "t", "max_concurrent": 1, "max_runs_per_day": 5}]
-    draft = workflow("Shared", "shop.sold", wait(0), tags=["t"], limits={"shared": shared})
-    notes = " ".join((await backtest(tenant, workflow=draft))["report"]["notes"])
-    assert "limits begin empty" in notes
-    assert "max_concurrent is not looked at" in notes
-    calm = " ".join((await backtest(tenant, workflow={**draft, "name": "Calm", "limits": {}}))["report"]["notes"])
-    assert "limits" not in calm
+    draft = workflow("Shared", "shop.sold", wait(0), tags=["t"], limits={"max_runs_per_day": 9, "shared": shared})
+    looks = (await backtest(tenant, workflow=draft))["report"]["limits"]
+    assert {each["limit"]: each["simulated"] for each in looks} == {
+        "max_depth": "yes",
+        "max_runs_per_day": "yes",
+        "shared.t.max_runs_per_day": "estimated",
+        "shared.t.max_concurrent": "no",
+    }
+
+
+async def test_what_the_clock_starts_and_what_does_not_follow_have_a_past(tenant: TenantClient) -> None:
+    absence = {"after": {"event": "shop.sold"}, "of": {"event": "shop.paid"}, "within_seconds": 3600}
+    triggers = [{"schedule": {"interval": {"hours": 1}}}, {"absence": absence}]
+    draft = {**workflow("Clocked", "a.b", wait(0)), "trigger": triggers}
+    await tenant.emit("shop.sold")
+    report = (await backtest(tenant, workflow=draft))["report"]
+    assert report["firings"] == report["matches"] == 24
+    assert report["waits_open"] == 1
+    assert report["range"]["warmed"]["since"] < report["range"]["since"]
+    assert report["workflow"]["not_compared"] == "no workflow of this name is saved"
 
 
 async def test_an_inbound_url_has_a_past(tenant: TenantClient) -> None:
@@ -243,17 +257,6 @@ def workers_of(platform: RunningPlatform) -> list[psutil.Process]:
             {"workflow": {**workflow("W", "a.b", wait(1)), "trigger": {"manual": {}}}, "since": DAY_AGO},
             422,
             ["#/workflow"],
-        ),
-        (
-            {
-                "workflow": {
-                    **workflow("W", "a.b", wait(1)),
-                    "trigger": [{"event": "a.b"}, {"schedule": {"cron": "0 8 * * *"}}],
-                },
-                "since": DAY_AGO,
-            },
-            422,
-            ["#/workflow/trigger/1"],
         ),
         ({"workflow_id": "nobody's", "since": DAY_AGO}, 404, []),
     ],

@@ -40,7 +40,8 @@ SAID = {
     "docs/how-to/receive-any-webhook.md": ['{"price":42}', "missing_header"],
     "docs/how-to/try-a-workflow.md": [
         '"matched":true',
-        "4 of 6 events match",
+        "4 matches in 6 events",
+        "and 5 planned instants",
         "runs_per_day                 2",
         "- 2 no longer matching",
     ],

@@ -150,7 +150,7 @@ def _progress(backtest: Backtest, clock: Clock) -> models.Progress:
     looked_at = backtest.range
     if looked_at is None:
         return models.Progress(events_read=0, of=None, percent=0.0, events_per_second=0.0, seconds_left=None)
-    read, of = backtest.offset - looked_at.from_offset, looked_at.to_offset - looked_at.from_offset
+    read, of = backtest.offset - looked_at.first_offset, looked_at.to_offset - looked_at.first_offset
     until = backtest.told_at_monotonic if backtest.ended else clock.monotonic()
     seconds = until - backtest.began_at_monotonic
     rate = read / seconds if seconds > 0 else 0.0

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.backtests.core.found import Range, Report
 from services.backtests.core.rehearsal import StepRehearsal
-from services.backtests.core.report import Range, Report
 from services.backtests.core.trial import ApprovalNeed, Why
 from shared.domain.records import Problem
 from shared.domain.workflow import Limits

@@ -25,7 +25,7 @@ Answer = Literal["yes", "no", "unknown"]
 class Sending:
     """What an action would do with its rendered settings. `request`: as it would leave, secrets never in it.
 
-    `not_before`: nothing is carried out earlier. `problem`: it could not be tried at all.
+    `not_before`: it is not over earlier. `problem`: it could not be tried at all.
     """
 
     request: Mapping[str, object] | None = None
@@ -49,7 +49,8 @@ class StepRehearsal:
 
     `wave`: steps of one wave start together, 1 first. `runs` and `why`: whether it would run, and the reason. `rendered`:
     its `with`, filled in as far as known. `unknown`: pointers into `rendered` at what is still template text, because it
-    needs the output of the steps `needs_output_of`. `sends` is there where all is known.
+    needs the output of the steps `needs_output_of`. `sends` is there where all is known. `not_before`: a wait is over then,
+    counted on from the waits before it.
     """
 
     id: str
@@ -99,6 +100,11 @@ def rehearse(
     return found
 
 
+def ends_at(steps: Sequence[StepRehearsal], at: datetime) -> datetime:
+    """When a run that begins `at` is over, if only what waits takes time."""
+    return max((step.not_before for step in steps if step.not_before is not None), default=at)
+
+
 def waves(plans: Sequence[StepPlan]) -> list[list[StepPlan]]:
     """The steps by when they can start, if each took equally long; within a wave in the document's order."""
     found: list[list[StepPlan]] = []
@@ -123,6 +129,7 @@ class _Playing:
         self._candidate = candidate
         self._run = run
         self._at = at
+        self._over_at: dict[str, datetime] = {}
         self._outputs = outputs
         self._previewer = previewer
         self._failed_at: str | None = None
@@ -131,9 +138,11 @@ class _Playing:
         compiled = self._candidate.steps[plan.id]
         context = run_context(self._run)
         runs, why = self._runs(compiled, context)
-        rendered, unknown, sending = self._sending(compiled, context)
+        begins_at = max((self._over_at[each] for each in plan.needs), default=self._at)
+        rendered, unknown, sending = self._sending(compiled, context, begins_at)
         if runs == "no":
             sending = Sending()
+        self._over_at[plan.id] = max(begins_at, sending.not_before or begins_at)
         self._leave_mark(plan, runs, sending.problem)
         return StepRehearsal(
             id=plan.id,
@@ -166,7 +175,7 @@ class _Playing:
             f"its condition could not be evaluated: {outcome.error}" if outcome.error else "its condition is false",
         )
 
-    def _sending(self, step: CompiledStep, context: Context) -> tuple[object, tuple[str, ...], Sending]:
+    def _sending(self, step: CompiledStep, context: Context, at: datetime) -> tuple[object, tuple[str, ...], Sending]:
         try:
             partial = step.template.render_partial(context)
         except TemplateError as error:
@@ -180,7 +189,7 @@ class _Playing:
         return (
             partial.value,
             (),
-            self._previewer.preview(tenant, self._run, step.id, step.uses, partial.value, self._at),
+            self._previewer.preview(tenant, self._run, step.id, step.uses, partial.value, at),
         )
 
     def _leave_mark(self, plan: StepPlan, runs: Answer, problem: Problem | None) -> None:

@@ -4,19 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from services.backtests.core.candidate import Candidate
 from services.backtests.service.protocol import Job
 from services.backtests.service.subjects import Asked, Subject, Subjects
 from services.backtests.settings import BacktestsSettings
 from shared.domain.clock import Clock
-from shared.domain.definitions import Revision, Workflow
+from shared.domain.definitions import Tenant, Workflow
 from shared.domain.errors import Flaw, InvalidInput
-from shared.workflows.catalogue import Catalogue
-from shared.workflows.check import trigger_start
-from shared.workflows.document import parse_document, pointer_to
-from shared.workflows.triggers import OnAbsence, OnSchedule
 
 SAMPLES = 5
-_NOT_YET = "what the clock starts, or what does not follow in time, cannot be backtested so far"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +30,11 @@ class Asking:
     def __init__(
         self,
         subjects: Subjects,
-        catalogue: Catalogue,
         settings: BacktestsSettings,
         clock: Clock,
         partition_of_tenant: Callable[[str], int],
     ) -> None:
         self._subjects = subjects
-        self._catalogue = catalogue
         self._settings = settings
         self._clock = clock
         self._partition_of_tenant = partition_of_tenant
@@ -52,27 +46,18 @@ class Asking:
         if flaws:
             raise InvalidInput("this part of the past cannot be looked at", flaws)
         subject = await self._subjects.find(tenant_id, asked, author)
-        self._refuse_without_events(subject, "#/workflow" if asked.document is not None else "#/workflow_id")
-        tenant, settings = subject.candidate.tenant, self._settings
-        return Job(
-            tenant_id=tenant_id,
-            plan=tenant.plan,
-            quotas=tenant.quotas,
-            definitions_version=tenant.version,
-            endpoints=tuple(replace(each, secrets=()) for each in tenant.endpoints.values()),
-            candidate=subject.candidate.workflow,
-            is_draft=subject.is_draft,
-            saved_id=subject.saved.id if subject.saved is not None else None,
-            live=_live(subject, self._catalogue),
+        _refuse_without_past(subject.candidate, "#/workflow" if asked.document is not None else "#/workflow_id")
+        return job_of(
+            subject.candidate.tenant,
+            subject.candidate.workflow,
+            _live(subject),
+            self._settings,
             partition=self._partition_of_tenant(tenant_id),
             since=past.since,
             until=min(past.until, now) if past.until is not None else now,
-            samples_max=past.samples if past.samples is not None else min(SAMPLES, settings.samples_max),
-            samples_bytes_max=settings.samples_bytes_max,
-            batch_records=settings.batch_records,
-            cpu_share_max=settings.cpu_share_max,
-            nice=settings.nice,
-            progress_interval_seconds=settings.progress_interval_seconds,
+            samples=past.samples,
+            is_draft=subject.is_draft,
+            saved_id=subject.saved.id if subject.saved is not None else None,
         )
 
     def _flaws(self, past: Past, now: datetime) -> list[Flaw]:
@@ -88,36 +73,55 @@ class Asking:
             flaws.append(Flaw(pointer="#/samples", detail=detail))
         return flaws
 
-    def _refuse_without_events(self, subject: Subject, base: str) -> None:
-        """What no event starts has no past in the log of events; a request by hand beside another trigger is passed over."""
-        start = subject.candidate.start
-        flaws = [
-            Flaw(pointer=base + place.removeprefix("#"), detail=f"{kind}: {_NOT_YET}; leave this trigger out")
-            for place, kind in _without_past(start.revision, self._catalogue)
-        ]
-        if not flaws and not start.patterns and not start.counts:
-            flaws.append(
-                Flaw(pointer=base, detail="no event starts this workflow, so the past has nothing to try it on")
-            )
-        if flaws:
-            raise InvalidInput("this workflow cannot be backtested", flaws)
+
+def job_of(
+    tenant: Tenant,
+    candidate: Workflow,
+    live: Workflow | None,
+    settings: BacktestsSettings,
+    *,
+    partition: int,
+    since: datetime,
+    until: datetime,
+    samples: int | None,
+    is_draft: bool,
+    saved_id: str | None,
+) -> Job:
+    """The one revision that each of the two workflows holds, over the instants [since, until) of that partition."""
+    return Job(
+        tenant_id=tenant.id,
+        plan=tenant.plan,
+        quotas=tenant.quotas,
+        definitions_version=tenant.version,
+        endpoints=tuple(replace(each, secrets=()) for each in tenant.endpoints.values()),
+        candidate=candidate,
+        is_draft=is_draft,
+        saved_id=saved_id,
+        live=live,
+        partition=partition,
+        since=since,
+        until=until,
+        samples_max=samples if samples is not None else min(SAMPLES, settings.samples_max),
+        samples_bytes_max=settings.samples_bytes_max,
+        waits_bytes_max=settings.waits_bytes_max,
+        batch_records=settings.batch_records,
+        cpu_share_max=settings.cpu_share_max,
+        nice=settings.nice,
+        progress_interval_seconds=settings.progress_interval_seconds,
+    )
 
 
-def _live(subject: Subject, catalogue: Catalogue) -> Workflow | None:
-    """The newest saved revision, enabled or not. None where that is what is tried, where nothing is saved, or where the past
-    does not tell what it would have made of it."""
+def _refuse_without_past(candidate: Candidate, pointer: str) -> None:
+    """What only a person starts has no past; a request by hand beside another trigger is passed over."""
+    start = candidate.start
+    if not (start.patterns or start.counts or start.absences or start.schedules):
+        detail = "only people start this workflow, so the past has nothing to try it on; add a trigger, or test it on an event"
+        raise InvalidInput("this workflow cannot be backtested", [Flaw(pointer=pointer, detail=detail)])
+
+
+def _live(subject: Subject) -> Workflow | None:
+    """The newest saved revision, enabled or not. None where that is what is tried, or where nothing is saved."""
     saved = subject.saved
     if saved is None or (not subject.is_draft and saved.newest.number == subject.candidate.workflow.newest.number):
         return None
-    return replace(saved, revisions=(saved.newest,)) if not _without_past(saved.newest, catalogue) else None
-
-
-def _without_past(revision: Revision, catalogue: Catalogue) -> list[tuple[str, str]]:
-    """Where triggers stand that the log of events cannot answer for, and what they are."""
-    document = parse_document(revision.document)
-    found = []
-    for index, trigger in enumerate(document.triggers):
-        if isinstance(trigger_start(trigger, catalogue, zone=document.timezone), OnAbsence | OnSchedule):
-            place = pointer_to("trigger", index) if isinstance(document.trigger, tuple) else pointer_to("trigger")
-            found.append((place, "+".join(trigger)))
-    return found
+    return replace(saved, revisions=(saved.newest,))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from services.backtests.core.report import Range, Report
+from services.backtests.core.found import Range, Report
 from services.backtests.service.processes import Runner
 from services.backtests.service.protocol import Began, Ended, Failed, Job, Message, Progressed
 from services.backtests.settings import BacktestsSettings
@@ -154,7 +154,7 @@ class Backtests:
         backtest.told_at_monotonic = self._clock.monotonic()
         match message:
             case Began():
-                backtest.range, backtest.offset = message.range, message.range.from_offset
+                backtest.range, backtest.offset = message.range, message.range.first_offset
             case Progressed():
                 backtest.offset, backtest.report = message.offset, message.report
             case Ended():

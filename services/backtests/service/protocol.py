@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from services.backtests.core.report import Range, Report
+from services.backtests.core.found import Range, Report
 from shared.domain.definitions import Endpoint, Workflow
 from shared.domain.plans import Quotas
 
@@ -33,6 +33,7 @@ class Job:
     until: datetime
     samples_max: int
     samples_bytes_max: int
+    waits_bytes_max: int
     batch_records: int
     cpu_share_max: float
     nice: int

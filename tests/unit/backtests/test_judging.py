@@ -9,8 +9,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.backtests.service.asking import job_of
 from services.backtests.service.protocol import Began, Ended, Failed, Job, Message
 from services.backtests.service.worker import run_backtest
+from services.backtests.settings import BacktestsSettings
 from services.executor.actions import discover_actions
 from services.matcher.service.matching import Matching
 from services.matcher.settings import MatcherSettings
@@ -112,36 +114,29 @@ class Clock:
         return self.instant.timestamp()
 
 
-def job_of(tenant: Tenant, candidate: Workflow, live: Workflow | None = None, **given: Any) -> Job:
-    return replace(
-        Job(
-            tenant_id=tenant.id,
-            plan=tenant.plan,
-            quotas=tenant.quotas,
-            definitions_version=tenant.version,
-            endpoints=tuple(replace(each, secrets=()) for each in tenant.endpoints.values()),
-            candidate=candidate,
-            is_draft=False,
-            saved_id=candidate.id,
-            live=live,
-            partition=partition_of(tenant.id.encode(), 32),
-            since=START - timedelta(days=1),
-            until=START + timedelta(days=1),
-            samples_max=3,
-            samples_bytes_max=1_000_000,
-            batch_records=7,
-            cpu_share_max=1.0,
-            nice=0,
-            progress_interval_seconds=0.0,
-        ),
-        **given,
+SETTINGS = BacktestsSettings(batch_records=7, cpu_share_max=1.0, nice=0, progress_interval_seconds=0.001)
+
+
+def job(tenant: Tenant, candidate: Workflow, live: Workflow | None = None, **given: Any) -> Job:
+    asked = job_of(
+        tenant,
+        candidate,
+        live,
+        SETTINGS,
+        partition=partition_of(tenant.id.encode(), 32),
+        since=START - timedelta(days=1),
+        until=START + timedelta(days=1),
+        samples=3,
+        is_draft=False,
+        saved_id=candidate.id,
     )
+    return replace(asked, **given)
 
 
-async def messages_of(bus: MemoryBus, job: Job) -> list[Message]:
+async def messages_of(bus: MemoryBus, asked: Job) -> list[Message]:
     told: list[Message] = []
-    log = BusRange(bus, EVENTS, job.partition)
-    await run_backtest(job, log, CATALOGUE, PREVIEWS, Clock(), lambda: 0.0, told.append)
+    log = BusRange(bus, EVENTS, asked.partition)
+    await run_backtest(asked, log, CATALOGUE, PREVIEWS, Clock(), lambda: 0.0, told.append)
     await log.close()
     return told
 
@@ -168,7 +163,7 @@ COUNTS = st.sampled_from(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(pattern=PATTERNS, count=COUNTS, condition=CONDITIONS, happened=st.lists(events(), max_size=30))
 def test_it_finds_what_the_stream_matched(
     pattern: Any, count: Any, condition: str | None, happened: list[Event]
@@ -183,7 +178,7 @@ def test_it_finds_what_the_stream_matched(
     async def both() -> tuple[list[str], list[Message]]:
         bus = MemoryBus(Clock())
         await bus.append([_record(event) for event in happened])
-        told = await messages_of(bus, job_of(tenant, saved, samples_max=100))
+        told = await messages_of(bus, job(tenant, saved, samples_max=100))
         return matched_by_the_stream(tenant, saved, list(bus.log(EVENTS, PARTITION))), told
 
     expected, told = asyncio.run(both())
@@ -231,7 +226,7 @@ async def test_the_range_is_fixed_at_the_start_and_gives_the_same_report_again()
     tenant, bus = tenant_with(), MemoryBus(Clock())
     saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
     await bus.append([_record(_happened(n)) for n in range(20)])
-    job = job_of(tenant, saved)
+    asked = job(tenant, saved)
     told: list[Message] = []
 
     class Growing(BusRange):
@@ -241,23 +236,23 @@ async def test_the_range_is_fixed_at_the_start_and_gives_the_same_report_again()
             await bus.append([_record(_happened(1000 + low))])
             return await super().read(low, high, records_max=records_max, tenant_id=tenant_id)
 
-    growing = Growing(bus, EVENTS, job.partition)
-    await run_backtest(job, growing, CATALOGUE, PREVIEWS, Clock(), lambda: 0.0, told.append)
+    growing = Growing(bus, EVENTS, asked.partition)
+    await run_backtest(asked, growing, CATALOGUE, PREVIEWS, Clock(), lambda: 0.0, told.append)
     await growing.close()
     first, last = told[0], told[-1]
     assert isinstance(first, Began)
     assert isinstance(last, Ended)
     assert (first.range.from_offset, first.range.to_offset) == (0, 20)
     assert last.report.matches == 20
-    again = (await messages_of(bus, replace(job, until=first_instant_after(bus, job, 20))))[-1]
+    again = (await messages_of(bus, replace(asked, until=first_instant_after(bus, asked, 20))))[-1]
     assert isinstance(again, Ended)
     assert (again.report.range.from_offset, again.report.range.to_offset) == (0, 20)
     same = {"range": again.report.range, "matches_per_day": again.report.matches_per_day}
     assert again.report == replace(last.report, **same)
 
 
-def first_instant_after(bus: MemoryBus, job: Job, offset: int) -> datetime:
-    return bus.log(EVENTS, job.partition)[offset].recorded_at
+def first_instant_after(bus: MemoryBus, asked: Job, offset: int) -> datetime:
+    return bus.log(EVENTS, asked.partition)[offset].recorded_at
 
 
 async def test_since_and_until_are_found_by_append_time() -> None:
@@ -267,7 +262,7 @@ async def test_since_and_until_are_found_by_append_time() -> None:
     for number in range(10):
         await bus.append([_record(_happened(number))])
     log = bus.log(EVENTS, partition_of(TENANT.encode(), 32))
-    found = await messages_of(bus, job_of(tenant, saved, since=log[3].recorded_at, until=log[7].recorded_at))
+    found = await messages_of(bus, job(tenant, saved, since=log[3].recorded_at, until=log[7].recorded_at))
     ended = found[-1]
     assert isinstance(ended, Ended)
     assert [sample.event.id for sample in ended.report.samples] == ["e3", "e4", "e5"]
@@ -281,7 +276,7 @@ async def test_limits_hold_in_log_time_as_the_fold_of_runs_holds_them() -> None:
     for number in range(12):
         await bus.append([_record(_happened(number, subject="left" if number % 2 else "right"))])
     await bus.append([_record(_happened(99))])
-    ended = (await messages_of(bus, job_of(tenant, saved)))[-1]
+    ended = (await messages_of(bus, job(tenant, saved)))[-1]
     assert isinstance(ended, Ended)
     report = ended.report
     assert (report.matches, report.admitted, report.approvals) == (13, 4, 4)
@@ -298,18 +293,80 @@ async def test_counts_are_kept_from_one_event_to_the_next() -> None:
     saved = save(tenant, document, CATALOGUE)
     for number in range(12):
         await bus.append([_record(_happened(number, subject="left" if number % 2 else "right"))])
-    ended = (await messages_of(bus, job_of(tenant, saved, live=saved)))[-1]
+    ended = (await messages_of(bus, job(tenant, saved, live=saved)))[-1]
     assert isinstance(ended, Ended)
     assert [sample.event.id for sample in ended.report.samples] == ["e4", "e5", "e10"]
     assert ended.report.difference is not None
     assert (ended.report.matches, ended.report.difference.both) == (4, 4)
 
 
+async def test_how_often_the_condition_failed_is_told_with_its_reasons() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    saved = save(tenant, workflow("Large", "order.*", wait(0), **{"if": "event.data.n > 3"}), CATALOGUE)
+    for number, data in enumerate((b'{"n":7}', b"{}", b'{"n":"7"}', b'{"n":1}', b"{}")):
+        await bus.append([_record(_happened(number, data=data))])
+    await bus.append([_record(_happened(1, data=b"{}"))])
+    ended = (await messages_of(bus, job(tenant, saved)))[-1]
+    assert isinstance(ended, Ended)
+    errors = ended.report.condition_errors
+    assert (ended.report.matches, errors.count, ended.report.repeated) == (1, 3, 1)
+    assert [(each.event.id, each.error.split(";")[0]) for each in errors.events] == [
+        ("e1", "event.data.n is missing"),
+        ("e2", errors.events[1].error),
+        ("e4", "event.data.n is missing"),
+    ]
+    assert "does not take" in errors.events[1].error
+
+
+async def test_how_many_run_at_once_is_estimated_by_the_waits_of_the_steps() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    steps = (wait(2, "first"), {**wait(3, "then"), "needs": ["first"]}, {**wait(1, "beside"), "needs": []})
+    bound = {"limits": {"max_concurrent": 1, "max_queued": 1}}
+    saved = save(tenant, workflow("One", "order.*", *steps, **bound), CATALOGUE)
+    for number in range(8):
+        await bus.append([_record(_happened(number))])
+    ended = (await messages_of(bus, job(tenant, saved, samples_max=8)))[-1]
+    assert isinstance(ended, Ended)
+    report = ended.report
+    # One a second, five seconds each: e0 runs, e1 waits; e5 takes the place in line that e1 leaves.
+    held = [each.event.id for each in report.samples if each.held is not None]
+    assert held == ["e2", "e3", "e4", "e6", "e7"]
+    assert (report.admitted, report.queued, report.held) == (3, 2, {"queue_full": 5})
+    look = next(each for each in report.limits if each.limit == "max_concurrent")
+    assert (look.simulated, "at most 5 s" in look.why) == ("estimated", True)
+    asking = save(tenant, workflow("Asks", "order.*", *steps, approval={"when": "always"}, **bound), CATALOGUE)
+    ended = (await messages_of(bus, job(tenant, asking)))[-1]
+    assert isinstance(ended, Ended)
+    look = next(each for each in ended.report.limits if each.limit == "max_concurrent")
+    assert (look.simulated, "a person" in look.why, ended.report.held) == ("no", True, {})
+
+
+async def test_the_overlap_of_a_schedule_is_a_limit_too() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    document = {**workflow("Clocked", "a.b", wait(90)), "trigger": {"schedule": {"cron": "* * * * *"}}}
+    asked = job(tenant, save(tenant, document, CATALOGUE), since=START, until=START + timedelta(minutes=10))
+    ended = (await messages_of(bus, asked))[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.report.firings, ended.report.admitted, ended.report.held) == (10, 5, {"queue_full": 5})
+    assert [each.limit for each in ended.report.limits] == ["max_depth", "schedule.overlap"]
+
+
+async def test_what_is_waited_after_is_bounded_in_memory() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    absence = {"after": {"event": "order.paid"}, "of": {"event": "x"}, "within_seconds": 3600, "key": "{{ event.id }}"}
+    saved = save(tenant, {**workflow("Waits", "a.b", wait(0)), "trigger": {"absence": absence}}, CATALOGUE)
+    for number in range(5):
+        await bus.append([_record(_happened(number, data=orjson.dumps("x" * 1_000)))])
+    failed = (await messages_of(bus, job(tenant, saved, waits_bytes_max=5_000)))[-1]
+    assert isinstance(failed, Failed)
+    assert "UPSHOT_BACKTESTS_WAITS_BYTES_MAX" in failed.detail
+
+
 async def test_an_event_that_was_appended_twice_happened_once() -> None:
     tenant, bus = tenant_with(), MemoryBus(Clock())
     saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
     await bus.append([_record(_happened(1)), _record(_happened(2)), _record(_happened(1))])
-    ended = (await messages_of(bus, job_of(tenant, saved)))[-1]
+    ended = (await messages_of(bus, job(tenant, saved)))[-1]
     assert isinstance(ended, Ended)
     assert (ended.report.events, ended.report.matches, ended.report.repeated) == (3, 2, 1)
 
@@ -320,7 +377,7 @@ async def test_what_the_stream_cannot_read_is_counted_and_matches_nothing() -> N
     document["trigger"]["pattern"] = {"data": {"n": [{"exists": True}]}}
     saved = save(tenant, document, CATALOGUE)
     await bus.append([_record(_happened(1, data=b"{broken")), _record(_happened(2))])
-    ended = (await messages_of(bus, job_of(tenant, saved)))[-1]
+    ended = (await messages_of(bus, job(tenant, saved)))[-1]
     assert isinstance(ended, Ended)
     assert (ended.report.events, ended.report.unreadable, ended.report.matches) == (2, 1, 1)
 
@@ -331,7 +388,7 @@ async def test_samples_are_bounded_in_bytes() -> None:
     saved = save(tenant, workflow("All", "order.*", step), CATALOGUE)
     long = orjson.dumps({"text": "x" * 5_000})
     await bus.append([_record(_happened(n, data=long if n else b'{"text":""}')) for n in range(3)])
-    ended = (await messages_of(bus, job_of(tenant, saved, samples_bytes_max=3_000)))[-1]
+    ended = (await messages_of(bus, job(tenant, saved, samples_bytes_max=3_000)))[-1]
     assert isinstance(ended, Ended)
     assert ([sample.event.id for sample in ended.report.samples], ended.report.samples_left_out) == (["e0"], 2)
 
@@ -340,5 +397,5 @@ async def test_a_revision_that_no_longer_compiles_is_told() -> None:
     tenant, bus = tenant_with(), MemoryBus(Clock())
     saved = save(tenant, workflow("All", "order.*", wait(0)), CATALOGUE)
     unusable = replace(saved, revisions=(replace(saved.newest, document={**saved.newest.document, "if": "("}),))
-    (told,) = await messages_of(bus, job_of(tenant, unusable))
+    (told,) = await messages_of(bus, job(tenant, unusable))
     assert isinstance(told, Failed)

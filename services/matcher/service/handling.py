@@ -105,9 +105,11 @@ class Handling:
                     self._restores.update(dict.fromkeys(new, restore))
                 self.assigned = True
 
-    async def match(self, membership: Membership, reading: Reading, batches: Mapping[int, Sequence[Record]]) -> None:
-        """Match what was read, and append what it leads to. Returns once that is durable; what it was is then committed
-        before long. Batches of partitions that are no longer this member's own are let go."""
+    async def match(
+        self, membership: Membership, reading: Reading, batches: Mapping[int, Sequence[Record]]
+    ) -> Mapping[int, int]:
+        """Match what was read, and append what it leads to. Returns, once that is durable, the offset after the last record
+        of each partition; they are committed before long. Without partitions that are no longer this member's own."""
         # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
         batches = await self._understood(reading, batches)
         produced = Produced()
@@ -132,6 +134,7 @@ class Handling:
                 self._progress.advance(EVENTS, partition, offset)
             if partition in membership.assignment.partitions or membership.assignment.generation == generation:
                 self.note_done(partition, offset)
+        return done
 
     def note_done(self, partition: int, next_offset: int) -> None:
         """Everything below is matched, and durably so; committed before long."""

@@ -1,0 +1,166 @@
+"""How Faust carries a whole batch as one message, and leaves acknowledging and committing to the matcher.
+
+Faust's work per message is what bounds a Faust agent; per batch it is nothing. So the consumer wraps each partition's records in
+one carrier that has the last record's offset. Where a fetch begins the share decides, and what is committed the matcher's core.
+What Faust offers no public way to is named in `PRIVATE_NAMES`, and a contract test fails where a version drops one of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, ClassVar, cast
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, AppT, ConsumerMessage
+
+from services.matcher.stream.share import Carrier, Share
+from shared.bus.adapters.kafka.consuming import FetchedRecords, GroupConsumer
+
+PRIVATE_NAMES = {
+    driver.Consumer: ("_getmany", "_to_message", "_new_consumer_thread"),
+    driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_ensure_consumer", "_consumer"),
+}
+
+_SETTLING_SECONDS = 0.1
+"""While partitions of this process cannot be read yet, how often it is asked whether they can."""
+
+
+class EventsTransport(driver.Transport):
+    """What makes the consumer, and what it needs that Faust has no place for."""
+
+    Consumer: ClassVar[type[Any]]  # Faust's own annotation is of a type, and of an instance
+
+    def __init__(
+        self,
+        app: AppT,
+        member: GroupConsumer,
+        share: Share,
+        *,
+        records_max: int,
+        let_go: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`let_go`: finish what is in hand, and commit it; False where that took too long."""
+        super().__init__(app.conf.broker_consumer, app)
+        self.member = member
+        self.share = share
+        self.records_max = records_max
+        self.let_go = let_go
+
+
+class EventsThread(driver.AIOKafkaConsumerThread):
+    """The thread in which aiokafka runs, so that heartbeats go on while a batch is matched."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # aiokafka has no types
+        del transport
+        return self._events.member.make()
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._events.member.listen(self._ensure_consumer())
+
+    async def on_thread_stop(self) -> None:
+        if self._consumer is not None:
+            self._events.member.prepare_to_leave(self._consumer)
+        await super().on_thread_stop()
+
+    async def fetch(self, positions: Mapping[int, int], timeout_seconds: float) -> FetchedRecords:
+        """As `GroupConsumer.fetch`, from the main loop; likewise the others."""
+        return cast(FetchedRecords, await self.call_thread(self._fetch, positions, timeout_seconds))
+
+    async def commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
+        await self.call_thread(self._commit_offsets, offsets, generation)
+
+    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
+        return cast(Mapping[int, int], await self.call_thread(self._committed_offsets, partitions))
+
+    async def _fetch(self, positions: Mapping[int, int], timeout_seconds: float) -> FetchedRecords:
+        events = self._events
+        return await events.member.fetch(
+            self._ensure_consumer(), positions, timeout_seconds=timeout_seconds, records_max=events.records_max
+        )
+
+    async def _commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
+        await self._events.member.commit(self._ensure_consumer(), offsets, generation=generation)
+
+    async def _committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
+        return await self._events.member.committed(self._ensure_consumer(), partitions)
+
+    @property
+    def _events(self) -> EventsTransport:
+        return cast(EventsTransport, self.transport)
+
+
+class EventsConsumer(driver.Consumer):
+    """Faust's consumer, in the main loop."""
+
+    _thread: EventsThread
+    _finished = True
+
+    def _new_consumer_thread(self) -> EventsThread:
+        return EventsThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Carrier]]:
+        share = self._events.share
+        wanted = share.wanted({tp.partition for tp in active_partitions or ()})
+        if not wanted:
+            await asyncio.sleep(min(timeout, _SETTLING_SECONDS))
+            return {}
+        if len(wanted) < len(share.assignment.partitions):
+            timeout = min(timeout, _SETTLING_SECONDS)
+        generation = share.generation
+        fetched = await self._thread.fetch(wanted, timeout)
+        topic = self._events.member.full_name
+        return {TP(topic, each.partition): [each] for each in share.accept(fetched, generation)}
+
+    def _to_message(self, tp: TP, record: Carrier) -> ConsumerMessage:
+        last = record.records[-1]
+        return ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=last.offset,
+            timestamp=last.recorded_at.timestamp(),
+            timestamp_type=1,
+            headers=None,
+            key=None,
+            value=cast(Any, record),  # Faust hands it over as it is: `_CarrierSchema` in app.py
+            checksum=None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Faust never commits: the matcher does, once what a batch led to is durable."""
+        del topics, start_new_transaction
+        return False
+
+    async def commit_offsets(self, offsets: Mapping[int, int], *, generation: int) -> None:
+        await self._thread.commit_offsets(offsets, generation)
+
+    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
+        return await self._thread.committed_offsets(partitions)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """A rebalance begins. What is in hand is finished first, and committed while this is still its owner."""
+        self._finished = await self._events.let_go()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """A rebalance is over."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        share = self._events.share
+        share.heard_now()
+        share.end_rebalance({tp.partition for tp in assigned}, generation_id, finished=self._finished)
+
+    def highwater(self, tp: TP) -> int:
+        """For Faust's own monitor, which nobody looks at."""
+        del tp
+        return 0
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust would miss its own acknowledgements."""
+
+    @property
+    def _events(self) -> EventsTransport:
+        return cast(EventsTransport, self.transport)
+
+
+EventsTransport.Consumer = EventsConsumer

@@ -1,0 +1,198 @@
+"""The partitions that Kafka's group has assigned to this process, as the matcher's core sees them; in the main loop, no I/O.
+
+Kafka's client rebalances eagerly: every member gives up everything and is given it back, or not. A partition that comes back in
+the very next generation cannot have been another's, so what is remembered of it stays; after a gap it is restored.
+Guarantee: nothing is acted on from the moment that a rebalance begins until its outcome is taken over; what was fetched and not
+handled before is fetched again, because every fetch says where it begins.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.bus.adapters.kafka.consuming import FetchedRecords
+from shared.bus.port import Assignment, Record
+
+_NOBODY = Assignment(generation=0, partitions=frozenset(), assigned=frozenset(), revoked=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A partition's records, in order and not empty, as one message of Faust's; fetched under `generation`."""
+
+    generation: int
+    partition: int
+    records: Sequence[Record]
+
+
+class Committer(Protocol):
+    """The group's coordinator, as reached through the consumer."""
+
+    async def commit_offsets(self, offsets: Mapping[int, int], *, generation: int) -> None:
+        """Raises `StaleGenerationError`, or `TransientError` while it is away."""
+        ...
+
+    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """The committed next offsets of those that have one. Raises `TransientError`."""
+        ...
+
+
+class Share:
+    """A port's `Membership`, and where its partitions are read."""
+
+    def __init__(self, *, session_timeout_seconds: float, monotonic: Callable[[], float]) -> None:
+        self._session_timeout_seconds = session_timeout_seconds
+        self._monotonic = monotonic
+        self._heartbeat_at = monotonic()
+        self._committer: Committer | None = None
+        self._taken = _NOBODY
+        self._newest = _NOBODY.partitions
+        self._generation = 0
+        self._held = _NOBODY.partitions  # of what was taken over, never another's since
+        self._settled = False
+        self._closed = False
+        self._changed = asyncio.Event()
+        self._handled: dict[int, int] = {}  # the offset after the last one matched, of partitions that are read
+        self._next: dict[int, int] = {}  # where the next fetch begins
+        self._given: dict[int, int] = {}  # the offset after the last record handed over
+
+    # Told by the consumer.
+
+    def connect(self, committer: Committer) -> None:
+        """Commits go through there."""
+        self._committer = committer
+
+    def heard(self, sent_at: float) -> None:
+        """A heartbeat that was sent then was answered. From any thread."""
+        self._heartbeat_at = sent_at
+
+    def heard_now(self) -> None:
+        """The group has answered just now."""
+        self._heartbeat_at = self._monotonic()
+
+    def begin_rebalance(self) -> None:
+        """Nothing is this process's own until further notice."""
+        self._settled = False
+
+    def end_rebalance(self, partitions: Collection[int], generation: int, *, finished: bool) -> None:
+        """These are. `finished`: what was in hand when the rebalance began is appended, or was not begun."""
+        partitions = frozenset(partitions)
+        unbroken = finished and generation == self._generation + 1
+        self._held = self._held & partitions if unbroken else frozenset()
+        self._generation, self._newest = generation, partitions
+        self._changed.set()
+
+    @property
+    def generation(self) -> int:
+        """Under which fetching goes on now."""
+        return self._generation
+
+    def wanted(self, among: Collection[int]) -> dict[int, int]:
+        """What may be fetched now, and from where."""
+        if not self._settled or self._closed:
+            return {}
+        return {partition: at for partition, at in self._next.items() if partition in among}
+
+    def accept(self, fetched: FetchedRecords, generation: int) -> list[Carrier]:
+        """What is to be handed over of a fetch that began under `generation`. What is not is fetched again."""
+        if not self._settled or generation != self._generation:
+            return []
+        carriers = []
+        for partition, position in fetched.positions.items():
+            if partition in self._next:
+                self._next[partition] = position
+                records = fetched.records.get(partition)
+                if records:
+                    self._given[partition] = records[-1].offset + 1
+                    carriers.append(Carrier(generation=generation, partition=partition, records=records))
+        return carriers
+
+    # Asked by the shell.
+
+    def is_current(self, generation: int) -> bool:
+        """Whether what was fetched under `generation` may still be handled."""
+        return self._settled and generation == self._generation
+
+    def handled(self, next_offsets: Mapping[int, int], generation: int) -> None:
+        """All below is matched, and durably so; it was fetched under `generation`."""
+        for partition, next_offset in next_offsets.items():
+            if partition in self._handled and generation == self._generation:
+                self._handled[partition] = next_offset
+
+    def close(self) -> None:
+        """Fetch nothing any more; what was fetched is let go."""
+        self._closed = True
+        self._settled = False
+
+    # A port's `Reader`, without the fetching.
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        """Read exactly these partitions from now on. Those that were read already go on where they are."""
+        for known in (self._handled, self._next, self._given):
+            for partition in known.keys() - positions.keys():
+                del known[partition]
+        for partition, at in positions.items():
+            if partition not in self._handled:
+                self._handled[partition] = self._next[partition] = at
+
+    def positions(self) -> Mapping[int, int]:
+        """The next offset of each partition that is read: with nothing in hand, where the next fetch begins."""
+        return {
+            partition: self._next[partition] if self._given.get(partition, 0) <= at else at
+            for partition, at in self._handled.items()
+        }
+
+    # A port's `Membership`.
+
+    @property
+    def assignment(self) -> Assignment:
+        if self._settled:
+            return self._taken
+        return Assignment(
+            generation=self._taken.generation, partitions=frozenset(), assigned=frozenset(), revoked=frozenset()
+        )
+
+    async def next_assignment(self, *, timeout_seconds: float) -> Assignment | None:
+        """The outcome of the last rebalance. `assigned` are those that were another's, or may have been, meanwhile."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return None
+        self._changed.clear()
+        self._taken = Assignment(
+            generation=self._generation,
+            partitions=self._newest,
+            assigned=self._newest - self._held,
+            revoked=self._taken.partitions - self._held,
+        )
+        # What was fetched and not handled went with the rebalance.
+        self._next = {partition: at for partition, at in self._handled.items() if partition in self._held}
+        self._handled = dict(self._next)
+        self._given = {}
+        self._held = self._newest
+        self._settled = not self._closed
+        return self._taken
+
+    def release(self) -> None:
+        """A rebalance goes on only once nothing is in hand any more: there is nothing left to release."""
+
+    def alive(self) -> bool:
+        return self._monotonic() - self._heartbeat_at < self._session_timeout_seconds
+
+    async def committed(self) -> Mapping[int, int]:
+        return await self._coordinator.committed_offsets(self._newest)
+
+    async def commit(self, offsets: Mapping[int, int], *, generation: int) -> None:
+        await self._coordinator.commit_offsets(offsets, generation=generation)
+
+    async def leave(self) -> None:
+        """The group is left with the consumer."""
+        self.close()
+
+    @property
+    def _coordinator(self) -> Committer:
+        if self._committer is None:
+            raise RuntimeError("the consumer is not there yet")
+        return self._committer

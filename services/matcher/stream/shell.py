@@ -1,0 +1,172 @@
+"""The Faust agent that matches, from the start of its app to the drain.
+
+Guarantees: an exception in the middle of a batch ends the process, and the batch is read again by whoever starts next, because
+nothing of it is committed; a rebalance waits for the batch in hand.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from services.matcher.service.handling import Foresee, Handling
+from services.matcher.service.matcher import GROUP
+from services.matcher.service.matching import Matching
+from services.matcher.service.remembering import WindowSnapshots
+from services.matcher.settings import MatcherSettings
+from services.matcher.stream.app import StreamApp, stream_app
+from services.matcher.stream.consumer import EventsConsumer, EventsTransport
+from services.matcher.stream.share import Carrier, Share
+from shared.bus.adapters.kafka.consuming import GroupConsumer
+from shared.bus.adapters.kafka.settings import KafkaSettings
+from shared.bus.port import Bus, Record
+from shared.bus.seal import SealedBus
+from shared.bus.topics import EVENTS
+from shared.domain.clock import Clock
+from shared.runtime.definitions import DefinitionsFollower
+from shared.runtime.progress import ProjectionProgress
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0
+"""Longest wait for Faust and for what is in hand when the process ends; what is not committed then is read again."""
+
+
+class MatcherStream:
+    """Matches the events of the partitions that Kafka's group assigns to this process, until cancelled."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        definitions: DefinitionsFollower,
+        matching: Matching,
+        settings: MatcherSettings,
+        kafka: KafkaSettings,
+        *,
+        member_id: str,
+        snapshots: WindowSnapshots,
+        clock: Clock,
+        progress: ProjectionProgress | None = None,
+        foresee: Foresee | None = None,
+    ) -> None:
+        """`bus`: what the matcher appends to and reads definitions from. `progress`, `foresee`: as `Handling` tells."""
+        self._settings = settings
+        self._let_go_seconds = kafka.session_timeout_seconds
+        self.handling = Handling(
+            bus, definitions, matching, settings, snapshots=snapshots, clock=clock, progress=progress, foresee=foresee
+        )
+        self.share = Share(session_timeout_seconds=kafka.session_timeout_seconds, monotonic=clock.monotonic)
+        self._member = GroupConsumer(kafka, clock, GROUP, EVENTS, member_id=member_id, heard=self.share.heard)
+        self._seal = bus.seal if isinstance(bus, SealedBus) else None
+        self._acting = asyncio.Lock()
+        self._noted: dict[int, int] = {}
+
+    async def run(self) -> None:
+        for name in ("faust", "mode"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they tell of each step of each rebalance
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        app = self._app(failed)
+        tasks = [
+            asyncio.create_task(_until_ended(app), name="matcher-faust"),
+            asyncio.create_task(self.handling.follow(self.share, self.share), name="matcher-assignment"),
+            asyncio.create_task(self._act_when_due(), name="matcher-due"),
+        ]
+        try:
+            ended, _ = await asyncio.wait([failed, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for each in ended:
+                each.result()
+            raise RuntimeError("the matcher's stream ended by itself")
+        finally:
+            await self._drain(app, tasks)
+
+    def _app(self, failed: asyncio.Future[None]) -> StreamApp:
+        async def match(stream: Any) -> None:  # a stream of Faust's
+            try:
+                await self._consume(stream)
+            except Exception as error:
+                # Faust would restart the agent behind the batch. To its supervisor this one has just ended.
+                if not failed.done():
+                    failed.set_exception(error)
+
+        app = stream_app(self._member.group_id, self._member.full_name, match)
+        transport = EventsTransport(
+            app, self._member, self.share, records_max=self._settings.batch_records_max, let_go=self._let_go
+        )
+        app.transport = app.producer_transport = transport
+        consumer = app.consumer
+        if not isinstance(consumer, EventsConsumer):
+            raise AssertionError("Faust made another consumer than its transport's")
+        self.share.connect(consumer)
+        return app
+
+    async def _consume(self, stream: Any) -> None:  # as above
+        """Whatever else is there already goes into the same batch: what a batch costs by itself is paid less often."""
+        gathered: dict[int, list[Record]] = {}
+        generation = 0
+        count = 0
+        carriers: AsyncIterator[Carrier] = aiter(stream)
+        async for carrier in carriers:
+            if carrier.generation != generation:
+                gathered, count, generation = {}, 0, carrier.generation
+            if self._seal is not None:
+                self._seal.mark(carrier.records)
+            gathered.setdefault(carrier.partition, []).extend(carrier.records)
+            count += len(carrier.records)
+            if count < self._settings.batch_records_max and not stream.channel.empty():
+                continue
+            batches, gathered, count = gathered, {}, 0
+            await self._match(batches, generation)
+
+    async def _match(self, batches: dict[int, list[Record]], generation: int) -> None:
+        async with self._acting:
+            if self.share.is_current(generation):
+                done = await self.handling.match(self.share, self.share, batches)
+                self.share.handled(done, generation)
+
+    async def _act_when_due(self) -> None:
+        while True:
+            await asyncio.sleep(self.handling.patience())
+            async with self._acting:
+                await self.handling.act_on_what_is_due(self.share, self.share)
+                self._note_markers()
+
+    def _note_markers(self) -> None:
+        """Partitions that end in transaction markers, or in aborted records, are committed up to their ends too."""
+        for partition, at in self.share.positions().items():
+            if partition in self.share.assignment.partitions and self._noted.get(partition) != at:
+                self._noted[partition] = at
+                self.handling.note_done(partition, at)
+
+    async def _let_go(self) -> bool:
+        """Nothing is begun any more; what is in hand is finished and committed. False where that takes too long."""
+        self.share.begin_rebalance()
+        self._noted.clear()
+        try:
+            async with asyncio.timeout(self._let_go_seconds), self._acting:
+                await self.handling.commit(self.share)
+        except TimeoutError:
+            log.warning("what is in hand is not durable yet; whoever owns its partitions next matches it again")
+            return False
+        return True
+
+    async def _drain(self, app: StreamApp, tasks: Sequence[asyncio.Task[None]]) -> None:
+        self.share.close()
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        await self._let_go()
+        tasks[0].cancel()
+        await asyncio.gather(tasks[0], return_exceptions=True)
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await app.stop()
+        except TimeoutError:
+            log.warning("the stream did not end in time")
+
+
+async def _until_ended(app: StreamApp) -> None:
+    """Raises what ended it."""
+    await app.start()
+    await app.wait_until_stopped()
+    if app.crash_reason is not None:
+        raise app.crash_reason

@@ -1,0 +1,128 @@
+"""The stream's share of partitions through rebalances: what stays, what is restored, where fetching goes on."""
+
+import pytest
+
+from services.matcher.stream.share import Share
+from shared.bus.adapters.kafka.consuming import FetchedRecords
+from shared.bus.port import Record
+from shared.runtime.clock import SystemClock
+
+NOW = SystemClock().now()
+
+
+def records(partition: int, *offsets: int) -> list[Record]:
+    return [
+        Record(topic="t", partition=partition, offset=each, recorded_at=NOW, key=b"", headers=(), value=None)
+        for each in offsets
+    ]
+
+
+def brought(partition: int, *offsets: int, position: int) -> FetchedRecords:
+    return FetchedRecords(records={partition: records(partition, *offsets)}, positions={partition: position})
+
+
+class Group:
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.share = Share(session_timeout_seconds=6, monotonic=lambda: self.time)
+
+    async def rebalance(self, *partitions: int, generation: int, finished: bool = True) -> None:
+        self.share.begin_rebalance()
+        self.share.end_rebalance(partitions, generation, finished=finished)
+
+    async def take(self, *partitions: int, generation: int, finished: bool = True) -> tuple[set[int], set[int]]:
+        """What was assigned anew, and what was revoked; the former is read from its beginning."""
+        await self.rebalance(*partitions, generation=generation, finished=finished)
+        change = await self.share.next_assignment(timeout_seconds=0)
+        assert change is not None and change.partitions == set(partitions)
+        kept = change.partitions - change.assigned
+        self.share.assign({each: at for each, at in self.share.positions().items() if each in kept})
+        self.share.assign({**self.share.positions(), **dict.fromkeys(change.assigned, 0)})
+        return set(change.assigned), set(change.revoked)
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group()
+
+
+async def test_what_comes_back_in_the_next_generation_is_not_restored(group: Group) -> None:
+    assert await group.take(0, 1, 2, generation=5) == ({0, 1, 2}, set())
+    assert await group.take(1, 2, 3, generation=6) == ({3}, {0})
+
+
+async def test_what_may_have_been_anothers_meanwhile_is_restored(group: Group) -> None:
+    await group.take(0, 1, generation=5)
+    assert await group.take(0, 1, generation=7) == ({0, 1}, {0, 1})
+
+
+async def test_what_went_and_came_back_before_it_was_taken_over_is_restored(group: Group) -> None:
+    await group.take(0, 1, generation=5)
+    await group.rebalance(1, generation=6)
+    assert await group.take(0, 1, generation=7) == ({0}, {0})
+
+
+async def test_what_was_in_hand_for_too_long_is_restored(group: Group) -> None:
+    await group.take(0, 1, generation=5)
+    assert await group.take(0, 1, generation=6, finished=False) == ({0, 1}, {0, 1})
+
+
+async def test_nothing_is_acted_on_from_the_beginning_of_a_rebalance_until_its_outcome_is_taken_over(
+    group: Group,
+) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    assert share.assignment.partitions == {0} and share.wanted([0]) == {0: 0} and share.is_current(5)
+    share.begin_rebalance()
+    assert share.assignment.partitions == frozenset() and share.wanted([0]) == {} and not share.is_current(5)
+    share.end_rebalance([0], 6, finished=True)
+    assert share.assignment.partitions == frozenset() and share.wanted([0]) == {}
+    await share.next_assignment(timeout_seconds=0)
+    assert share.assignment.partitions == {0} and not share.is_current(5)
+
+
+async def test_what_was_fetched_and_not_handled_is_fetched_again_after_a_rebalance(group: Group) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    assert [each.partition for each in share.accept(brought(0, 0, 1, position=2), 5)] == [0]
+    share.accept(brought(0, 2, 3, position=4), 5)
+    share.handled({0: 2}, 5)
+    assert share.wanted([0]) == {0: 4} and share.positions() == {0: 2}
+    await group.take(0, generation=6)
+    assert share.wanted([0]) == {0: 2}
+
+
+async def test_what_a_fetch_brings_into_another_generation_is_let_go(group: Group) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    await group.take(0, generation=6)
+    assert share.accept(brought(0, 0, position=1), 5) == []
+    assert share.wanted([0]) == {0: 0}
+
+
+async def test_with_nothing_in_hand_the_position_is_behind_markers(group: Group) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    share.accept(brought(0, 0, 1, position=4), 5)
+    assert share.positions() == {0: 0}
+    share.handled({0: 2}, 5)
+    assert share.positions() == {0: 4}
+    assert share.accept(FetchedRecords(records={}, positions={0: 7}), 5) == []
+    assert share.positions() == {0: 7}
+
+
+async def test_whoever_hears_nothing_for_the_session_timeout_is_not_alive(group: Group) -> None:
+    group.share.heard_now()
+    group.time = 5.9
+    assert group.share.alive()
+    group.time = 6.0
+    assert not group.share.alive()
+    group.share.heard(2.0)
+    group.time = 7.9
+    assert group.share.alive()
+
+
+async def test_a_share_that_is_closed_fetches_nothing_any_more(group: Group) -> None:
+    await group.take(0, generation=5)
+    group.share.close()
+    assert group.share.wanted([0]) == {} and not group.share.is_current(5)

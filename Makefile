@@ -2,16 +2,18 @@
 
 BIN := .venv/bin
 ARGS ?=
+NODES ?= 1
 export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up test check bench bench-backtest bench-match clean
+.PHONY: help setup setup-test demo up kafka test check bench bench-backtest bench-match clean
 
 help:
 	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
 	@echo "            (make demo ARGS=--exit ends after the explanation)"
 	@echo "make up     the platform, empty, on http://127.0.0.1:8080"
+	@echo "make kafka  Apache Kafka for development on this machine's Java, until Ctrl-C (NODES=3: three nodes)"
 	@echo "make test   everything that proves it: lint, types, architecture, unit, contract and end-to-end tests"
 	@echo "make check  lint, formatting, types and architecture only"
 	@echo "make bench  throughput, latency and cost, beside a forwarder that stores nothing"
@@ -20,7 +22,7 @@ help:
 	@echo "make setup  .venv with the locked dependencies; every command above does it when needed"
 	@echo "make clean  removes .venv and caches; data folders stay"
 	@echo
-	@echo "Python 3.11 to 3.13 is all that is needed. The command itself: .venv/bin/upshot --help"
+	@echo "Python 3.11 to 3.13 is all that is needed; Kafka needs Java 17 and Maven, too. The command itself: .venv/bin/upshot --help"
 
 setup:
 	@scripts/setup.sh runtime
@@ -33,6 +35,9 @@ demo: setup
 
 up: setup
 	@$(BIN)/upshot up
+
+kafka: setup
+	@$(BIN)/python scripts/kafka.py --nodes $(NODES)
 
 test: setup-test
 	@$(BIN)/python scripts/verify.py all
@@ -50,5 +55,5 @@ bench-backtest: setup-test
 	@$(BIN)/python tests/bench/bench_backtest.py $(ARGS)
 
 clean:
-	rm -rf .venv .venv.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv.lock .kafka build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find services shared tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,12 +33,16 @@ sys.exit(main())
 
 def main() -> int:
     kind = sys.argv[1] if len(sys.argv) > 1 else "runtime"
+    kafka = None
+    if kind == "test":
+        provide_system_packages()
+        kafka = begin_with_kafka()
     with (ROOT / ".venv.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # two makes at once would spoil each other's
         if not (is_current(kind) or (kind == "runtime" and is_current("test"))):
             install(kind)
-    if kind == "test":
-        provide_postgresql_15()
+    if kafka is not None:
+        finish_kafka(kafka)
     return 0
 
 
@@ -149,39 +153,62 @@ def link_checkout() -> None:
     launcher.chmod(0o755)
 
 
-def provide_postgresql_15() -> None:
-    """In CI, where nothing that could run may be skipped: the oldest server that Upshot supports, from the system."""
-    if os.environ.get("CI") != "true" or os.geteuid() != 0:
+def provide_system_packages() -> None:
+    """In CI, where nothing that could run may be skipped: the oldest PostgreSQL that Upshot supports, and what Kafka needs."""
+    if os.environ.get("CI") != "true" or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
-    if Path("/usr/lib/postgresql/15/bin/pg_ctl").exists() or shutil.which("apt-get") is None:
+    wanted = {
+        "postgresql-15": Path("/usr/lib/postgresql/15/bin/pg_ctl").exists(),
+        "default-jre-headless": shutil.which("java") is not None,
+        "maven": shutil.which("mvn") is not None,
+    }
+    packages = [name for name, is_there in wanted.items() if not is_there]
+    if not packages:
         return
-    say("installing the system's PostgreSQL 15 for the tests that use it")
-    # Only the binaries are wanted: no cluster, no service.
+    say(f"installing from the system for the tests that use it: {', '.join(packages)}")
+    # Of PostgreSQL only the binaries are wanted: no cluster, no service.
     no_cluster = Path("/etc/postgresql-common/createcluster.d/upshot-tests.conf")
     no_cluster.parent.mkdir(parents=True, exist_ok=True)
     no_cluster.write_text("create_main_cluster = false\n")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "postgresql-15"]):
-        try:
-            done = subprocess.run(
-                ["apt-get", *arguments],
-                check=False,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=240,
-            )
-        except subprocess.TimeoutExpired:
-            say(
-                f"apt-get {arguments[0]} took too long; the tests that need PostgreSQL 15 will say that they were skipped"
-            )
-            return
-        if done.returncode:
-            say(
-                f"apt-get {arguments[0]} failed, so tests that need PostgreSQL 15 will be skipped:\n{done.stderr[-600:]}"
-            )
-            return
+    if not apt_get("update", "-q"):
+        return
+    if not apt_get("install", "-q", "-y", "--no-install-recommends", *packages):
+        for name in (
+            packages if len(packages) > 1 else ()
+        ):  # one that this system does not know must not cost the others
+            apt_get("install", "-q", "-y", "--no-install-recommends", name)
+
+
+def apt_get(*arguments: str) -> bool:
+    """Whether it succeeded; if not, it says so: the tests that miss something name it themselves as they are skipped."""
+    try:
+        done = subprocess.run(
+            ["apt-get", *arguments],
+            check=False,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+    except subprocess.TimeoutExpired:
+        say(f"apt-get {' '.join(arguments)} took too long; tests that need it will be skipped")
+        return False
+    if done.returncode:
+        say(f"apt-get {' '.join(arguments)} failed; tests that need it will be skipped:\n{done.stderr[-600:]}")
+    return done.returncode == 0
+
+
+def begin_with_kafka() -> "subprocess.Popen[bytes]":
+    """Maven brings the broker's jars while pip installs; a machine that cannot run Kafka says why, and goes on."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "shared" / "testing" / "kafka_jars.py")], stdin=subprocess.DEVNULL
+    )
+
+
+def finish_kafka(bringing: "subprocess.Popen[bytes]") -> None:
+    if bringing.wait() == 0:
+        subprocess.run([PYTHON, str(ROOT / "scripts" / "kafka.py"), "--prepare"], check=False, stdin=subprocess.DEVNULL)
 
 
 def show_progress(text: str, *, last: bool) -> None:

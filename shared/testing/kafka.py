@@ -1,14 +1,14 @@
 """A real Apache Kafka for tests: one node or three on this machine's Java, which can be killed, frozen and started again.
 
 `async with kafka_cluster(nodes=3) as cluster:` gives one whose metadata is complete. Its processes run in a workspace of
-tests: whatever ends their owner ends them. Next: `kafka_jars.py`, `kafka_properties.py`, `proxy.py`.
+tests: whatever ends their owner ends them. Next: `kafka_node.py`, `kafka_properties.py`, `proxy.py`.
 """
 
 import asyncio
 import base64
 import itertools
 import os
-import signal
+import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.runtime.clock import SystemRandomness
-from shared.testing.kafka_jars import LOGGING, KafkaJars, prepare
+from shared.testing.kafka_jars import prepare
 from shared.testing.kafka_metadata import ClusterMetadata, ask_metadata
+from shared.testing.kafka_node import QUICK_JVM, SILENT_JVM, KafkaNode, java_command
 from shared.testing.kafka_properties import (
     ADMIN,
     HOST,
@@ -31,7 +32,6 @@ from shared.testing.kafka_properties import (
     render,
 )
 from shared.testing.tls import write_certificates
-from shared.testing.waiting import eventually
 from shared.testing.workspace import workspace
 
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
@@ -48,12 +48,7 @@ TOOLS: Mapping[str, str] = {
 }
 """Kafka's own command-line tools, by the name of their shell script without `kafka-` and `.sh`."""
 
-_READY_SECONDS = 60.0
-_STOP_SECONDS = 30.0
 _TOOL_SECONDS = 60.0
-_LOG_TAIL = 3000
-# Serial collection and the first compiler only: half of the start's CPU time, which is most of a test broker's.
-_QUICK_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true")
 # Below the range of which the system picks ports of outgoing connections: a stopped node finds its own free again.
 _PORTS = range(10_000, 32_000)
 _ports_tried = itertools.count(os.getpid() * 41)
@@ -65,111 +60,6 @@ class Detour:
 
     advertised: int
     target: int
-
-
-@dataclass(slots=True, kw_only=True)
-class KafkaNode:
-    """One process, broker and controller at once; it keeps its ports and its data from start to start."""
-
-    number: int
-    ports: NodePorts
-    folder: Path
-    jars: KafkaJars
-    heap_mb: int
-    jvm: Sequence[str]
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-
-    @property
-    def address(self) -> str:
-        return f"{HOST}:{self.ports.client}"
-
-    @property
-    def pid(self) -> int:
-        """Of its process; only while it runs or is frozen."""
-        if self._process is None:
-            raise RuntimeError(f"node {self.number} does not run")
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def launch(self) -> None:
-        """Start the process and return at once."""
-        if self.is_running:
-            raise RuntimeError(f"node {self.number} runs already")
-        with (self.folder / "broker.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *java_command(self.jars, heap_mb=self.heap_mb, temporary=self.folder, options=self.jvm),
-                    "kafka.Kafka",
-                    str(self.folder / "server.properties"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,  # by this the workspace's watchdog finds it
-                start_new_session=True,  # an interrupt is for its owner, who stops it in order
-            )
-
-    async def ready(self, nodes: int = 1, timeout_seconds: float = _READY_SECONDS) -> None:
-        """Returns when it takes clients and sees `nodes` brokers in its cluster."""
-
-        async def ask() -> ClusterMetadata | None:
-            if not self.is_running:
-                raise AssertionError(f"node {self.number} of Kafka ended by itself:\n{self.log_tail()}")
-            found = await ask_metadata(HOST, self.ports.internal)
-            return found if found is not None and len(found.brokers) >= nodes and self.number in found.brokers else None
-
-        await eventually(
-            ask, f"node {self.number} is ready", timeout_seconds=timeout_seconds, explain=lambda: "\n" + self.log_tail()
-        )
-
-    async def kill(self) -> None:
-        """At once, as a machine that loses its power; what it acknowledged is on its disk or its replicas'."""
-        self._signal(signal.SIGKILL)
-        await self._ended()
-
-    async def stop(self) -> None:
-        """In order: leadership is handed over, files are closed."""
-        self._signal(signal.SIGTERM)
-        await self._ended()
-
-    def freeze(self) -> None:
-        """It keeps its connections and answers nothing, until `wake`."""
-        self._signal(signal.SIGSTOP)
-
-    def wake(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    async def restart(self) -> None:
-        """`stop` if it runs, then start on the same ports and data, and wait until it takes clients."""
-        if self.is_running:
-            await self.stop()
-        self.launch()
-        await self.ready()
-
-    def log_tail(self) -> str:
-        """The end of what it logged: warnings and errors."""
-        try:
-            return (self.folder / "broker.log").read_text(errors="replace")[-_LOG_TAIL:]
-        except FileNotFoundError:
-            return "(it logged nothing)"
-
-    def _signal(self, number: signal.Signals) -> None:
-        if not self.is_running:
-            raise RuntimeError(f"node {self.number} does not run")
-        assert self._process is not None  # it runs
-        self._process.send_signal(number)
-
-    async def _ended(self) -> None:
-        assert self._process is not None  # it ran
-        try:
-            await asyncio.to_thread(self._process.wait, _STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
-        self._process = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +128,7 @@ async def kafka_cluster(
     security: Security = "plaintext",
     message_max_bytes: int = 1_048_588,
     heap_mb: int = 320,
-    jvm: Sequence[str] = _QUICK_JVM,
+    jvm: Sequence[str] = QUICK_JVM,
     overrides: Mapping[str, str] | None = None,
 ) -> AsyncIterator[KafkaCluster]:
     """A running cluster of `nodes`; `folder` is one inside a `Workspace`, or a workspace of its own is made.
@@ -261,7 +151,7 @@ async def kafka_cluster(
         members = []
         for number, own in enumerate(ports, 1):
             home = place / f"node-{number}"
-            (home / "data").mkdir(parents=True)
+            home.mkdir()
             properties = node_properties(number, ports, home / "data", options, certificates)
             (home / "server.properties").write_text(render(properties))
             members.append(KafkaNode(number=number, ports=own, folder=home, jars=jars, heap_mb=heap_mb, jvm=jvm))
@@ -281,18 +171,15 @@ async def kafka_cluster(
             await asyncio.gather(*(_end(node) for node in members))
 
 
-def java_command(jars: KafkaJars, *, heap_mb: int, temporary: Path, options: Sequence[str] = _QUICK_JVM) -> list[str]:
-    """Java with Kafka's class path; the main class and its arguments follow. Libraries unpack into `temporary`."""
-    return [
-        jars.java,
-        f"-Xmx{heap_mb}m",
-        "-XX:+ExitOnOutOfMemoryError",
-        f"-Djava.io.tmpdir={temporary}",
-        f"-Dlog4j2.configurationFile={LOGGING}",
-        *options,
-        "-cp",
-        jars.class_path,
-    ]
+async def train() -> None:
+    """Start a node once and keep what its start makes, for all later ones: it halves their time and their memory."""
+    jars = prepare()
+    if jars.class_archive.exists():
+        return
+    arriving = jars.state / f"arriving-{os.getpid()}.jsa"
+    async with kafka_cluster(jvm=(*QUICK_JVM, f"-XX:ArchiveClassesAtExit={arriving}", *SILENT_JVM)) as cluster:
+        await cluster.nodes[0].stop()
+    arriving.rename(jars.class_archive)
 
 
 @contextmanager
@@ -312,8 +199,26 @@ async def _end(node: KafkaNode) -> None:
 
 
 def _format(members: Sequence[KafkaNode], options: BrokerOptions, cluster_id: str) -> None:
-    """Kafka's own storage tool formats the first node; all start from the same metadata, so the others get a copy."""
+    """Every node starts from the same metadata, which Kafka's storage tool writes; without users it is always the same."""
     first = members[0]
+    known = first.jars.bootstrap
+    if known.exists() and not options.has_users:
+        bootstrap = known.read_bytes()
+    else:
+        bootstrap = _bootstrap_by_tool(first, options, cluster_id)
+        if not options.has_users:
+            arriving = known.with_name(f"{known.name}.{os.getpid()}")
+            arriving.write_bytes(bootstrap)
+            arriving.rename(known)  # whole or not at all: others read it meanwhile
+    for node in members:
+        data = node.folder / "data"
+        data.mkdir()
+        (data / "bootstrap.checkpoint").write_bytes(bootstrap)
+        identity = {"version": "1", "cluster.id": cluster_id, "node.id": str(node.number), "directory.id": _draw_id()}
+        (data / "meta.properties").write_text(render(identity))
+
+
+def _bootstrap_by_tool(node: KafkaNode, options: BrokerOptions, cluster_id: str) -> bytes:
     scram = [
         argument
         for name, password in options.users.items()
@@ -322,24 +227,21 @@ def _format(members: Sequence[KafkaNode], options: BrokerOptions, cluster_id: st
     ]
     done = subprocess.run(
         [
-            *java_command(first.jars, heap_mb=128, temporary=first.folder),
+            *java_command(node.jars, heap_mb=128, temporary=node.folder),
             "kafka.tools.StorageTool",
-            *("format", "--cluster-id", cluster_id, "--config", str(first.folder / "server.properties"), *scram),
+            *("format", "--cluster-id", cluster_id, "--config", str(node.folder / "server.properties"), *scram),
         ],
         check=False,
         capture_output=True,
         text=True,
         timeout=_TOOL_SECONDS,
-        cwd=first.folder,
+        cwd=node.folder,
     )
     if done.returncode:
         raise AssertionError(f"Kafka's storage cannot be formatted: {done.stdout}{done.stderr}")
-    bootstrap = (first.folder / "data" / "bootstrap.checkpoint").read_bytes()
-    for node in members[1:]:
-        data = node.folder / "data"
-        (data / "bootstrap.checkpoint").write_bytes(bootstrap)
-        identity = {"version": "1", "cluster.id": cluster_id, "node.id": str(node.number), "directory.id": _draw_id()}
-        (data / "meta.properties").write_text(render(identity))
+    written = (node.folder / "data" / "bootstrap.checkpoint").read_bytes()
+    shutil.rmtree(node.folder / "data")
+    return written
 
 
 def _draw_id() -> str:

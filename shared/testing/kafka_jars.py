@@ -1,7 +1,8 @@
 """Apache Kafka's jars for development and tests, brought by Maven once and kept in the checkout.
 
-`python -m shared.testing.kafka_jars` prepares them, which `make setup-test` does; `kafka_missing` says why a machine cannot
-run Kafka. UPSHOT_KAFKA_JARS names a folder of jars to use instead of Maven. Standard library only. Next: `kafka.py`.
+Run as a script it brings them, which `make setup-test` does; `kafka_missing` says why a machine cannot run Kafka.
+UPSHOT_KAFKA_JARS names a folder of jars to use instead of Maven. Standard library only, for whoever has no .venv yet.
+Next: `kafka.py`.
 """
 
 import fcntl
@@ -38,8 +39,19 @@ class KafkaJars:
     """`jars` are Kafka's and its libraries'; `state` is ours: what was made from them once and serves every start."""
 
     java: str
+    java_version: str
     jars: Path
     state: Path
+
+    @property
+    def class_archive(self) -> Path:
+        """Kafka's classes as this very Java keeps them after reading: they need not be read and checked again."""
+        return self.state / f"classes-{self.java_version}.jsa"
+
+    @property
+    def bootstrap(self) -> Path:
+        """The metadata with which a cluster without users begins, as Kafka's storage tool wrote it."""
+        return self.state / "bootstrap.checkpoint"
 
     @property
     def class_path(self) -> str:
@@ -58,7 +70,7 @@ def kafka_missing() -> str | None:
 @functools.cache
 def prepare() -> KafkaJars:
     """The jars, brought now if need be; two processes never bring them at once. Raises KafkaUnavailableError."""
-    java = _java()
+    java, version = _java()
     given = os.environ.get(JARS_VARIABLE)
     state = CACHE / hashlib.sha256(f"{POM.read_text()}\n{given}".encode()).hexdigest()[:12]
     jars = Path(given).resolve() if given else state / "jars"
@@ -68,21 +80,22 @@ def prepare() -> KafkaJars:
             _bring(jars)
     if not any(jars.glob("kafka_*.jar")):
         raise KafkaUnavailableError(f"Kafka is not tested here: {JARS_VARIABLE}={given} holds no kafka_*.jar")
-    return KafkaJars(java=java, jars=jars, state=state)
+    return KafkaJars(java=java, java_version=version, jars=jars, state=state)
 
 
-def _java() -> str:
+def _java() -> tuple[str, str]:
+    """Its command and its full version."""
     java = shutil.which("java")
     if java is None:
         raise KafkaUnavailableError(
             f"Kafka is not tested here: it needs Java {OLDEST_JAVA} or newer, and there is none"
         )
     told = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
-    version = re.search(r'version "(\d+)', told)
-    if version is None or int(version[1]) < OLDEST_JAVA:
+    version = re.search(r'version "((\d+)[^"]*)"', told)
+    if version is None or int(version[2]) < OLDEST_JAVA:
         first = told.strip().split("\n")[0]
         raise KafkaUnavailableError(f"Kafka is not tested here: it needs Java {OLDEST_JAVA} or newer; this is {first}")
-    return java
+    return java, version[1]
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def node_properties(
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "1000",
         "broker.heartbeat.interval.ms": "500",
-        "broker.session.timeout.ms": "4000",
+        "broker.session.timeout.ms": "3000",
     }
     if options.has_users:
         properties |= _authentication(options.users)

@@ -4,7 +4,9 @@ Those that act on runs are actors on a follower's fold. Either the projector is 
 then the read model's checkpoints are asked for what the fold may let go (`following`).
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from services.approvals.service import Approvals
 from services.approvals.settings import ApprovalsSettings
@@ -13,12 +15,13 @@ from services.executor.service import Executor
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
 from services.matcher.service import Matcher, Matching
-from services.matcher.service.handling import Foresee
+from services.matcher.service.handling import Foresee, Handling
 from services.matcher.settings import MatcherSettings
 from services.projector.service.projector import Projector
 from services.projector.settings import ProjectorSettings
 from services.wiring.common import Common, Unsealing
 from shared.bus import codec
+from shared.bus.adapters.kafka import KafkaSettings
 from shared.bus.topics import EVENTS
 from shared.domain.envelope import Event
 from shared.runtime.egress import OutgoingClient
@@ -33,6 +36,15 @@ EMBEDDED_GROUP = "embedded"
 EXECUTOR_GROUP = "executor"
 APPROVALS_GROUP = "approvals"
 PROJECTOR_GROUP = "projector"
+
+
+class MatcherShell(Protocol):
+    """Either of the matcher's."""
+
+    handling: Handling
+
+    async def run(self) -> None:
+        """Until cancelled."""
 
 
 class Matchers:
@@ -50,10 +62,16 @@ class Matchers:
         )
         it.definitions.listen(self._matching.definition_changed)
 
-    def matcher(self, *, progress: ProjectionProgress | None = None, foresee: Foresee | None = None) -> Matcher:
-        """`progress`, `foresee`: of whoever waits, or folds, in the same process."""
+    def matcher(self, *, progress: ProjectionProgress | None = None, foresee: Foresee | None = None) -> MatcherShell:
+        """On Kafka the one on Faust, everywhere: all members of a group speak one protocol. `progress`, `foresee`: of whoever
+        waits, or folds, in the same process."""
         it = self._it
-        return Matcher(
+        shell: Callable[..., MatcherShell] = Matcher
+        if it.ground.settings.bus == "kafka":
+            from services.matcher.stream import MatcherStream  # takes a while: only who needs Faust imports it
+
+            shell = functools.partial(MatcherStream, kafka=KafkaSettings())
+        return shell(
             it.ground.bus,
             it.definitions,
             self._matching,

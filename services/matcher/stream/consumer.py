@@ -6,6 +6,7 @@ What Faust offers no public way to is named in `PRIVATE_NAMES`, and a contract t
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, cast
 
@@ -14,6 +15,9 @@ from faust.types import TP, AppT, ConsumerMessage
 
 from services.matcher.stream.share import Carrier, Share
 from shared.bus.adapters.kafka.consuming import FetchedRecords, GroupConsumer
+from shared.domain.errors import TransientError
+
+_log = logging.getLogger(__name__)
 
 PRIVATE_NAMES = {
     driver.Consumer: ("_getmany", "_to_message", "_new_consumer_thread"),
@@ -22,6 +26,7 @@ PRIVATE_NAMES = {
 
 _SETTLING_SECONDS = 0.1
 """While partitions of this process cannot be read yet, how often it is asked whether they can."""
+_RETRY_SECONDS = 0.5
 
 
 class EventsTransport(driver.Transport):
@@ -107,7 +112,12 @@ class EventsConsumer(driver.Consumer):
         if len(wanted) < len(share.assignment.partitions):
             timeout = min(timeout, _SETTLING_SECONDS)
         generation = share.generation
-        fetched = await self._thread.fetch(wanted, timeout)
+        try:
+            fetched = await self._thread.fetch(wanted, timeout)
+        except TransientError as error:
+            _log.warning("events cannot be read just now, trying again: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+            return {}
         topic = self._events.member.full_name
         return {TP(topic, each.partition): [each] for each in share.accept(fetched, generation)}
 

@@ -141,7 +141,7 @@ class Member:
             definitions,
             matching,
             settings,
-            log.kafka,
+            kafka=log.kafka,
             member_id=f"{name}-{draw_token(6)}",
             snapshots=self.snapshots,
             clock=log.clock,

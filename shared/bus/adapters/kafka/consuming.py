@@ -6,6 +6,7 @@ position stands behind transaction markers and aborted records too. What aiokafk
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,11 +19,14 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 
 from shared.bus.adapters.kafka.appending import EPOCH
 from shared.bus.adapters.kafka.bus import group_id
+from shared.bus.adapters.kafka.lenient import read_foreign_batches
 from shared.bus.adapters.kafka.reaching import client_options, described
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.port import Record
 from shared.domain.clock import Clock
-from shared.domain.errors import StaleGenerationError, TransientError
+from shared.domain.errors import PermanentError, StaleGenerationError, TransientError
+
+_log = logging.getLogger(__name__)
 
 PRIVATE_NAMES = {
     AIOKafkaConsumer: ("_coordinator", "_subscription"),
@@ -70,6 +74,7 @@ class GroupConsumer:
 
     def make(self) -> AIOKafkaConsumer:
         """The consumer, not started and not subscribed."""
+        read_foreign_batches()
         settings = self._settings
         # aiokafka keeps what a sticky member owned in the class: one for each member.
         assignor = type("Sticky", (StickyPartitionAssignor,), {})
@@ -77,7 +82,7 @@ class GroupConsumer:
             group_id=self.group_id,
             group_instance_id=self._member_id,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # where to read from is always said
             isolation_level="read_committed",
             partition_assignment_strategy=[assignor],
             session_timeout_ms=int(settings.session_timeout_seconds * 1000),
@@ -106,7 +111,10 @@ class GroupConsumer:
     async def fetch(
         self, consumer: AIOKafkaConsumer, positions: Mapping[int, int], *, timeout_seconds: float, records_max: int
     ) -> FetchedRecords:
-        """The next records of these partitions, each from the given offset."""
+        """The next records of these partitions, each from the given offset; where records were deleted, from what is left.
+
+        Raises `TransientError`, and `PermanentError` where a partition ends below its offset.
+        """
         coordinator = consumer._coordinator
         generation = coordinator.generation
         tps = {TopicPartition(self.full_name, partition): at for partition, at in positions.items()}
@@ -118,6 +126,8 @@ class GroupConsumer:
                 consumer.seek(tp, at)
         try:
             found = await consumer.getmany(*tps, timeout_ms=int(timeout_seconds * 1000), max_records=records_max)
+        except kafka_errors.OffsetOutOfRangeError as error:
+            return FetchedRecords(records={}, positions=await self._mended(consumer, error.args[0]))
         except kafka_errors.KafkaError as error:
             if error.retriable:
                 raise TransientError(f"{self.full_name} cannot be read just now: {described(error)}") from error
@@ -129,6 +139,18 @@ class GroupConsumer:
             records={tp.partition: self._records(records) for tp, records in found.items()},
             positions={tp.partition: each.position for tp, each in states.items() if each and each.has_valid_position},
         )
+
+    async def _mended(self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> dict[int, int]:
+        lows = await consumer.beginning_offsets(list(positions))
+        for tp, at in positions.items():
+            if at > lows[tp]:
+                raise PermanentError(
+                    f"{tp.topic}/{tp.partition} ends below {at}, from where it is to be read: "
+                    "the log has lost records, or this position belongs to another log"
+                )
+            if at > 0:
+                _log.error("%s/%s begins at %s: records from %s on were deleted", tp.topic, tp.partition, lows[tp], at)
+        return {tp.partition: low for tp, low in lows.items()}
 
     async def commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[int, int], *, generation: int) -> None:
         """Raises `StaleGenerationError`, or `TransientError` while the coordinator is away."""

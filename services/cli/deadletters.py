@@ -169,7 +169,7 @@ async def _original(bus: Bus, letter: DeadLetter) -> Record:
         (record,) = await log.at(letter.topic, letter.partition, [letter.offset])
         return record
     record = letter.original()
-    mark_as_read(bus, record)
+    mark_as_read(bus, [record])
     return record
 
 

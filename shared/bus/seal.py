@@ -122,10 +122,10 @@ class SealedBus:
         await self._bus.close()
 
 
-def mark_as_read(bus: Bus, record: Record) -> None:
-    """Mark a record that was kept elsewhere as if it had been read from `bus` now."""
+def mark_as_read(bus: Bus, records: Iterable[Record]) -> None:
+    """Mark records of `upshot.events` that came by another way than a reader of `bus` as that would. Twice is as once."""
     if isinstance(bus, SealedBus):
-        bus.seal.mark([record])
+        bus.seal.mark(records)
 
 
 class _MarkingReader:

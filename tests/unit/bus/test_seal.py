@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.bus import codec
 from shared.bus.adapters.memory import MemoryBus
-from shared.bus.port import Headers, NewRecord, Record
+from shared.bus.port import Bus, Headers, NewRecord, Record
 from shared.bus.seal import SEAL_HEADER, Seal, SealedBus, seal_key
 from shared.bus.topics import DEFINITIONS, EVENTS
 from shared.domain.envelope import Event
@@ -94,7 +94,7 @@ async def test_on_a_log_that_others_write_to_only_events_are_told_apart() -> Non
             return AT
 
     log = MemoryBus(Still(), partition_count=1)
-    ours = SealedBus(log, SEAL)
+    ours: Bus = SealedBus(log, SEAL)
     forged = replace(codec.encode(EVENTS, OWN), origin=None)
     await ours.append([codec.encode(EVENTS, OWN), codec.encode(DEFINITIONS, OWN)])
     await log.append([forged, replace(forged, topic=DEFINITIONS)])

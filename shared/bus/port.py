@@ -13,10 +13,11 @@ connection broke during the commit) all of them may be: `AppendInDoubt`. Appendi
 safe, because ids are derived and folds ignore what they have applied. Concurrent callers' appends are merged (group
 commit) and never dead-lock, within one process or between several.
 
-**Watermarks.** `low` is the first readable offset, `high` the last offset + 1; an empty partition has low == high.
-A reader is level with a partition when its *position* equals `high`. Who must know all that another topic held before
-the records in hand were appended asks for watermarks `as_of` those records: an adapter that appended them itself has
-the answer in memory.
+**Watermarks.** `low` is the first readable offset, `high` the last offset + 1; an empty partition has low == high, which
+need not be 0. Offsets may hold nothing for anybody (a transaction's marker, what it aborted): a reader is level with a
+partition when its *position* equals `high`, wherever the last record was. Who must know all that another topic held
+before the records in hand were appended asks for watermarks `as_of` those records: an adapter that appended them itself
+has the answer in memory.
 
 **Time.** `recorded_at` is the bus's append time, never the writer's, and does not fall within a partition as long as
 the server's clock does not.
@@ -136,7 +137,8 @@ class Reader(Protocol):
 
     async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
         """The next records per partition, in offset order, at most about `records_max` in all, spread fairly over
-        partitions; empty after `timeout_seconds` without any. Moves the positions on."""
+        partitions; empty after `timeout_seconds` without any. Moves the positions on, also past offsets that hold nothing
+        for anybody (a transaction's marker, what it aborted), and may come back empty for that alone."""
         ...
 
     async def close(self) -> None:

@@ -34,7 +34,8 @@ class LogRange(Protocol):
         ...
 
     async def read(self, low: int, high: int, *, records_max: int, tenant_id: str | None = None) -> RangeBatch:
-        """At most `records_max` records from `low` on, below `high`, which must be in the log; at least one is looked at.
+        """At most `records_max` records from `low` on, below `high`, which must be in the log; at least one offset is passed:
+        of those that hold nothing for anybody there is no record.
 
         `tenant_id`: records that are certainly another tenant's may be left out. Raises `TransientError`.
         """
@@ -46,20 +47,30 @@ class LogRange(Protocol):
 
 
 async def first_at_or_after(log: LogRange, instant: datetime, low: int, high: int) -> int:
-    """The first offset in [low, high) whose record was appended at `instant` or later; `high` where there is none.
+    """The first offset in [low, high] with no older record at or behind it: where those appended at `instant` or later begin.
 
     By halving the range: append times do not fall within a partition.
     """
     while low < high:
         middle = (low + high) // 2
-        batch = await log.read(middle, middle + 1, records_max=1)
-        if not batch.records:
-            raise PermanentError(f"the log does not give offset {middle}")
-        if codec.recorded_at(batch.records[0]) < instant:
-            low = middle + 1
+        record = await _first(log, middle, high)
+        if record is not None and codec.recorded_at(record) < instant:
+            low = record.offset + 1
         else:
             high = middle
     return low
+
+
+async def _first(log: LogRange, low: int, high: int) -> Record | None:
+    """The first record in [low, high), where there is one."""
+    while low < high:
+        batch = await log.read(low, high, records_max=1)
+        if batch.records:
+            return batch.records[0]
+        if batch.next_offset <= low:
+            raise PermanentError(f"the log does not give offset {low}")
+        low = batch.next_offset
+    return None
 
 
 class BusRange:
@@ -78,10 +89,12 @@ class BusRange:
         del tenant_id
         self._reader.assign({self._partition: low})
         batch = await self._reader.poll(timeout_seconds=READ_TIMEOUT_SECONDS, records_max=min(records_max, high - low))
-        records = [record for record in batch.get(self._partition, ()) if record.offset < high]
-        if not records:
+        position = self._reader.positions()[self._partition]
+        if position == low:
             raise TransientError(f"{self._topic}/{self._partition} does not give offset {low}")
-        return RangeBatch(records, records[-1].offset + 1)
+        return RangeBatch(
+            [record for record in batch.get(self._partition, ()) if record.offset < high], min(position, high)
+        )
 
     async def close(self) -> None:
         await self._reader.close()

@@ -56,7 +56,13 @@ class DefinitionsFollower:
         """Fold all there is, then go on in the background. Partitions that stand still keep no other one from it."""
         self._reader.assign(self._positions)
         self._task = asyncio.create_task(self._follow(), name="definitions")
-        for partition, marks in (await self._bus.watermarks(DEFINITIONS, list(self._positions))).items():
+        found = await self._bus.watermarks(DEFINITIONS, list(self._positions))
+        for partition, marks in found.items():
+            if marks.low > 0:
+                self._halt(
+                    partition, 0, f"the topic begins at {marks.low}, what came before was deleted", "Restore it."
+                )
+        for partition, marks in found.items():
             with contextlib.suppress(PartitionHalted):
                 await self._reach({partition: marks})
 
@@ -102,8 +108,15 @@ class DefinitionsFollower:
                 log.warning("definitions cannot be read just now, trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            positions = self._reader.positions()
             for partition, records in batches.items():
                 self._fold(partition, records)
+            # Offsets that hold nothing for anybody (a transaction's marker) are passed as well: without that, a partition
+            # that ends in one would never be reached.
+            for partition in positions.keys() - self._halted.keys():
+                if self._positions[partition] < positions[partition]:
+                    self._positions[partition] = positions[partition]
+                    self._moved.set()
             if batches:
                 self._moved.set()
 
@@ -122,8 +135,8 @@ class DefinitionsFollower:
                 for listener in self._listeners:
                     listener(change)
 
-    def _halt(self, partition: int, offset: int, reason: str) -> None:
-        detail = f"{DEFINITIONS}/{partition} stands still at offset {offset}: {reason}. Update this process."
+    def _halt(self, partition: int, offset: int, reason: str, remedy: str = "Update this process.") -> None:
+        detail = f"{DEFINITIONS}/{partition} stands still at offset {offset}: {reason}. {remedy}"
         log.critical("%s", detail)
         self._stand_still(partition, detail)
 

@@ -65,6 +65,8 @@ class Histories:
                 batch = await reader.poll(timeout_seconds=self._timeout_seconds, records_max=BATCH_RECORDS)
                 for record in batch.get(partition, ()):
                     _fold(tenant_id, followed, record)
+                # A partition may end in what nobody is handed.
+                followed.position = max(followed.position, reader.positions()[partition])
                 await asyncio.sleep(0)
         finally:
             await reader.close()

@@ -243,6 +243,10 @@ class RunsFollower:
             shard = Shard(partition, membership)
             shard.begin(snapshots[partition], ends[partition].high)
             self.shards[partition] = shard
+            if shard.next < ends[partition].low:
+                deleted = f"the log begins at {ends[partition].low}, what came before was deleted"
+                self._halt(shard, shard.next, deleted, "Restore it, or a read model that is further.")
+                continue
             self._announce_level(shard)
 
     async def _follow_once(self) -> None:
@@ -255,18 +259,24 @@ class RunsFollower:
             log.warning("runs cannot be read just now, trying again: %s", error)
             await asyncio.sleep(self._settings.retry_seconds)
             return
+        passed = {partition: at for partition, at in self._reader.positions().items() if partition in self.shards}
         decoded = {
             partition: self._decode(self.shards[partition], records)
             for partition, records in batches.items()
             if partition in self.shards
         }
-        if not decoded:
-            return
         known = await self._look_up(decoded)
-        for partition, entries in decoded.items():
+        if known is None:
+            return
+        for partition, at in passed.items():
             shard = self.shards.get(partition)
-            if known is not None and shard is not None and shard.owned and entries:
-                self._fold(shard, entries, known)
+            if shard is None or not shard.owned:
+                continue
+            # Offsets that hold nothing for anybody (a transaction's marker) are passed as well, where nothing stands still.
+            end = at if shard.halted is None else shard.next
+            entries = decoded.get(partition, ())
+            if entries or shard.next < end:
+                self._fold(shard, entries, known, end)
         if sum(map(len, decoded.values())) >= self._settings.busy_records:
             await asyncio.sleep(self._settings.linger_seconds)
 
@@ -333,11 +343,12 @@ class RunsFollower:
                 await asyncio.sleep(self._settings.retry_seconds)
         return Known(match_ids=frozenset(foreseen))
 
-    def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known) -> None:
+    def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known, end: int) -> None:
         delta = RunsDelta(partition=shard.partition, start=shard.next, end=shard.next, now=shard.fold.now)
         for record, event, fact in entries:
             folded = shard.fold.apply(event, fact, codec.recorded_at(record), record.offset, known)
             delta.include(folded, shard.fold, record.offset + 1)
+        delta.end = max(delta.end, end)
         shard.next = delta.end
         for actor in self._actors:
             actor.folded(shard, delta)
@@ -351,8 +362,8 @@ class RunsFollower:
     def _read_on(self) -> None:
         self._reader.assign({shard.partition: shard.next for shard in self.shards.values() if shard.halted is None})
 
-    def _halt(self, shard: Shard, offset: int, reason: str) -> None:
-        shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. Update this process."
+    def _halt(self, shard: Shard, offset: int, reason: str, remedy: str = "Update this process.") -> None:
+        shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. {remedy}"
         log.critical("%s", shard.halted)
         self._read_on()
 

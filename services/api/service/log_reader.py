@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.bus import codec
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Bus, Record
+from shared.bus.port import Bus, Reader, Record
 from shared.domain.envelope import Event
 from shared.domain.errors import TransientError
 
@@ -41,18 +41,36 @@ class LogReader:
         return [found[offset] for offset in wanted]
 
     async def first_since(self, topic: str, partition: int, instant: datetime) -> int:
-        """The offset of the first record that entered the log at `instant` or later; the end where none did. Within a
-        partition time does not fall, so that halving finds it."""
+        """The first offset with no older record at or behind it: where those that entered the log at `instant` or later
+        begin. Within a partition time does not fall, so that halving finds it."""
         marks = (await self._bus.watermarks(topic, [partition]))[partition]
         low, high = marks.low, marks.high
-        while low < high:
-            middle = (low + high) // 2
-            (record,) = await self.at(topic, partition, [middle])
-            if codec.recorded_at(record) < instant:
-                low = middle + 1
-            else:
-                high = middle
+        reader = self._bus.reader(topic)
+        try:
+            while low < high:
+                middle = (low + high) // 2
+                reader.assign({partition: middle})
+                record = await self._next(reader, partition, high)
+                if record is not None and codec.recorded_at(record) < instant:
+                    low = record.offset + 1
+                else:
+                    high = middle
+        finally:
+            await reader.close()
         return low
+
+    async def _next(self, reader: Reader, partition: int, high: int) -> Record | None:
+        """The next record below `high`; None where only offsets are left that hold nothing for anybody."""
+        while (position := reader.positions()[partition]) < high:
+            batch = await reader.poll(timeout_seconds=self._timeout_seconds, records_max=1)
+            if records := batch.get(partition):
+                return records[0] if records[0].offset < high else None
+            self._check_moved(reader, partition, position)
+        return None
+
+    def _check_moved(self, reader: Reader, partition: int, position: int) -> None:
+        if reader.positions()[partition] == position:
+            raise TransientError(f"the log does not give offset {position} of partition {partition}")
 
     async def search(
         self, topic: str, partition: int, start: int, *, records_max: int, wanted: Callable[[Event], bool]
@@ -69,13 +87,13 @@ class LogReader:
                 batch = await reader.poll(timeout_seconds=self._timeout_seconds, records_max=_SEARCHED_RECORDS)
                 records = batch.get(partition, ())
                 if not records:
-                    raise TransientError(f"{topic}/{partition} does not give offset {position}")
+                    self._check_moved(reader, partition, position)
                 for record in records:
                     if record.offset >= end:
                         return None, end - start
                     if _is_wanted(record, wanted):
                         return record, record.offset - start + 1
-                position = records[-1].offset + 1
+                position = reader.positions()[partition]
         finally:
             await reader.close()
         return None, max(end - start, 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from services.matcher.service.handling import Foresee, Handling
 from services.matcher.service.matching import Matching
@@ -44,6 +45,8 @@ class Matcher:
             bus, definitions, matching, settings, snapshots=snapshots, clock=clock, progress=progress, foresee=foresee
         )
 
+        self._passed: Mapping[int, int] = {}
+
     async def run(self) -> None:
         membership = await self._bus.join(GROUP, EVENTS, member_id=self._member_id)
         reader = self._bus.reader(EVENTS)
@@ -60,6 +63,15 @@ class Matcher:
             await membership.leave()
             await reader.close()
 
+    def _note_passed(self, reader: Reader, positions: Mapping[int, int]) -> None:
+        """Offsets that hold nothing for anybody (a transaction's marker) are done with, too: lag goes back to 0."""
+        current = reader.positions()
+        for partition, at in positions.items():
+            # Another position by now: taken away, or halted in the middle of the batch.
+            if current.get(partition) == at and self._passed.get(partition, 0) < at:
+                self.handling.note_done(partition, at)
+        self._passed = positions
+
     async def _match_once(self, membership: Membership, reader: Reader) -> None:
         try:
             batches = await reader.poll(
@@ -69,7 +81,9 @@ class Matcher:
             log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(self._settings.retry_seconds)
             return
+        positions = reader.positions()
         await self.handling.match(membership, reader, batches)
+        self._note_passed(reader, positions)
         await self.handling.act_on_what_is_due(membership, reader)
         if sum(map(len, batches.values())) >= self._settings.busy_records:
             # Under load a moment's wait lets the next batch grow: what a batch costs by itself is paid less often.

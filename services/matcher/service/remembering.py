@@ -71,8 +71,13 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
     ends = await bus.watermarks(RUNS, sorted(partitions))
     memories = {partition: Memory() for partition in partitions}
     left = {}
-    for partition, memory in memories.items():
-        memory.windows.restore(found[partition].windows)
+    for partition in sorted(partitions):
+        if found[partition].next < ends[partition].low:
+            deleted = f"{RUNS} begins at {ends[partition].low}, and {found[partition].next} is needed"
+            log.critical("nothing of partition %s is matched: %s. Restore it.", partition, deleted)
+            del memories[partition]
+            continue
+        memories[partition].windows.restore(found[partition].windows)
         if found[partition].next < ends[partition].high:
             left[partition] = found[partition].next
     reader = bus.reader(RUNS)
@@ -89,9 +94,10 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
                 except UndecodableRecord as error:
                     log.critical("nothing of partition %s is matched: %s. Update this process.", partition, error)
                     del left[partition], memories[partition]
-                    continue
-                if records[-1].offset + 1 >= ends[partition].high:
-                    del left[partition]
+            # By position, not by the last record: a partition may end in what nobody is handed.
+            for partition, position in reader.positions().items():
+                if position >= ends[partition].high:
+                    left.pop(partition, None)
     finally:
         await reader.close()
     for memory in memories.values():

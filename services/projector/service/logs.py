@@ -138,13 +138,13 @@ class TopicFollower(ABC):
             return
         await self._sink.accepting.wait()
         batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max)
-        # Until all is taken nothing is awaited: what was disowned meanwhile is in `_positions` no more.
-        for partition, records in batches.items():
-            fresh = [each for each in records if each.offset >= self._positions.get(partition, each.offset + 1)]
-            if fresh:
-                self._positions[partition] = fresh[-1].offset + 1
-                self._take(partition, fresh)
-                self._sink.grew()
+        # Until all is taken nothing is awaited: what was disowned meanwhile is in `_positions` no more. Offsets that hold
+        # nothing for anybody (a transaction's marker) are passed as well.
+        for partition, position in reader.positions().items():
+            before = self._positions.get(partition, position)
+            if before < position:
+                self._positions[partition] = position
+                self._take(partition, [each for each in batches.get(partition, ()) if each.offset >= before], position)
         if batches and self._linger_seconds:
             await asyncio.sleep(self._linger_seconds)
 
@@ -154,8 +154,11 @@ class TopicFollower(ABC):
             return
         await self._checkpoints.ensure_checkpoints(self.topic, missing)
         stand = await self._checkpoints.next_offsets(self.topic)
+        marks = await self._bus.watermarks(self.topic, sorted(missing))
         for partition in missing & self._wanted:
-            self._positions[partition] = self._begin(partition, stand[partition])
+            begin = self._begin(partition, stand[partition], marks[partition].low)
+            if partition not in self.halted:
+                self._positions[partition] = begin
 
     def _stand_still(self, partition: int, detail: str) -> None:
         self.halted[partition] = detail
@@ -163,12 +166,12 @@ class TopicFollower(ABC):
         self._changed.set()
 
     @abstractmethod
-    def _begin(self, partition: int, checkpoint: int) -> int:
-        """From where to read a partition whose checkpoint stands there."""
+    def _begin(self, partition: int, checkpoint: int, low: int) -> int:
+        """From where to read a partition whose checkpoint stands there, and whose first record lies at `low`."""
 
     @abstractmethod
-    def _take(self, partition: int, records: Sequence[Record]) -> None:
-        """Hand over what these records, the next ones, amount to."""
+    def _take(self, partition: int, records: Sequence[Record], position: int) -> None:
+        """Hand over what these records, the next ones, amount to. All below `position` has been read."""
 
 
 class EventsFollower(TopicFollower):
@@ -178,16 +181,19 @@ class EventsFollower(TopicFollower):
         super().__init__(topic, bus, checkpoints, sink, settings)
         self._linger_seconds = settings.linger_idle_seconds
 
-    def _begin(self, partition: int, checkpoint: int) -> int:
+    def _begin(self, partition: int, checkpoint: int, low: int) -> int:
+        if checkpoint < low:
+            log.error("%s/%d begins at %d: events from %d on are not listed", self.topic, partition, low, checkpoint)
         self._ends[partition] = checkpoint
         return checkpoint
 
-    def _take(self, partition: int, records: Sequence[Record]) -> None:
+    def _take(self, partition: int, records: Sequence[Record], position: int) -> None:
         start = self._ends[partition]
         delta = EventsDelta(partition=partition, start=start, end=start)
         include_events(delta, records, self._bus.partition_count)
-        self._ends[partition] = delta.end
+        self._ends[partition] = delta.end = max(delta.end, position)
         self._sink.backlog.add_events(delta)
+        self._sink.grew()
 
 
 class DefinitionsFollower(TopicFollower):
@@ -197,12 +203,14 @@ class DefinitionsFollower(TopicFollower):
         super().__init__(topic, bus, checkpoints, sink, settings)
         self._folds: dict[int, Definitions] = {}
 
-    def _begin(self, partition: int, checkpoint: int) -> int:
+    def _begin(self, partition: int, checkpoint: int, low: int) -> int:
         self._ends[partition] = checkpoint
         self._folds[partition] = Definitions()
+        if low > 0:
+            self._halt(partition, 0, f"the topic begins at {low}, what came before was deleted. Restore it.")
         return 0
 
-    def _take(self, partition: int, records: Sequence[Record]) -> None:
+    def _take(self, partition: int, records: Sequence[Record], position: int) -> None:
         start = self._ends[partition]
         delta = DefinitionsDelta(partition=partition, start=start, end=start)
         definitions = self._folds[partition]
@@ -212,17 +220,19 @@ class DefinitionsFollower(TopicFollower):
                 fact = facts.definitions_fact(event)
                 recorded_at = codec.recorded_at(record)
             except UndecodableRecord as error:
-                self._halt(record, str(error))
+                self._halt(partition, record.offset, f"{error}. Update this process.")
                 break
             change = definitions.apply(event.tenant_id, fact, recorded_at)
             if record.offset >= start:
                 include_change(delta, change, definitions.tenant(event.tenant_id), recorded_at, record.offset + 1)
+        if partition not in self.halted:
+            delta.end = max(delta.end, position)
         if delta.end > start:
             self._ends[partition] = delta.end
             self._sink.backlog.add_definitions(delta)
+            self._sink.grew()
 
-    def _halt(self, record: Record, reason: str) -> None:
-        place = f"{record.topic}/{record.partition}"
-        detail = f"{place} stands still at offset {record.offset}: {reason}. Update this process."
-        self._stand_still(record.partition, detail)
+    def _halt(self, partition: int, offset: int, reason: str) -> None:
+        detail = f"{self.topic}/{partition} stands still at offset {offset}: {reason}"
+        self._stand_still(partition, detail)
         log.critical("%s", detail)

@@ -70,21 +70,31 @@ class Refold:
         left = {partition: position for partition, position in left.items() if position < targets[partition]}
         if not left:
             return
+        await self._check_not_late(topic, left)
         reader = self._bus.reader(topic)
         try:
             reader.assign(left)
             while left:
                 batches = await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=RECORDS_AT_ONCE)
-                if not batches:
+                passed = {each: at for each, at in reader.positions().items() if at > left[each]}
+                if not passed:
                     await self._check_not_over(topic, left)
                     continue
-                await self._fold_batches(topic, batches, targets)
+                await self._fold_batches(topic, batches, passed, targets)
                 left = {each: self.positions.get((topic, each), start) for each, start in left.items()}
                 if any(position == targets[each] for each, position in left.items()):
                     left = {each: position for each, position in left.items() if position < targets[each]}
                     reader.assign(left)
         finally:
             await reader.close()
+
+    async def _check_not_late(self, topic: str, left: Mapping[int, int]) -> None:
+        marks = await self._bus.watermarks(topic, list(left))
+        late = {partition: marks[partition].low for partition, at in left.items() if marks[partition].low > at}
+        if late:
+            raise LogEndsEarly(
+                f"{topic} begins at {late} (partition: offset): what came before was deleted. Restore it."
+            )
 
     async def _check_not_over(self, topic: str, left: Mapping[int, int]) -> None:
         """Nothing came: is there nothing more, although the read model was folded from more?"""
@@ -94,11 +104,16 @@ class Refold:
             raise LogEndsEarly(f"{topic} ends before the read model does, at {over} (partition: offset)")
 
     async def _fold_batches(
-        self, topic: str, batches: Mapping[int, Sequence[Record]], targets: Mapping[int, int]
+        self,
+        topic: str,
+        batches: Mapping[int, Sequence[Record]],
+        passed: Mapping[int, int],
+        targets: Mapping[int, int],
     ) -> None:
-        """Fold what was read of each partition, up to its target, and write all of it at once."""
+        """Fold what was read of each partition, up to its target, and write all of it at once. `passed`: the positions."""
         stretches = [
-            self._stretch(topic, partition, records, targets[partition]) for partition, records in batches.items()
+            self._stretch(topic, partition, batches.get(partition, ()), min(position, targets[partition]))
+            for partition, position in passed.items()
         ]
         try:
             rows = await self._rows(topic, stretches)
@@ -110,12 +125,9 @@ class Refold:
         self.positions.update({(topic, each.partition): each.end for each in stretches})
         self._on_records(sum(len(each.records) for each in stretches))
 
-    def _stretch(self, topic: str, partition: int, records: Sequence[Record], target: int) -> _Stretch:
+    def _stretch(self, topic: str, partition: int, records: Sequence[Record], end: int) -> _Stretch:
         start = self.positions.get((topic, partition), 0)
-        wanted = [each for each in records if start <= each.offset < target]
-        # Offsets may have gaps: a record at or behind the target's last shows that nothing before it is missing.
-        end = target if records[-1].offset >= target - 1 else records[-1].offset + 1
-        return _Stretch(partition, start, end, wanted)
+        return _Stretch(partition, start, end, [each for each in records if start <= each.offset < end])
 
     async def _rows(self, topic: str, stretches: Sequence[_Stretch]) -> Rows:
         if topic == RUNS:

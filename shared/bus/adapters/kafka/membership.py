@@ -84,8 +84,7 @@ class KafkaMembership:
         self.release()
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while self._owned == self._held:
-            if self._refusal is not None:
-                raise self._refusal
+            self._raise_what_ended_it()
             self._changed.clear()
             try:
                 async with asyncio.timeout_at(deadline):
@@ -151,6 +150,13 @@ class KafkaMembership:
     @property
     def _joining(self) -> bool:
         return self._round % 2 == 1
+
+    def _raise_what_ended_it(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()  # only where this code is wrong: then it ends loudly
 
     def _still_acted_on(self) -> set[int]:
         """What the caller was told of and has not given up: all else that is asked back is released at once."""

@@ -171,7 +171,13 @@ class GroupLink:
     def _parts(self, response: Any) -> Mapping[str, Part]:  # aiokafka has no types
         members: dict[str, Claims] = {}
         for member, _, metadata in response.members:
-            members[member] = assigning.unpack_claims(ConsumerProtocol.METADATA.decode(metadata).user_data)
+            said = ConsumerProtocol.METADATA.decode(metadata).user_data
+            try:
+                members[member] = assigning.unpack_claims(said)
+            except ValueError as error:
+                raise PermanentError(
+                    f"the group {self._group_id} has a member that is not Upshot's: {error}"
+                ) from error
         return assigning.assigned(members, self._partition_count, response.generation_id)
 
     async def _send(self, link: Link, request: Any) -> Any:  # as above

@@ -15,6 +15,7 @@ from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
 from shared.bus.port import Bus
 from shared.bus.record_versions import RECORD_VERSIONS
+from shared.bus.seal import Seal, SealedBus, seal_key
 from shared.bus.write_level import at_write_level
 from shared.readmodel.bootstrap import bootstrap
 from shared.readmodel.connect import SERVICE, Connection, ConnectParameters, as_role, connect
@@ -101,6 +102,9 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
         stack.push_async_callback(readmodel.close)
         log = await open_log(settings, service, clock)
         stack.push_async_callback(log.close)
+        if settings.bus == "kafka":
+            # Upstream services append events there themselves: only Upshot's own are believed what only Upshot says.
+            log = SealedBus(log, Seal(seal_key(master_key)))
         bus = at_write_level(log, settings.write_level)
         yield Foundation(
             settings=settings,

@@ -19,7 +19,7 @@ from shared.bus.codec import UndecodableRecord
 from shared.bus.deadletters import DeadLetter, Redriven, letter_key, read_letter, redriven_note
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, Record
-from shared.bus.seal import mark_as_read
+from shared.bus.seal import seal_of
 from shared.bus.topics import DEADLETTERS, EVENTS
 from shared.domain.definitions import Definitions
 from shared.domain.envelope import Event
@@ -169,7 +169,9 @@ async def _original(bus: Bus, letter: DeadLetter) -> Record:
         (record,) = await log.at(letter.topic, letter.partition, [letter.offset])
         return record
     record = letter.original()
-    mark_as_read(bus, [record])
+    seal = seal_of(bus)
+    if seal is not None:
+        seal.mark([record])
     return record
 
 

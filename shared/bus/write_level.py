@@ -42,6 +42,11 @@ class _LevelledBus:
         self._versions = versions
 
     @property
+    def beneath(self) -> Bus:
+        """The bus that the lowered records go to."""
+        return self._bus
+
+    @property
     def partition_count(self) -> int:
         return self._bus.partition_count
 

@@ -18,7 +18,6 @@ from services.matcher.service.matching import Matching, Produced
 from services.matcher.service.remembering import WindowSnapshots, restore_memories
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
-from shared.bus.seal import mark_as_read
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
@@ -119,7 +118,6 @@ class Handling:
         for partition, records in batches.items():
             if not await self._may_act(membership, partition):
                 continue  # whoever owns it now reads these records again
-            mark_as_read(self._bus, records)  # by whichever consumer the shell reads
             led_to = self._matching.handle_batch(partition, records)
             match_ids[partition] = _match_ids(led_to.records)
             produced.extend(led_to)

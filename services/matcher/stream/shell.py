@@ -20,7 +20,7 @@ from services.matcher.stream.share import Carrier, Share
 from shared.bus.adapters.kafka.consuming import GroupConsumer
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.port import Bus, Record
-from shared.bus.seal import SealedBus
+from shared.bus.seal import seal_of
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.runtime.definitions import DefinitionsFollower
@@ -57,7 +57,7 @@ class MatcherStream:
         )
         self.share = Share(session_timeout_seconds=kafka.session_timeout_seconds, monotonic=clock.monotonic)
         self._member = GroupConsumer(kafka, clock, GROUP, EVENTS, member_id=member_id, heard=self.share.heard)
-        self._seal = bus.seal if isinstance(bus, SealedBus) else None
+        self._seal = seal_of(bus)
         self._acting = asyncio.Lock()
         self._noted: dict[int, int] = {}
 

@@ -187,6 +187,9 @@ class GroupConsumer:
             if each.timestamp != recorded_ms:  # one a batch: the broker's append time
                 recorded_ms = each.timestamp
                 recorded_at = _instant(recorded_ms)
+            headers = each.headers
+            if None in [value for _, value in headers]:
+                headers = tuple((name, value or b"") for name, value in headers)
             records.append(
                 Record(
                     topic=self.topic,
@@ -194,7 +197,7 @@ class GroupConsumer:
                     offset=each.offset,
                     recorded_at=recorded_at,
                     key=each.key or b"",
-                    headers=each.headers,
+                    headers=headers,
                     value=each.value,
                 )
             )

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
 from shared.bus.port import Bus
 from shared.bus.record_versions import RECORD_VERSIONS
@@ -125,6 +124,9 @@ async def open_log(settings: UpshotSettings, service: ConnectParameters, clock: 
         case "postgres":
             return await PostgresBus.open(lambda: connect(service, application="upshot-log"), BusSettings(), clock)
         case "kafka":
+            # Here, not above: on PostgreSQL no start and no command has to wait for the client's import.
+            from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
+
             return await KafkaBus.open(KafkaSettings(), clock)
 
 

@@ -21,7 +21,6 @@ from services.projector.service.projector import Projector
 from services.projector.settings import ProjectorSettings
 from services.wiring.common import Common, Unsealing
 from shared.bus import codec
-from shared.bus.adapters.kafka import KafkaSettings
 from shared.bus.topics import EVENTS
 from shared.domain.envelope import Event
 from shared.runtime.egress import OutgoingClient
@@ -69,6 +68,7 @@ class Matchers:
         shell: Callable[..., MatcherShell] = Matcher
         if it.ground.settings.bus == "kafka":
             from services.matcher.stream import MatcherStream  # takes a while: only who needs Faust imports it
+            from shared.bus.adapters.kafka import KafkaSettings
 
             shell = functools.partial(MatcherStream, kafka=KafkaSettings())
         return shell(

@@ -5,8 +5,8 @@ Tests that kill, freeze or restart start their own with `own_platform`.
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 import pytest
@@ -80,6 +80,21 @@ async def _new_tenant(
     await create_tenant(ground, name, DEFAULT_PLAN)
     token = make_token(platform, name, *ALL_ROLES, subject=f"owner@{name}")
     return TenantClient(platform, session, name, token)
+
+
+@asynccontextmanager
+async def tenant_clients(platform: RunningPlatform, names: Sequence[str]) -> AsyncIterator[list[TenantClient]]:
+    """New tenants of a platform of the test's own, made here, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UPSHOT_POSTGRES_SYSTEM_DIR", platform.environment["UPSHOT_POSTGRES_SYSTEM_DIR"])
+        async with foundation(UpshotSettings(data_dir=platform.data_dir)) as ground:
+            for name in names:
+                await create_tenant(ground, name, DEFAULT_PLAN)
+    async with client_session() as session:
+        yield [
+            TenantClient(platform, session, name, make_token(platform, name, *ALL_ROLES, subject=f"owner@{name}"))
+            for name in names
+        ]
 
 
 @pytest.fixture

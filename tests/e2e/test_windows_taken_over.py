@@ -16,10 +16,10 @@ from shared.readmodel.connect import SERVICE, connect
 from shared.runtime.settings import UpshotSettings
 from shared.testing.documents import wait
 from shared.testing.platform import RunningPlatform, second_process
-from shared.testing.tenant_client import TenantClient, tenant_client
+from shared.testing.tenant_client import TenantClient
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
-from tests.e2e.conftest import StartPlatform
+from tests.e2e.conftest import StartPlatform, tenant_clients
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -129,9 +129,8 @@ async def test_an_owner_that_stood_still_and_wakes_up_tells_of_nothing_again(
 
 
 async def _watches(stack: AsyncExitStack, platform: RunningPlatform, name: str) -> list[Watch]:
-    tenants = [
-        await stack.enter_async_context(tenant_client(platform, f"{name}-{number}")) for number in range(TENANTS)
-    ]
+    names = [f"{name}-{number}" for number in range(TENANTS)]
+    tenants = await stack.enter_async_context(tenant_clients(platform, names))
     return [
         Watch(
             tenant=tenant,

@@ -20,6 +20,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared.domain.clock import Clock
+from shared.testing.waiting import PATIENCE_SECONDS
 
 _FOR_EVER = 1 << 40
 _REQUEST_BYTES_MAX = 64 * 1024 * 1024
@@ -128,7 +129,9 @@ class Receiver:
     def received(self, path: str) -> list[Received]:
         return [request for request in self.requests if request.path_qs.partition("?")[0] == path]
 
-    async def wait_for(self, count: int, timeout_seconds: float = 5.0, *, path: str | None = None) -> list[Received]:
+    async def wait_for(
+        self, count: int, timeout_seconds: float = PATIENCE_SECONDS, *, path: str | None = None
+    ) -> list[Received]:
         """The first `count` requests (to `path`), as soon as they have come; TimeoutError says how many had."""
 
         def arrived() -> list[Received]:
@@ -141,7 +144,7 @@ class Receiver:
             raise TimeoutError(f"{len(arrived())} of {count} requests came within {timeout_seconds:g} s") from None
         return arrived()[:count]
 
-    async def wait_for_stopped_streams(self, count: int = 1, timeout_seconds: float = 5.0) -> None:
+    async def wait_for_stopped_streams(self, count: int = 1, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Until `count` clients of Drip or Endless have hung up."""
         async with asyncio.timeout(timeout_seconds), self._changed:
             await self._changed.wait_for(lambda: self._streams_stopped >= count)

@@ -17,7 +17,7 @@ from shared.runtime.http import issue_token
 from shared.testing.documents import cloud_event
 from shared.testing.platform import RunningPlatform
 from shared.testing.vendor_signing import sign_delivery
-from shared.testing.waiting import eventually
+from shared.testing.waiting import PATIENCE_SECONDS, eventually
 
 ALL_ROLES = (
     "automation:read",
@@ -203,7 +203,7 @@ class TenantClient:
         return await self.get(f"/api/v1/runs/{run_id}")
 
     async def run_with_status(
-        self, run_id: str, statuses: Collection[str] = ENDED, timeout_seconds: float = 20.0
+        self, run_id: str, statuses: Collection[str] = ENDED, timeout_seconds: float = PATIENCE_SECONDS
     ) -> Json:
         """The run, once it has one of the statuses."""
 
@@ -214,7 +214,7 @@ class TenantClient:
         return await eventually(has_it, f"run {run_id} is one of {sorted(statuses)}", timeout_seconds=timeout_seconds)
 
     async def runs_of(
-        self, workflow_id: str, count: int, statuses: Collection[str] = ENDED, timeout_seconds: float = 20.0
+        self, workflow_id: str, count: int, statuses: Collection[str] = ENDED, timeout_seconds: float = PATIENCE_SECONDS
     ) -> list[Json]:
         """The runs of a workflow with one of the statuses, once there are `count`."""
 
@@ -228,7 +228,9 @@ class TenantClient:
             enough, f"{count} runs of {workflow_id} are one of {sorted(statuses)}", timeout_seconds=timeout_seconds
         )
 
-    async def run_of(self, workflow_id: str, statuses: Collection[str] = ENDED, timeout_seconds: float = 20.0) -> Json:
+    async def run_of(
+        self, workflow_id: str, statuses: Collection[str] = ENDED, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> Json:
         """The only run of a workflow, once it has one of the statuses, with its timeline."""
         found = await self.runs_of(workflow_id, 1, statuses, timeout_seconds)
         assert len(found) == 1, f"{len(found)} runs of {workflow_id}"

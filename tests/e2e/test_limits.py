@@ -16,7 +16,8 @@ from shared.testing.waiting import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FLOOD = 2000
-NEIGHBOURS_BOUND_SECONDS = 2.0
+NEIGHBOURS_BOUND_SECONDS = 10.0
+"""First come, first served would be a minute at least: so long does each delivery of the flood hang."""
 
 
 async def test_no_more_run_at_once_than_max_concurrent_and_the_rest_waits_in_order(
@@ -107,7 +108,7 @@ async def test_a_flood_to_hanging_receivers_does_not_delay_the_neighbour(
     for number in range(1, 21):
         begin_seconds = clock.monotonic()
         await other_tenant.emit("shop.sold")
-        arrived = await inbox.wait_for(number, 20, path="/neighbour")
+        arrived = await inbox.wait_for(number, path="/neighbour")
         waits.append(arrived[-1].at_seconds - begin_seconds)
     assert max(waits) < NEIGHBOURS_BOUND_SECONDS, f"the neighbour waited {max(waits):.2f} s"
     open_runs = await tenant.get(f"/api/v1/runs?workflow={flooding}&status=succeeded")

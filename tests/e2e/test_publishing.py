@@ -64,7 +64,7 @@ async def test_structured_and_binary_mode_start_workflows_too(tenant: TenantClie
         "ce-type": "shop.sold",
     }
     (await tenant.request("POST", "/events", body=b'{"how": "binary"}', headers=binary)).expect(202)
-    arrived = await inbox.wait_for(2, 10, path="/modes")
+    arrived = await inbox.wait_for(2, path="/modes")
     assert {json.loads(each.body)["data"]["how"] for each in arrived} == {"structured", "binary"}
 
 

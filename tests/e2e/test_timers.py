@@ -41,8 +41,8 @@ async def test_waits_retries_and_open_attempts_outlive_a_kill(start_platform: St
         inbox.behave("/unsafe", Hang())
         for name in ("waited", "retried", "open"):
             await tenant.make_endpoint(name, inbox.url(f"/{name}"))
-        later = {"max_attempts": 3, "backoff": "fixed", "initial_seconds": 4}
-        waiting = await tenant.make_workflow(workflow("Wait", "a.waited", wait(4), tell("waited")))
+        later = {"max_attempts": 3, "backoff": "fixed", "initial_seconds": 6}
+        waiting = await tenant.make_workflow(workflow("Wait", "a.waited", wait(6), tell("waited")))
         retrying = await tenant.make_workflow(workflow("Retry", "a.retried", tell("retried", retry=later)))
         opened = await tenant.make_workflow(workflow("Open", "a.open", tell("open")))
         unsafe = await tenant.make_workflow(

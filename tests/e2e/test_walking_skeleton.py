@@ -35,7 +35,7 @@ async def test_a_vendors_delivery_becomes_a_signed_delivery_that_outlives_a_kill
         event_id = await tenant.deliver_event(source, ISSUE, delivery_id="delivery-1", event="issues")
 
         # then
-        (arrived,) = await inbox.wait_for(1, 10, path="/skeleton")
+        (arrived,) = await inbox.wait_for(1, path="/skeleton")
         assert signature_flaws([secret], arrived, SystemClock().now().timestamp()) == []
         assert b'"n":7' in arrived.body
         run = await tenant.run_of(workflow_id)

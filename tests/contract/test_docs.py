@@ -30,7 +30,7 @@ KINDS = {
     *("text", "json", "yaml", "yaml workflow"),
     *("sh", "sh make", "sh docker", "sh lock", "sh segments"),
     *("python verify", "python vendor", "python trigger"),
-    *("python kafka", "sh kafka", "sh acls"),
+    *("python kafka", "sh kafka", "sh acls", "sh letters"),
 }
 CATALOGUE = Catalogue(
     actions=discover_actions(),

@@ -7,7 +7,7 @@ export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up kafka test check bench bench-backtest bench-match clean
+.PHONY: help setup setup-test demo up kafka test check bench bench-backtest bench-match bench-stream clean
 
 help:
 	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
@@ -18,6 +18,7 @@ help:
 	@echo "make check  lint, formatting, types and architecture only"
 	@echo "make bench  throughput, latency and cost, beside a forwarder that stores nothing"
 	@echo "make bench-match  what matching an event costs beside parsing it, with up to 100,000 rules"
+	@echo "make bench-stream  what an event costs the matcher on Kafka, beside a Faust agent without batches"
 	@echo "make bench-backtest  how fast a workflow is run over the past"
 	@echo "make setup  .venv with the locked dependencies; every command above does it when needed"
 	@echo "make clean  removes .venv and caches; data folders stay"
@@ -50,6 +51,9 @@ bench: setup-test
 
 bench-match: setup-test
 	@$(BIN)/python tests/bench/bench_match.py
+
+bench-stream: setup-test
+	@$(BIN)/python tests/bench/bench_stream.py $(ARGS)
 
 bench-backtest: setup-test
 	@$(BIN)/python tests/bench/bench_backtest.py $(ARGS)

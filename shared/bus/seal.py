@@ -74,11 +74,16 @@ class Seal:
         return hmac.compare_digest(headers[-1][1], self._digest(headers[:-1], value))
 
     def _digest(self, headers: Headers, value: bytes | None) -> bytes:
-        values = [each for _, each in headers]
+        names, values = zip(*headers, strict=True) if headers else ((), ())
         digest = self._keyed.copy()
-        digest.update(_shape(tuple([name for name, _ in headers])))
-        digest.update(repr([*map(len, values), None if value is None else len(value)]).encode())
-        digest.update(b"".join(values))
+        digest.update(
+            b"%b%b%b"
+            % (
+                _shape(names, tuple(map(len, values))),
+                b"None]" if value is None else b"%d]" % len(value),
+                b"".join(values),
+            )
+        )
         if value is not None:
             digest.update(value)
         return digest.digest()
@@ -160,5 +165,5 @@ def _up_to_the_seal(headers: Headers) -> Headers:
 
 
 @lru_cache(maxsize=_SHAPES_CACHED)
-def _shape(names: tuple[str, ...]) -> bytes:
-    return repr(names).encode()
+def _shape(names: tuple[str, ...], lengths: tuple[int, ...]) -> bytes:
+    return f"{names!r}[{''.join(f'{each}, ' for each in lengths)}".encode()

@@ -45,6 +45,11 @@ class PatternIndex(Generic[R]):
         return rule_id in self._placed
 
     @property
+    def members(self) -> frozenset[str]:
+        """The members of an event that some rule looks at, or into; others without a dot may be left out of what is asked."""
+        return frozenset(path.partition(".")[0] for path in self._paths)
+
+    @property
     def is_bare(self) -> bool:
         """Whether nothing of any rule is left, as before the first."""
         return not self._placed and not self._paths and self._root.is_bare

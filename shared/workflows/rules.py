@@ -51,11 +51,13 @@ class TenantRules:
         self._watches: dict[str, tuple[Watch, ...]] = {}
         self._index: PatternIndex[Watch] = PatternIndex()
         self._steps: dict[tuple[str, int], Mapping[str, CompiledStep]] = {}
+        self._members: frozenset[str] | None = None
         self.broken: dict[str, str] = {}
         """Workflows whose revision no longer compiles, and why."""
 
     def put(self, workflow: Workflow) -> None:
         """Take over a workflow as it stands now."""
+        self._members = None
         self._starts.pop(workflow.id, None)
         for watch in self._watches.pop(workflow.id, ()):
             self._index.remove(watch)
@@ -74,6 +76,13 @@ class TenantRules:
             watches.append(watch)
         if watches:
             self._watches[workflow.id] = tuple(watches)
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The members of an event that anybody looks at: whoever asks `watching` may leave out the others."""
+        if self._members is None:
+            self._members = self._index.members
+        return self._members
 
     @property
     def starts(self) -> Mapping[str, CompiledStart]:

@@ -12,6 +12,7 @@ from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
 from shared.bus.deadletters import dead_letter
 from shared.bus.facts import Cause
+from shared.bus.glance import attributes_seen, glance
 from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, Position, Record
 from shared.bus.topics import RUNS
@@ -22,6 +23,7 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import match_id, window_record_id
 from shared.domain.records import EventMatched, WindowFact, WindowOpened
 from shared.domain.windows import Absence, WindowKey
+from shared.matching import event_of
 from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import CompiledStart
@@ -115,6 +117,8 @@ class Matching:
         memory = self.memories.setdefault(partition, Memory())
         for record in records:
             try:
+                if self._concerns_nobody(record, partition, memory):
+                    continue
                 event = codec.decode(record)
                 if partition_of(routing_key(event.tenant_id, event.subject), self._partition_count) != partition:
                     produced.records.append(self._rerouted(record, event))
@@ -134,6 +138,23 @@ class Matching:
         if memory is not None and isinstance(window, Absence) and window.opened_by == event_id:
             window.opened_offset = position.offset
             memory.waits.plan(key)
+
+    def _concerns_nobody(self, record: Record, partition: int, memory: Memory) -> bool:
+        """Whether it is certain, without decoding the record, that it leads to nothing. Raises `InvalidInput`."""
+        headers = glance(record)
+        if headers is None:
+            return False
+        tenant_id, subject = headers["ce_tenantid"].decode(), headers.get("ce_subject")
+        known = self.rules(tenant_id)
+        key = routing_key(tenant_id, subject.decode() if subject else None)
+        if known is None or partition_of(key, self._partition_count) != partition:
+            return False
+        _, rules = known
+        attributes = attributes_seen(headers, rules.members)
+        if attributes is None or rules.watching(event_of(attributes, record.value)):
+            return False
+        memory.see(codec.recorded_at(record) if codec.RECORDED_TIME in headers else record.recorded_at)
+        return True
 
     def _match(self, event: Event, recorded_at: datetime, memory: Memory, produced: Produced) -> None:
         known = self.rules(event.tenant_id)

@@ -48,6 +48,7 @@ class MatcherStream:
         clock: Clock,
         progress: ProjectionProgress | None = None,
         foresee: Foresee | None = None,
+        group: str = GROUP,
     ) -> None:
         """`bus`: what the matcher appends to and reads definitions from. `progress`, `foresee`: as `Handling` tells."""
         self._settings = settings
@@ -56,7 +57,7 @@ class MatcherStream:
             bus, definitions, matching, settings, snapshots=snapshots, clock=clock, progress=progress, foresee=foresee
         )
         self.share = Share(session_timeout_seconds=kafka.session_timeout_seconds, monotonic=clock.monotonic)
-        self._member = GroupConsumer(kafka, clock, GROUP, EVENTS, member_id=member_id, heard=self.share.heard)
+        self._member = GroupConsumer(kafka, clock, group, EVENTS, member_id=member_id, heard=self.share.heard)
         self._seal = seal_of(bus)
         self._acting = asyncio.Lock()
         self._noted: dict[int, int] = {}

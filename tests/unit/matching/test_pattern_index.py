@@ -190,6 +190,16 @@ def test_crowded_buckets_become_levels_of_their_own_and_empty_again(walks: int) 
     assert index.is_bare
 
 
+def test_members_are_what_some_rule_looks_at_and_no_more() -> None:
+    index: PatternIndex[int] = PatternIndex()
+    assert index.members == frozenset()
+    index.add(1, parse_pattern({"type": ["a"], "data": {"x": {"y": [1]}}}))
+    index.add(2, parse_pattern({"type": ["b"], "subject": [{"exists": False}]}))
+    assert index.members == {"type", "data", "subject"}
+    index.remove(2)
+    assert index.members == {"type", "data"}
+
+
 def test_adding_again_replaces() -> None:
     index: PatternIndex[str] = PatternIndex()
     index.add("r", parse_pattern({"t": ["a"]}))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.answers import Answer, refused
+from shared.domain.counting import counted
 from shared.domain.hooks import HOOK_SECRETS_MAX, rotated, saved_hooks
 from shared.domain.records import HookSecretRotated, WorkflowSaved
 from shared.domain.tenant import Revision, Tenant, Workflow
@@ -131,7 +132,7 @@ def _no_room(tenant: Tenant) -> Answer | None:
     if quota is None or (enabled := tenant.enabled_workflows) < quota:
         return None
     detail = (
-        f"the plan {tenant.plan!r} allows {quota} enabled workflows, and {enabled} are enabled; "
+        f"the plan {tenant.plan!r} allows {counted(quota, 'enabled workflow')}, and {counted(enabled, 'is', 'are')} enabled; "
         "disable one, or ask for a larger plan"
     )
     return refused(409, "plan-workflows", detail, plan=tenant.plan, quota=quota, enabled_workflows=enabled)

@@ -7,13 +7,16 @@ Start at `parse.py` for what can be said, `clock_changes.py` for what it means w
 """
 
 from shared.schedules.parse import CATCH_UP_MAX, parse_schedule, zone_named
-from shared.schedules.parse_kinds import INTERVAL_SECONDS_MAX, INTERVAL_SECONDS_MIN, TIMES_MAX
+from shared.schedules.parse_kinds import INTERVAL_SECONDS_MAX, INTERVAL_SECONDS_MIN, KINDS, TIMES_MAX
+from shared.schedules.recurrence import EPOCH
 from shared.schedules.schedule import Overlap, Schedule
 
 __all__ = [
     "CATCH_UP_MAX",
+    "EPOCH",
     "INTERVAL_SECONDS_MAX",
     "INTERVAL_SECONDS_MIN",
+    "KINDS",
     "TIMES_MAX",
     "Overlap",
     "Schedule",

@@ -25,7 +25,7 @@ def routes(it: BacktestsDependencies) -> list[Route]:
     streams = 0
 
     async def start(call: Call) -> web.StreamResponse:
-        given = await call.input(models.BacktestInput)
+        given = await call.input(models.BacktestInput, exact_below="workflow")
         job = await it.asking.job(
             call.tenant_id,
             Asked(document=given.workflow, workflow_id=given.workflow_id, revision=given.revision),

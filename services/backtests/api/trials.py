@@ -10,7 +10,7 @@ from shared.runtime.http import READ, Call, Returns, Route, reply
 
 def routes(it: BacktestsDependencies) -> list[Route]:
     async def test(call: Call) -> web.StreamResponse:
-        given = await call.input(models.TrialInput)
+        given = await call.input(models.TrialInput, exact_below="workflow")
         subject, event, trial = await it.trials.run(
             call.tenant_id,
             Asked(document=given.workflow, workflow_id=given.workflow_id, revision=given.revision),

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from services.backtests.core.candidate import Candidate
 from services.backtests.core.found import LimitLook
+from shared.domain.counting import counted
 from shared.domain.records import Problem, SourceEvent
 from shared.domain.runs.admission import note_admitted, refusal
 from shared.domain.runs.state import Activity, Usage
@@ -58,7 +59,7 @@ class Limiting:
             taken = self._room.take(now, lasting, bound, match.limits.max_queued)
             queued = taken == "queued"
             if taken == "full":
-                detail = f"{bound} runs are still waiting and `max_queued` is {match.limits.max_queued}"
+                detail = f"{counted(bound, 'run is', 'runs are')} still going on and `max_queued` is {match.limits.max_queued}"
                 held = Problem(kind="queue_full", detail=f"by the waits of its steps alone, {detail}")
         if held is not None:
             self.held[held.kind] += 1

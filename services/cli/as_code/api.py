@@ -55,6 +55,12 @@ class Answer:
         return self.status == 412 or kind.endswith((":name-taken", ":workflow-archived"))
 
     @property
+    def is_for_room(self) -> bool:
+        """Whether as many workflows are enabled as the plan allows."""
+        kind = str(self.body.get("type")) if isinstance(self.body, dict) else ""
+        return kind.endswith(":plan-workflows")
+
+    @property
     def detail(self) -> str:
         return str(self.body.get("detail")) if isinstance(self.body, dict) else f"answered {self.status}"
 

@@ -109,17 +109,37 @@ def _tell(plan: Sequence[Planned], say: Say) -> None:
 async def _carry_out(api: TenantApi, plan: Sequence[Planned], say: Say, warn: Say) -> int:
     done: list[Planned] = []
     left = 0
+    refused: list[tuple[Planned, Answer]] = []
     for each in plan:
         refusal = await _change(api, each, say)
         if refusal is None:
             done.append(each)
-            continue
+        else:
+            refused.append((each, refusal))
+    for each, first in refused:
+        refusal = first
+        if first.is_for_room and any(_makes_room(one) for one in done):
+            # What was archived or disabled since may have been what stood in its way.
+            again = await _change(api, each, say)
+            if again is None:
+                done.append(each)
+                continue
+            refusal = again
         left += 1
         word = "conflict" if refusal.is_conflict else "refused"
         place = f"{each.wanted.file.path}: " if each.wanted is not None else ""
         warn(f"{word}: {place}{each.name}: {refusal.detail}")
     say(summary(done) + (f", {left} left as they are" if left else ""))
     return 1 if left else 0
+
+
+def _makes_room(planned: Planned) -> bool:
+    """Under a plan that bounds how many workflows are enabled."""
+    return (
+        planned.existing is not None
+        and planned.existing.enabled
+        and (planned.kind == "archive" or planned.switch is False)
+    )
 
 
 async def _change(api: TenantApi, planned: Planned, say: Say) -> Answer | None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import orjson
 
 from shared.domain.errors import Flaw, InvalidInput
-from shared.domain.json_text import read_json
+from shared.domain.json_text import lost_numbers, read_json
+from shared.runtime.http.body import DIGITS_LOST
+from shared.runtime.http.pointers import pointer_of
 from shared.runtime.http.yaml_text import Place, read_yaml, read_yaml_with_lines
 from shared.workflows.short_form import short_form
 from shared.workflows.yaml_text import write_yaml
@@ -141,6 +143,9 @@ def _told_of_text(path: Path, flaw: Flaw) -> str:
 
 def _json_with_lines(body: bytes) -> tuple[object, Mapping[Place, int]]:
     value = read_json(body)
+    if lost := lost_numbers(body):
+        flaws = [Flaw(pointer=pointer_of(place), detail=DIGITS_LOST.format(number=token[:60])) for place, token in lost]
+        raise InvalidInput("it holds numbers that cannot be kept", flaws)
     try:
         return value, read_yaml_with_lines(body)[1]  # JSON is YAML as well, but for its bounds
     except InvalidInput:

@@ -4,11 +4,16 @@ Each firing is a platform event of its own (`upshot.schedule.fired`), which the 
 Next: `shared/schedules`, what can be said; `services/matcher/service/firing.py`, who fires.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shared.domain.errors import Flaw, InvalidInput
-from shared.schedules import parse_schedule
+from shared.schedules import EPOCH, KINDS, parse_schedule
 from shared.workflows.triggers import OnSchedule
+
+_NEVER = (
+    "it never comes: none of its months has such a day, or nothing lies between `starting_at` and `until`; name a day that there "
+    "is (the last of a month is L in cron, `last` in monthly), or widen the bounds"
+)
 
 
 class ScheduleTrigger:
@@ -18,10 +23,13 @@ class ScheduleTrigger:
 
     def flaws(self, value: object) -> Sequence[Flaw]:
         try:
-            parse_schedule(value, zone="UTC")
+            schedule = parse_schedule(value, zone="UTC")
         except InvalidInput as error:
             return error.flaws
-        return []
+        if schedule.next_after(EPOCH) is not None or not isinstance(value, Mapping):
+            return []
+        kind = next((each for each in KINDS if each in value), "")
+        return [Flaw(pointer=f"#/{kind}" if kind else "#", detail=_NEVER)]
 
     def start(self, value: object, *, zone: str) -> OnSchedule:
         return OnSchedule(schedule=parse_schedule(value, zone=zone))

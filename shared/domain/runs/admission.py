@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from shared.domain.counting import counted
 from shared.domain.records import Problem, SourceEvent
 from shared.domain.runs.days import QUARTERS_KEPT, day_bounds, local_day, month_of, next_month, quarter_of
 from shared.domain.runs.state import Activity, Usage
@@ -103,7 +104,9 @@ def _loop(match: Match, event: SourceEvent | None, limits: Limits) -> Problem | 
         return Problem(kind="loop", detail=detail)
     depth_max = min(limits.max_depth, DEPTH_MAX)
     if len(chain) >= depth_max:
-        return Problem(kind="depth", detail=f"{len(chain)} runs led to this event; `max_depth` is {depth_max}")
+        return Problem(
+            kind="depth", detail=f"{counted(len(chain), 'run')} led to this event; `max_depth` is {depth_max}"
+        )
     return None
 
 
@@ -158,7 +161,8 @@ def _shared_runs_per_day(limit: SharedLimit, activity: Activity, zone: str, now:
 def _day_is_full(runs: int, bound: int, zone: str, now: datetime) -> str:
     tomorrow = day_bounds(now, zone)[1]
     return (
-        f"{runs} runs on {local_day(now, zone)} ({zone}), `max_runs_per_day` is {bound}; the next is {_from(tomorrow)}"
+        f"{counted(runs, 'run')} on {local_day(now, zone)} ({zone}), `max_runs_per_day` is {bound}; "
+        f"the next is {_from(tomorrow)}"
     )
 
 
@@ -171,7 +175,7 @@ def _runs_per_month(match: Match, usage: Usage, now: datetime) -> Problem | None
     if runs < quota.runs:
         return None
     detail = (
-        f"{runs} runs in {month} (UTC), the plan {quota.plan!r} allows {quota.runs}; "
+        f"{counted(runs, 'run')} in {month} (UTC), the plan {quota.plan!r} allows {quota.runs}; "
         f"the next is {_from(next_month(now))}"
     )
     return Problem(kind="plan_runs_per_month", detail=detail)

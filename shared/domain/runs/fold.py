@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from shared.domain.counting import counted
 from shared.domain.envelope import Event
 from shared.domain.ids import match_id
 from shared.domain.records import (
@@ -250,7 +251,7 @@ class RunsFold:
         queued_max = run.match.limits.max_queued
         if len(activity.queued) < queued_max or self._waiting.may_start(run):
             return None
-        detail = f"{self._waiting.told(run)}, {len(activity.queued)} wait and `max_queued` is {queued_max}"
+        detail = f"{self._waiting.told(run)}, {counted(len(activity.queued), 'waits', 'wait')} and `max_queued` is {queued_max}"
         return Problem(kind="queue_full", detail=f"{detail}; the next is admitted once one of them ends")
 
     def _start_or_queue(self, run: Run, offset: int) -> None:

@@ -12,6 +12,7 @@ Next: `fold.py`, which starts them.
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 
+from shared.domain.counting import counted
 from shared.domain.runs.state import Activity, ActivityKey, Run, tag_scope
 
 _Place = tuple[int, int, str, str]
@@ -58,7 +59,7 @@ class WaitingRuns:
         (_, scope), bound = held_by
         running = len(self._activity(held_by[0]).running)
         where = "" if scope == run.match.workflow_id else f"tag {scope.removeprefix(tag_scope(''))!r}: "
-        return f"{where}{running} runs are running and `max_concurrent` is {bound}"
+        return f"{where}{counted(running, 'run is', 'runs are')} running and `max_concurrent` is {bound}"
 
     def occupy(self, run: Run) -> None:
         """It runs."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from aiohttp import ClientError, StreamReader, web
 
 from shared.domain.errors import Flaw, InvalidInput
-from shared.domain.json_text import read_json
+from shared.domain.json_text import lost_numbers, read_json
 from shared.runtime.http.pointers import pointer_of
 from shared.runtime.http.problems import HttpProblem
 from shared.runtime.http.yaml_text import read_yaml
@@ -20,6 +20,10 @@ BODY_BYTES_MAX_DEFAULT = 1_048_576
 BODY_TIMEOUT_SECONDS_DEFAULT = 30.0
 JSON_TYPE = "application/json"
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+
+DIGITS_LOST = (
+    "{number} has more digits than a number here keeps (whole ones 64 bits, others about 16 digits); quote or round it"
+)
 
 _BROKEN = (ClientError, web.RequestPayloadError, ConnectionError)
 
@@ -60,6 +64,17 @@ def parse_document(body: bytes, content_type: str, *, yaml: bool = False) -> obj
         accepted = f"{JSON_TYPE} or application/yaml" if yaml else JSON_TYPE
         raise HttpProblem(415, "unsupported-media-type", f"send the body as Content-Type: {accepted}")
     return _understood(read_json, body, may_hold_nul=b"\\u0000" in body)
+
+
+def refuse_lost_digits(body: bytes, *, below: tuple[str, ...] = ()) -> None:
+    """Raises HttpProblem 422 for numbers, below that place, that would not be kept as they are written."""
+    flaws = [
+        Flaw(pointer=pointer_of(place), detail=DIGITS_LOST.format(number=token[:60]))
+        for place, token in lost_numbers(body)
+        if place[: len(below)] == below
+    ]
+    if flaws:
+        raise HttpProblem(422, "invalid-input", "the document holds numbers that cannot be kept", flaws=flaws)
 
 
 async def _read_all(content: StreamReader, bytes_max: int) -> bytes:

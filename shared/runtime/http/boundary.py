@@ -24,7 +24,7 @@ from shared.runtime.http.body import BODY_TIMEOUT_SECONDS_DEFAULT
 from shared.runtime.http.description import description_routes
 from shared.runtime.http.openapi import About
 from shared.runtime.http.problems import HttpProblem, render_problem
-from shared.runtime.http.routing import Call, Route
+from shared.runtime.http.routing import Call, Route, invalid_query, unknown_parameters
 
 ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple[Route, ...])
 
@@ -63,12 +63,16 @@ def _entry(route: Route, dependencies: HttpDependencies) -> AiohttpHandler:
     """Authorise, then call: what stands before every handler. Bound once, so that a request pays for a few look-ups."""
     verify, randomness = dependencies.verifier.caller, dependencies.randomness
     handler, roles, timeout_seconds = route.handler, route.roles, dependencies.body_timeout_seconds
+    takes_no_query = route.query is None
 
     async def enter(request: web.Request) -> web.StreamResponse:
         caller: Caller | None = None
         if roles is not None:
             caller = verify(request.headers.get("Authorization"))
             require_any(caller, roles)
+            if takes_no_query and request.query_string:
+                # What is open to all takes any: vendors, probes and scrapers add theirs.
+                raise invalid_query(unknown_parameters(request.query, ()))
         try:
             return await handler(Call(request, route, caller, randomness, timeout_seconds))
         except InvalidInput as trouble:

@@ -164,10 +164,10 @@ def _errors(route: Route) -> dict[int, str]:
         errors[401] = "No token, or one that is expired, foreign or garbled."
     if route.roles:
         errors[403] = f"The token lacks the role: {' or '.join(route.roles)}."
-    if route.query is not None:
+    if route.query is not None or route.roles is not None:
         errors[400] = "The query cannot be used."
     if route.request is not None or route.request_is_raw:
-        errors[400] = "The body cannot be read."
+        errors[400] = "The body or the query cannot be read."
         errors[408] = "The body did not arrive in time."
         errors[413] = f"The body has more than {route.body_bytes_max} bytes."
     if route.request is not None:

@@ -4,7 +4,7 @@ A `Route` names everything a caller must know; its handler gets a `Call`. Next: 
 application from routes, `openapi.py` the document, `docs_page.py` the page for people.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -19,8 +19,10 @@ from shared.runtime.http.body import (
     BODY_BYTES_MAX_DEFAULT,
     BODY_TIMEOUT_SECONDS_DEFAULT,
     JSON_TYPE,
+    YAML_TYPES,
     parse_document,
     read_body,
+    refuse_lost_digits,
 )
 from shared.runtime.http.problems import HttpProblem, flaws_of
 from shared.runtime.http.tracecontext import traceparent_of
@@ -141,12 +143,23 @@ class Call:
         return self._body
 
     async def document(self) -> object:
-        """The body's value. Raises HttpProblem 400 where it cannot be parsed, 415 where it is something else."""
-        return parse_document(await self.body(), self.request.content_type, yaml=self.route.yaml)
+        """The body's value, every number as it is written. Raises HttpProblem 400 where it cannot be parsed, 415 where it is
+        something else, 422 where a number could not be kept."""
+        body, content_type = await self.body(), self.request.content_type
+        value = parse_document(body, content_type, yaml=self.route.yaml)
+        if content_type not in YAML_TYPES:
+            refuse_lost_digits(body)
+        return value
 
-    async def input(self, model: type[Model]) -> Model:
-        """The body as the route's model; no body at all is an empty object. Raises HttpProblem 422 with each flaw."""
-        value = await self.document() if await self.body() else {}
+    async def input(self, model: type[Model], *, exact_below: str | None = None) -> Model:
+        """The body as the route's model; no body at all is an empty object. Raises HttpProblem 422 with each flaw.
+
+        `exact_below`: the member whose numbers are refused where they could not be kept as they are written.
+        """
+        body = await self.body()
+        value = parse_document(body, self.request.content_type, yaml=self.route.yaml) if body else {}
+        if exact_below is not None:
+            refuse_lost_digits(body, below=(exact_below,))
         try:
             return model.model_validate(value)
         except ValidationError as error:
@@ -156,14 +169,27 @@ class Call:
         """The query's parameters. Raises HttpProblem 400: unknown, repeated or unusable ones."""
         given = self.request.query
         repeated = {name for name in given if len(given.getall(name)) > 1}
-        flaws = [Flaw(pointer=f"?{name}", detail="it stands there twice; keep one") for name in sorted(repeated)]
+        known = tuple(field.alias or name for name, field in model.model_fields.items())
+        flaws = unknown_parameters(given, known)
+        flaws += [Flaw(pointer=f"?{name}", detail="it stands there twice; keep one") for name in sorted(repeated)]
         try:
-            parsed = model.model_validate(dict(given))
+            parsed = model.model_validate({name: value for name, value in given.items() if name in known})
         except ValidationError as error:
             flaws += [Flaw(pointer=flaw.pointer.replace("#/", "?", 1), detail=flaw.detail) for flaw in flaws_of(error)]
         if flaws:
-            raise HttpProblem(400, "invalid-query", "the query cannot be used", flaws=flaws)
+            raise invalid_query(flaws)
         return parsed
+
+
+def unknown_parameters(given: Iterable[str], known: Sequence[str]) -> list[Flaw]:
+    """A typing error in a query is never silence: it names what there is."""
+    there = f"there are: {', '.join(known)}" if known else "this route takes none"
+    detail = f"there is no such parameter; {there}"
+    return [Flaw(pointer=f"?{name}", detail=detail) for name in dict.fromkeys(given) if name not in known]
+
+
+def invalid_query(flaws: Sequence[Flaw]) -> HttpProblem:
+    return HttpProblem(400, "invalid-query", "the query cannot be used", flaws=flaws)
 
 
 def reply(

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import yaml
 
@@ -24,7 +25,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUES = frozenset({"true", "True", "TRUE"})
 _FALSES = frozenset({"false", "False", "FALSE"})
 _INTEGER = re.compile(r"[-+]?[0-9]{1,20}")
-# Beyond these, JSON's reader here gives a double as well.
+# Beyond these, nobody who reads JSON as most do would get the same number.
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**64 - 1
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]{1,21}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -189,6 +190,10 @@ def _resolved(text: str, line: int) -> object:
         number = float(text)
         if math.isinf(number):
             raise _flaw(line, f"{text[:40]} is too large a number")
+        if len(text) > 15 and Decimal(text) != Decimal(repr(number)):
+            raise _flaw(
+                line, f"{text[:60]} has more digits than a number keeps (whole ones 64 bits); quote or round it"
+            )
         return number
     if _NOT_FINITE.fullmatch(text):
         raise _flaw(line, f"{text} is no number that JSON has; quote it if it is a text")

@@ -162,15 +162,15 @@ def _reasons(clause: ClauseExplanation, nothing: str) -> tuple[str, ...]:
     if nothing:
         return (f"it {nothing}",)
     entries = _entries(clause.field)
-    told: list[str] = []
+    told: dict[str, None] = {}
     for value in clause.values:
         for entry in entries:
             said = value_in_words(value)
             for reason in why_not(entry, value):
-                told.append(f"{said}: {reason}" if clause.found > 1 else reason)
-        if len(told) >= REASONS_MAX:
-            break
-    return tuple(dict.fromkeys(told))[:REASONS_MAX]
+                told[f"{said}: {reason}" if clause.found > 1 else reason] = None
+    shown = list(told)[:REASONS_MAX]
+    unseen = "" if clause.found <= len(clause.values) else f", of the first {len(clause.values)} values"
+    return (*shown, f"and {len(told) - len(shown)} more{unseen}") if len(told) > len(shown) else tuple(shown)
 
 
 def _instead_of_values(fields: EventFields, path: str) -> str:

@@ -31,7 +31,8 @@ from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain import catalogue
 from shared.domain.envelope import Event
 from shared.domain.ids import published_event_id
-from shared.domain.records import Command, RunsFact, TenantCreated
+from shared.domain.plans import Quotas
+from shared.domain.records import Command, RunsFact, TenantCreated, TenantPlanChanged
 from shared.readmodel.bootstrap import bootstrap
 from shared.readmodel.connect import API, SERVICE, ConnectParameters, as_role, connect
 from shared.readmodel.keystore import Keystore
@@ -90,6 +91,20 @@ class World:
 
     def token(self, tenant_id: str = "acme", *roles: str, subject: str = "ada@acme.example") -> str:
         return issue_token(JWT_SECRET, tenant_id, roles or EVERYTHING, subject, 3600, _CLOCK.now())
+
+    async def give_plan(self, plan: str, quotas: Quotas) -> None:
+        """As `upshot tenant plan` does."""
+        command = Command(id=f"plan-{plan}", payload_hash="", actor="operator")
+        event = facts.envelop(
+            TenantPlanChanged(plan=plan, quotas=quotas, command=command),
+            id=f"plan-{plan}",
+            tenant_id="acme",
+            source="/upshot/cli",
+            at=_CLOCK.now(),
+            cause=Cause(causation_id=None, correlation_id=None),
+        )
+        (position,) = await self.bus.append([codec.encode(DEFINITIONS, event)])
+        assert await self.progress.wait(DEFINITIONS, position.partition, position.offset, 5)
 
     async def call(
         self,

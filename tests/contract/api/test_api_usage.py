@@ -1,11 +1,6 @@
 """GET /api/v1/usage, and what a plan's quotas do to commands and runs, over HTTP."""
 
-from shared.bus import codec, facts
-from shared.bus.facts import Cause
-from shared.bus.topics import DEFINITIONS
 from shared.domain.plans import Quotas
-from shared.domain.records import Command, TenantPlanChanged
-from shared.runtime.clock import SystemClock
 
 
 def document(name):
@@ -13,23 +8,8 @@ def document(name):
     return {"name": name, "trigger": {"manual": {}}, "steps": steps}
 
 
-async def give_plan(world, plan, quotas):
-    """As `upshot tenant plan` does."""
-    command = Command(id=f"plan-{plan}", payload_hash="", actor="operator")
-    event = facts.envelop(
-        TenantPlanChanged(plan=plan, quotas=quotas, command=command),
-        id=f"plan-{plan}",
-        tenant_id="acme",
-        source="/upshot/cli",
-        at=SystemClock().now(),
-        cause=Cause(causation_id=None, correlation_id=None),
-    )
-    (position,) = await world.bus.append([codec.encode(DEFINITIONS, event)])
-    assert await world.progress.wait(DEFINITIONS, position.partition, position.offset, 5)
-
-
 async def test_usage_shows_the_plan_and_what_of_it_is_used(world):
-    await give_plan(world, "tiny", Quotas(workflows=2, runs_per_month=3))
+    await world.give_plan("tiny", Quotas(workflows=2, runs_per_month=3))
     first = (await world.call("POST", "/api/v1/workflows", document("a"))).expect(201)
     (await world.call("POST", "/api/v1/workflows", document("b"))).expect(201)
     (await world.call("POST", f"/api/v1/workflows/{first['id']}/disable")).expect(200)
@@ -45,7 +25,7 @@ async def test_usage_shows_the_plan_and_what_of_it_is_used(world):
 
 
 async def test_one_workflow_too_many_is_refused_with_what_would_mend_it(world):
-    await give_plan(world, "tiny", Quotas(workflows=1))
+    await world.give_plan("tiny", Quotas(workflows=1))
     made = (await world.call("POST", "/api/v1/workflows", document("a"))).expect(201)
     refused = (await world.call("POST", "/api/v1/workflows", document("b"))).expect(409)
     assert refused["type"] == "urn:upshot:problem:plan-workflows"
@@ -58,7 +38,7 @@ async def test_one_workflow_too_many_is_refused_with_what_would_mend_it(world):
 
 
 async def test_a_run_beyond_the_month_is_skipped_and_says_until_when(world):
-    await give_plan(world, "tiny", Quotas(runs_per_month=1))
+    await world.give_plan("tiny", Quotas(runs_per_month=1))
     made = (await world.call("POST", "/api/v1/workflows", document("a"))).expect(201)
     path = f"/api/v1/workflows/{made['id']}/runs"
     first = (await world.call("POST", path, {"inputs": {}})).expect(202)
@@ -68,7 +48,7 @@ async def test_a_run_beyond_the_month_is_skipped_and_says_until_when(world):
     assert (admitted["status"], skipped["status"]) == ("running", "skipped")
     usage = (await world.call("GET", "/api/v1/usage")).expect(200)
     assert skipped["reason"]["kind"] == "plan_runs_per_month"
-    assert f"1 runs in {usage['runs']['month']} (UTC), the plan 'tiny' allows 1" in skipped["reason"]["detail"]
+    assert f"1 run in {usage['runs']['month']} (UTC), the plan 'tiny' allows 1" in skipped["reason"]["detail"]
     assert usage["runs"]["resets_at"][:10] in skipped["reason"]["detail"]
     assert usage["runs"]["admitted"] == 1
 

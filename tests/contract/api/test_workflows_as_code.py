@@ -1,5 +1,7 @@
 """`upshot export` and `upshot apply` against a running API: an exact round trip, nothing by halves, nobody's edit overwritten."""
 
+import json
+
 import pytest
 
 from services.cli.as_code import apply as apply_module
@@ -8,6 +10,7 @@ from services.cli.as_code.apply import ApplyOptions, apply_files
 from services.cli.as_code.export import export_workflows
 from shared.bus.port import AppendInDoubt
 from shared.domain.errors import InvalidInput
+from shared.domain.plans import Quotas
 
 WAIT = {"id": "pause", "uses": "wait", "with": {"seconds": 60}}
 PLAIN = {"name": "Plain", "trigger": {"manual": {}}, "steps": [WAIT]}
@@ -249,3 +252,46 @@ async def test_a_platform_that_refuses_or_is_not_there_is_one_sentence(world, de
     async with tenant_api("http://127.0.0.1:1", "t") as api:
         with pytest.raises(ApiTrouble, match="does not answer"):
             await api.items("/api/v1/workflows")
+
+
+async def test_what_is_archived_or_disabled_makes_room_under_a_plan_for_what_is_created(world, desk):
+    """Files come first, whose workflows find no room yet."""
+    for name in ("Old", "Off"):
+        await save(world, {**PLAIN, "name": name})
+    await world.give_plan("tiny", Quotas(workflows=2))
+    desk.folder.mkdir()
+    for name, switch in (("A", ""), ("B", ""), ("Off", "enabled: false\n")):
+        (desk.folder / f"{name}.yaml").write_text(f"name: {name}\n{switch}{REST}")
+    assert await desk.apply(prune=True, may_archive=lambda count: count == 1) == 0, desk.warned
+    assert desk.said[-1] == "2 created, 1 updated, 0 unchanged, 1 archived"
+    assert {name: each["enabled"] for name, each in (await desk.listed()).items()} == {
+        "A": True,
+        "B": True,
+        "Off": False,
+    }
+    (desk.folder / "C.yaml").write_text(f"name: C\n{REST}")
+    assert await desk.apply() == 1
+    assert "the plan 'tiny' allows 2 enabled workflows, and 2 are enabled" in desk.warned[-1]
+
+
+async def test_a_number_whose_digits_would_be_lost_is_refused_with_its_place(world, desk):
+    long = 12345678901234567890123
+    pattern = {"data": {"n": [1, long]}}
+    draft = {**PLAIN, "trigger": {"event": "a.b", "pattern": pattern}}
+    for path, body, pointer in (
+        ("/api/v1/workflows", draft, "#/trigger/pattern/data/n/1"),
+        ("/api/v1/workflows/check", draft, "#/trigger/pattern/data/n/1"),
+    ):
+        refused = (await world.call("POST", path, body)).expect(422)
+        assert [each["pointer"] for each in refused["errors"]] == [pointer]
+        assert str(long) in refused["errors"][0]["detail"]
+    desk.folder.mkdir()
+    (desk.folder / "long.json").write_text(json.dumps(draft))
+    assert await desk.apply() == 1
+    assert "#/trigger/pattern/data/n/1" in desk.warned[0]
+    (desk.folder / "long.json").write_text(
+        json.dumps({**draft, "trigger": {"event": "a.b", "pattern": {"data": {"n": [2**63]}}}})
+    )
+    assert await desk.apply() == 0
+    kept = (await world.call("GET", f"/api/v1/workflows/{(await desk.listed())['Plain']['id']}")).expect(200)
+    assert kept["document"]["trigger"]["pattern"]["data"]["n"] == [2**63]

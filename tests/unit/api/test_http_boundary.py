@@ -164,6 +164,17 @@ async def test_an_unusable_query_is_a_400(client, query):
     assert problem["errors"][0]["pointer"] in ("?limit", "?limt")
 
 
+async def test_a_parameter_that_a_route_does_not_know_is_told_with_those_that_it_does(client):
+    problem = await (await client("GET", "/api/v1/pages?limt=3&limit=0&page=2")).json(content_type=None)
+    told = "there is no such parameter; there are: limit"
+    assert [(each["pointer"], each["detail"]) for each in problem["errors"][:2]] == [("?limt", told), ("?page", told)]
+    assert problem["errors"][2]["pointer"] == "?limit"
+    answer = await client("GET", "/who/7?limit=3")
+    assert answer.status == 400
+    assert (await answer.json(content_type=None))["errors"][0]["detail"].endswith("this route takes none")
+    assert (await client("POST", "/raw?whatever=1")).status == 200
+
+
 async def test_limits_on_bodies_hold_announced_chunked_and_compressed(client):
     async def chunks():
         for _ in range(100):

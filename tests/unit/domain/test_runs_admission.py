@@ -413,22 +413,22 @@ def test_a_larger_plan_counts_on_and_skipped_runs_count_for_nothing() -> None:
         ),
         (
             match(limits=limits(max_runs_per_day=1, zone="Europe/Paris")),
-            "1 runs on 2026-03-02 (Europe/Paris), `max_runs_per_day` is 1; "
+            "1 run on 2026-03-02 (Europe/Paris), `max_runs_per_day` is 1; "
             "the next is admitted from 2026-03-02T23:00:00+00:00",
         ),
         (
             match(limits=limits(max_concurrent=1, max_queued=0)),
-            "1 runs are running and `max_concurrent` is 1, 0 wait and `max_queued` is 0; "
+            "1 run is running and `max_concurrent` is 1, 0 wait and `max_queued` is 0; "
             "the next is admitted once one of them ends",
         ),
         (
             match(shared=(SharedLimit(tag="finance", max_runs_per_day=1),)),
-            "tag 'finance': 1 runs on 2026-03-02 (UTC), `max_runs_per_day` is 1; "
+            "tag 'finance': 1 run on 2026-03-02 (UTC), `max_runs_per_day` is 1; "
             "the next is admitted from 2026-03-03T00:00:00+00:00",
         ),
         (
             match(shared=(SharedLimit(tag="finance", max_concurrent=1),), limits=limits(max_queued=0)),
-            "tag 'finance': 1 runs are running and `max_concurrent` is 1, 0 wait and `max_queued` is 0; "
+            "tag 'finance': 1 run is running and `max_concurrent` is 1, 0 wait and `max_queued` is 0; "
             "the next is admitted once one of them ends",
         ),
     ],

@@ -59,7 +59,7 @@ def test_each_zones_day_counts_all_runs_since_its_own_midnight(zone: str) -> Non
     (refused,) = log.happens(bound)
     today = log.now.astimezone(ZoneInfo(zone)).date()
     counted = sum(1 for at, _ in asked if at.astimezone(ZoneInfo(zone)).date() == today)
-    assert f"{counted} runs on {today.isoformat()}" in str(log.run(refused).reason)
+    assert f"{counted} run{'s' if counted > 1 else ''} on {today.isoformat()}" in str(log.run(refused).reason)
     assert len(log.activity(FINANCE[1]).quarters) <= QUARTERS_KEPT
 
 

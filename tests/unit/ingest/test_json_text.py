@@ -2,13 +2,14 @@
 
 import json
 import sys
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput
-from shared.domain.json_text import DEPTH_MAX, read_json, with_member
+from shared.domain.json_text import DEPTH_MAX, lost_numbers, read_json, with_member
 
 
 def flaw_of(body: bytes) -> str:
@@ -175,3 +176,19 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         read_json(body)
     except InvalidInput as error:
         assert error.flaws
+
+
+@given(
+    token=st.one_of(
+        st.integers(-(2**70), 2**70).map(str),
+        st.floats(allow_nan=False, allow_infinity=False).map(repr),
+        st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24})?(e-?[0-9]{1,2})?", fullmatch=True),
+    )
+)
+def test_numbers_that_would_be_read_as_others_are_named_with_their_place(token: str) -> None:
+    body = b'{"a~": [1, {"n": %s}], "text": "12345678901234567890123"}' % token.encode()
+    value = read_json(body)
+    assert isinstance(value, dict)
+    read = value["a~"][1]["n"]
+    is_kept = Decimal(token) == (Decimal(read) if isinstance(read, int) else Decimal(repr(read)))
+    assert lost_numbers(body) == ([] if is_kept else [(("a~", 1, "n"), token)])

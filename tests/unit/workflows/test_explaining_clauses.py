@@ -171,3 +171,9 @@ def test_an_event_of_a_type_that_is_not_named() -> None:
 
     assert (clause.pointer, clause.expected) == ("#/trigger/event", ["order.created", "github.*"])
     assert clause.expected_in_words == '"order.created" or text beginning with "github."'
+
+
+def test_reasons_that_are_not_shown_are_counted() -> None:
+    trigger = {"pattern": {"data": {"a": [{"prefix": f"{letter}x"} for letter in "abcdefghijk"]}}}
+    reasons = WHY.failed_clause(trigger, {"a": "q"}).reasons
+    assert (len(reasons), reasons[-1]) == (9, "and 3 more")

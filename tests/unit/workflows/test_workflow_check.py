@@ -410,3 +410,30 @@ def test_a_lateness_that_leaves_every_event_out_is_refused(kind: str) -> None:
     absence = {"after": {"event": "a.b"}, "of": {"event": "a.c"}, "within_seconds": 60, "lateness_seconds": 0}
     found = flaws(document(trigger={kind: count if kind == "count" else absence}))
     assert found == {f"#/trigger/{kind}/lateness_seconds": "write a whole number from 1 to 86400"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "pointer"),
+    [
+        ({"cron": "0 0 30 2 *"}, "#/trigger/schedule/cron"),
+        ({"cron": "0 0 31 4,6,9,11 *"}, "#/trigger/schedule/cron"),
+        (
+            {
+                "daily": {"at": "08:30"},
+                "starting_at": "2030-01-01T09:00:00Z",
+                "until": "2030-01-02T08:00:00Z",
+            },
+            "#/trigger/schedule/daily",
+        ),
+    ],
+)
+def test_a_schedule_that_never_comes_is_refused(schedule, pointer):
+    document = {
+        "name": "x",
+        "trigger": {"schedule": schedule},
+        "steps": [{"id": "a", "uses": "wait", "with": {"seconds": 1}}],
+    }
+    with pytest.raises(InvalidInput) as refused:
+        check_document(parse_document(document), CATALOGUE)
+    assert [(flaw.pointer, "it never comes" in flaw.detail) for flaw in refused.value.flaws] == [(pointer, True)]
+    check_document(parse_document({**document, "trigger": {"schedule": {"cron": "0 0 29 2 *"}}}), CATALOGUE)

@@ -4,6 +4,7 @@ To tests it is a platform like any other: `url_for` knows which process answers 
 """
 
 import asyncio
+import itertools
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,27 +24,32 @@ class RunningServices(RunningPlatform):
     def __init__(self, space: Workspace, name: str, environment: Mapping[str, str]) -> None:
         self._space = space
         self._given = {"UPSHOT_PUBLIC_URL": f"http://127.0.0.1:{free_port()}", **environment}
-        self._members: dict[str, list[RunningPlatform]] = {each: [] for each in SERVICES if each != "api"}
+        self._members: dict[str, list[RunningPlatform]] = {each: [] for each in SERVICES}
+        self._turns = itertools.count()
         super().__init__(space.data_dir(name), space.system_dir, self._given, name="api", command=_command("api"))
 
     def of(self, service: str) -> Sequence[RunningPlatform]:
         """The processes of a service, in the order in which they were made."""
-        return [self] if service == "api" else self._members[service]
+        return [self, *self._members[service]] if service == "api" else self._members[service]
 
     @property
     def all(self) -> Sequence[RunningPlatform]:
         return [each for service in SERVICES for each in self.of(service)]
 
     def url_for(self, path: str) -> str:
-        return self.of("ingest")[0].url if path.startswith(_OF_INGEST) else self.url
+        """Of the processes that live they answer in turns, as behind a load balancer."""
+        members = self.of("ingest" if path.startswith(_OF_INGEST) else "api")
+        living = [each for each in members if each.alive and each.url] or members
+        return living[next(self._turns) % len(living)].url
 
     async def start_all(self) -> None:
         """One of each, at the same time: whoever comes first makes what all stand on."""
         ingest_port = self._given["UPSHOT_PUBLIC_URL"].rpartition(":")[2]
         async with asyncio.TaskGroup() as group:
             group.create_task(self.start())
-            for service in self._members:
-                group.create_task(self.add(service, int(ingest_port) if service == "ingest" else 0))
+            for service in SERVICES:
+                if service != "api":
+                    group.create_task(self.add(service, int(ingest_port) if service == "ingest" else 0))
 
     async def add(self, service: str, port: int = 0, **environment: str) -> RunningPlatform:
         """One more process of a service, started."""
@@ -59,6 +65,12 @@ class RunningServices(RunningPlatform):
         members.append(made)
         await made.start()
         return made
+
+    def forget(self, process: RunningPlatform) -> None:
+        """It has ended for good, and is none of these any more."""
+        for members in self._members.values():
+            if process in members:
+                members.remove(process)
 
     async def stop_all(self) -> None:
         """SIGTERM to all of them; killed where that takes too long, which is an error."""

@@ -20,15 +20,17 @@ PAUSE_SECONDS_MAX = 3.5
 class Killer:
     """`done` counts the kills that really hit a living process."""
 
-    def __init__(self, platform: RunningPlatform, random: Random) -> None:
+    def __init__(self, platform: RunningPlatform, random: Random, *, of_each: int) -> None:
         self._platform = platform
         self._random = random
+        self.kinds = WAYS
+        self.least = of_each
         self.done: Counter[str] = Counter()
         self.slowest_seconds = 0.0
 
-    async def campaign(self, of_each: int) -> None:
+    async def campaign(self) -> None:
         """So many kills of each way, in random order; one of each way in the middle of a rebuild."""
-        moments = [(way, number == 0) for way in WAYS for number in range(of_each)]
+        moments = [(way, number == 0) for way in WAYS for number in range(self.least)]
         self._random.shuffle(moments)
         for way, rebuilding in moments:
             await asyncio.sleep(self._random.uniform(0.05, PAUSE_SECONDS_MAX))  # the random moment is the test

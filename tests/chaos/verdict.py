@@ -4,12 +4,16 @@ The log is read by itself, beside the API: what the API shows must be what the l
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from services.foundation import foundation
 from shared.bus import codec
+from shared.bus.port import Bus
 from shared.bus.topics import EVENTS
 from shared.domain.envelope import Event
 from shared.runtime.settings import UpshotSettings
@@ -129,13 +133,23 @@ async def check_effects(shop: Shop, inbox: Receiver, unknown: int) -> tuple[int,
 async def logged_events(platform: RunningPlatform) -> list[tuple[Event, datetime]]:
     """Every event in the log with the instant of its recording, read from the first offset on."""
     found: list[tuple[Event, datetime]] = []
-    settings = UpshotSettings(data_dir=platform.data_dir)
-    async with foundation(settings) as ground:
-        ends = {number: marks.high for number, marks in (await ground.bus.watermarks(EVENTS)).items()}
-        reader = ground.bus.reader(EVENTS)
+    async with log_of(platform) as bus:
+        ends = {number: marks.high for number, marks in (await bus.watermarks(EVENTS)).items()}
+        reader = bus.reader(EVENTS)
         reader.assign(dict.fromkeys(ends, 0))
         while any(reader.positions()[number] < end for number, end in ends.items()):
             for records in (await reader.poll(timeout_seconds=1.0, records_max=5000)).values():
                 found += [(codec.decode(record), codec.recorded_at(record)) for record in records]
         await reader.close()
     return found
+
+
+@asynccontextmanager
+async def log_of(platform: RunningPlatform) -> AsyncIterator[Bus]:
+    """The log itself, wherever the platform keeps it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in platform.environment.items():
+            if name.startswith("UPSHOT_"):
+                patch.setenv(name, value)
+        async with foundation(UpshotSettings(data_dir=platform.data_dir)) as ground:
+            yield ground.bus

@@ -7,12 +7,15 @@ every run of the suite; `UPSHOT_KILLS` asks for more, `UPSHOT_KILL_SEED` repeats
 """
 
 import os
+from functools import partial
 
 import pytest
 
+from shared.testing.platform import running_platform
 from shared.testing.receivers import Receiver
 from shared.testing.workspace import Workspace
 from tests.chaos.campaign import run_campaign
+from tests.chaos.killer import Killer
 
 KILLS_OF_EACH = int(os.environ.get("UPSHOT_KILLS", "2"))
 REQUESTS_PER_SECOND = 40
@@ -21,9 +24,8 @@ REQUESTS_PER_SECOND = 40
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.asyncio(loop_scope="session")
-async def test_no_promise_is_broken_by_kills_at_random_moments(
-    space: Workspace, inbox: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await run_campaign(
-        space, inbox, monkeypatch, name="kill", kills_of_each=KILLS_OF_EACH, per_second=REQUESTS_PER_SECOND
-    )
+async def test_no_promise_is_broken_by_kills_at_random_moments(space: Workspace, inbox: Receiver) -> None:
+    environment = {"UPSHOT_EGRESS_ALLOW": inbox.authority, "UPSHOT_LOG_LEVEL": "WARNING"}
+    async with running_platform(space, "kill", environment=environment) as platform:
+        breaking = partial(Killer, platform, of_each=KILLS_OF_EACH)
+        await run_campaign(platform, inbox, breaking, name="kill", per_second=REQUESTS_PER_SECOND)

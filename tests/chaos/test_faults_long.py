@@ -1,4 +1,4 @@
-"""The campaign of faults on Kafka as long as you like: `UPSHOT_CHAOS_FAULTS=6 pytest tests/chaos/test_faults_long.py`, 114 faults.
+"""The campaign of faults on Kafka, for as long as you like: `UPSHOT_CHAOS_FAULTS=6 pytest tests/chaos` is 114 faults.
 
 Skipped unless asked for. Its short form is `tests/e2e/test_faults_on_kafka.py`.
 """

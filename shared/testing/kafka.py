@@ -6,10 +6,8 @@ tests: whatever ends their owner ends them. Next: `kafka_node.py`, `kafka_proper
 
 import asyncio
 import base64
-import itertools
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -31,6 +29,7 @@ from shared.testing.kafka_properties import (
     node_properties,
     render,
 )
+from shared.testing.ports import free_port
 from shared.testing.tls import write_certificates
 from shared.testing.workspace import workspace
 
@@ -49,9 +48,6 @@ TOOLS: Mapping[str, str] = {
 """Kafka's own command-line tools, by the name of their shell script without `kafka-` and `.sh`."""
 
 _TOOL_SECONDS = 60.0
-# Below the range of which the system picks ports of outgoing connections: a stopped node finds its own free again.
-_PORTS = range(10_000, 32_000)
-_ports_tried = itertools.count(os.getpid() * 41)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,16 +255,3 @@ def _draw_ports() -> NodePorts:
         internal=free_port(),
         controller=free_port(),
     )
-
-
-def free_port() -> int:
-    """One on which nothing listens, and which no outgoing connection will be given meanwhile."""
-    for tried in itertools.islice(_ports_tried, len(_PORTS)):
-        port = _PORTS[tried % len(_PORTS)]
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        return port
-    raise RuntimeError(f"no free port from {_PORTS.start} to {_PORTS.stop}")

@@ -9,8 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from shared.testing.kafka import free_port
 from shared.testing.platform import RunningPlatform, ended
+from shared.testing.ports import free_port
 from shared.testing.workspace import Workspace
 
 SERVICES = ("projector", "matcher", "executor", "approvals", "ingest", "api")

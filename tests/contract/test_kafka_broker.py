@@ -18,6 +18,7 @@ from shared.testing.kafka_metadata import ask_metadata
 
 COMMAND = Path(__file__).resolve().parents[2] / "scripts" / "kafka.py"
 
+pytestmark = pytest.mark.slow
 needs_kafka = pytest.mark.skipif((why := kafka_missing()) is not None, reason=why or "")
 
 

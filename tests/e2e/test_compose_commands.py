@@ -9,9 +9,10 @@ import pytest
 
 from services.processes import PROCESSES
 from shared.testing.compose import read_compose
-from shared.testing.kafka import KafkaCluster, free_port, kafka_cluster
+from shared.testing.kafka import KafkaCluster, kafka_cluster
 from shared.testing.kafka_jars import kafka_missing
 from shared.testing.platform import RunningPlatform, ended
+from shared.testing.ports import free_port
 from shared.testing.postgres import embedded_postgres
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
@@ -61,6 +62,7 @@ async def is_healthy(process: RunningPlatform, service: str) -> bool:
     return await check.wait() == 0
 
 
+@pytest.mark.slow
 async def test_every_command_of_the_compose_file_becomes_healthy_and_ends_in_order(
     space: Workspace, tmp_path: Path
 ) -> None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from shared.testing.kafka import Detour, free_port
+from shared.testing.kafka import Detour
+from shared.testing.ports import free_port
 from shared.testing.proxy import TcpProxy, tcp_proxies
 
 HOST = "127.0.0.1"

@@ -86,7 +86,8 @@ class KafkaNode:
         await self._ended()
 
     async def stop(self) -> None:
-        """In order: leadership is handed over, files are closed."""
+        """In order: leadership is handed over, files are closed. Also of one that is frozen."""
+        self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
         await self._ended()
 

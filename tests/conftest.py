@@ -1,6 +1,6 @@
 """What more than one kind of test needs: a place for real servers' data, a Kafka, and how tests spread over workers.
 
-Next: `e2e/conftest.py`.
+Next: `e2e/conftest.py`; `shared/testing/spreading.py` for the hooks.
 """
 
 import os
@@ -11,7 +11,20 @@ import pytest_asyncio
 
 from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster, kafka_cluster
 from shared.testing.kafka_jars import kafka_missing
+from shared.testing.spreading import (
+    pytest_collection_modifyitems,
+    pytest_configure_node,
+    pytest_unconfigure,
+    pytest_xdist_make_scheduler,
+)
 from shared.testing.workspace import Workspace, workspace
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure_node",
+    "pytest_unconfigure",
+    "pytest_xdist_make_scheduler",
+]
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +48,3 @@ async def kafka_broker(space: Workspace) -> AsyncIterator[KafkaCluster]:
         pytest.skip(missing)
     async with kafka_cluster(space.folder / "kafka") as cluster:
         yield cluster
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup` all that shares the one Kafka stays with one worker, and so does a file, unless its tests
-    name a group; what is slow is begun first."""
-    for item in items:
-        if "kafka_broker" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("kafka"))
-        elif item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0].rpartition("/")[2]))
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -11,6 +11,12 @@ from shared.testing.tenant_client import TenantClient
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TEST = "/api/v1/workflows/test"
+CLOCKED = {
+    **workflow("Clocked", "a.b", wait(3600), wait(60, "then")),
+    "timezone": "Europe/Paris",
+    "if": "event.data.planned_at != '2026-03-29T06:30:00Z'",
+    "trigger": [{"schedule": {"cron": "30 8 * * *"}}, {"schedule": {"weekly": {"on": ["sun"], "at": "09:00"}}}],
+}
 
 
 async def test_what_is_shown_for_a_past_event_is_what_went_out(tenant: TenantClient, inbox: Receiver) -> None:
@@ -47,6 +53,26 @@ async def test_a_draft_is_refused_with_every_flaw_that_saving_would_find(tenant:
     }
 
 
+async def test_a_schedule_is_tried_on_its_next_firings(tenant: TenantClient) -> None:
+    asked = {"workflow": CLOCKED, "firings": 4, "at": "2026-03-28T07:30:00Z"}
+    tried = (await tenant.request("POST", TEST, json=asked)).expect(200).body
+    firings = tried["firings"]
+    assert [(each["planned_at"], each["matched"]) for each in firings] == [
+        ("2026-03-29T06:30:00Z", False),
+        ("2026-03-29T07:00:00Z", True),
+        ("2026-03-30T06:30:00Z", True),
+        ("2026-03-31T06:30:00Z", True),
+    ]
+    assert tried["why"] == firings[0]["why"]
+    assert firings[1]["event"]["type"] == "upshot.schedule.fired"
+    assert firings[1]["data"]["schedule"] == "at 09:00 on Sunday, Europe/Paris time"
+    assert [each["not_before"] for each in firings[1]["steps"]] == ["2026-03-29T08:00:00Z", "2026-03-29T08:01:00Z"]
+    assert (
+        len((await tenant.request("POST", TEST, json={"workflow": CLOCKED, "firings": 2})).expect(200).body["firings"])
+        == 2
+    )
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "pointers"),
     [
@@ -57,6 +83,11 @@ async def test_a_draft_is_refused_with_every_flaw_that_saving_would_find(tenant:
         ({"workflow": workflow("W", "a.b", wait(1)), "event": {"typ": "a.b"}}, 422, ["#/event/type"]),
         ({"workflow": workflow("W", "a.b", wait(1)), "event": {"type": "a.b"}, "steps": {"x": 1}}, 422, ["#/steps/x"]),
         ({"workflow": workflow("W", "a.b", wait(1)), "evnt": {}}, 422, ["#/evnt"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "event": {"type": "a.b"}, "firings": 1}, 422, ["#"]),
+        ({"workflow": workflow("W", "a.b", wait(1)), "firings": 1}, 422, ["#/firings"]),
+        ({"workflow": CLOCKED, "firings": 21}, 422, ["#/firings"]),
+        ({"workflow": CLOCKED, "firings": 1, "at": "9999-12-31T23:59:59-12:00"}, 422, ["#/firings"]),
+        ({"workflow": CLOCKED, "event": {"type": "a.b"}, "at": "2026-03-01T00:00:00Z"}, 422, ["#/at"]),
         ({"workflow_id": "nobody's", "event": {"type": "a.b"}}, 404, []),
         ({"workflow": workflow("W", "a.b", wait(1)), "event_id": "6f8d2a54-94f6-5d0b-9a0e-6b1f6b7d1c11"}, 404, []),
     ],

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.backtests.core.firings import FIRINGS_MAX
 from services.backtests.core.found import Range, Report
 from services.backtests.core.rehearsal import StepRehearsal
 from services.backtests.core.trial import ApprovalNeed, Why
@@ -29,12 +30,19 @@ class WorkflowToTry(Incoming):
 
 
 class TrialInput(WorkflowToTry):
-    """A workflow, and an event to try it on: thought up, or one that happened."""
+    """A workflow, and what to try it on: an event, thought up or one that happened, or its own next firings."""
 
     event: JsonObject | None = Field(
         None, description="A CloudEvent in JSON, of which only `type` must be there. Numbers are read as doubles."
     )
     event_id: str | None = Field(None, max_length=600, description="An event that happened.")
+    firings: int | None = Field(
+        None,
+        ge=1,
+        le=FIRINGS_MAX,
+        description="The next so many planned instants of its schedules, as the events they would be.",
+    )
+    at: AwareDatetime | None = Field(None, description="With `firings`: those later than this; default: now.")
     steps: JsonObject = Field(
         default_factory=dict,
         description="Outputs that steps are assumed to give, by step id: what later steps then see.",
@@ -60,10 +68,9 @@ class TriedEvent(BaseModel):
     time: datetime | None
 
 
-class TrialAnswer(BaseModel):
-    """What would happen. Nothing of it has."""
+class Tried(BaseModel):
+    """What would happen on one event. Nothing of it has."""
 
-    workflow: TriedWorkflow
     event: TriedEvent
     matched: bool
     why: Why
@@ -74,6 +81,20 @@ class TrialAnswer(BaseModel):
         description="Why the run would be skipped even if no other run had ever been: a loop, depth, the cooldown's key."
     )
     steps: list[StepRehearsal] = Field(description="By wave, then as in the document; empty where nothing matched.")
+
+
+class TriedFiring(Tried):
+    """What would happen at one planned instant. `data`: the firing's, which conditions and templates see."""
+
+    planned_at: datetime
+    data: JsonObject
+
+
+class TrialAnswer(Tried):
+    """What would happen on the event; where firings were asked for, on the first of them."""
+
+    workflow: TriedWorkflow
+    firings: list[TriedFiring] = Field(description="Each firing that was asked for, the soonest first; else empty.")
     effects: Literal["none"] = "none"
 
 

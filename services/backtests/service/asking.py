@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from services.backtests.core.candidate import Candidate
 from services.backtests.service.protocol import Job
@@ -13,6 +13,7 @@ from shared.domain.definitions import Tenant, Workflow
 from shared.domain.errors import Flaw, InvalidInput
 
 SAMPLES = 5
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,9 @@ class Asking:
     def _flaws(self, past: Past, now: datetime) -> list[Flaw]:
         flaws = []
         until = past.until if past.until is not None else now
-        if past.since >= until:
+        if past.since < _EARLIEST:
+            flaws.append(Flaw(pointer="#/since", detail=f"no log reaches back before {_EARLIEST.year}"))
+        elif past.since >= until:
             flaws.append(Flaw(pointer="#/since", detail="it must lie before `until`, and in the past"))
         elif until - past.since > timedelta(days=self._settings.range_days_max):
             detail = f"at most {self._settings.range_days_max} days are looked at (UPSHOT_BACKTESTS_RANGE_DAYS_MAX)"

@@ -1,8 +1,12 @@
-"""A workflow tried on one event. It is handed a way to look an event up and the actions' previews, and nothing that appends
-or sends."""
+"""A workflow tried on one event, or on its own next firings. It is handed a way to look an event up and the actions' previews,
+and nothing that appends or sends.
+"""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from services.backtests.core.firings import next_firings
 from services.backtests.core.given_event import given_event
 from services.backtests.core.rehearsal import Previewer
 from services.backtests.core.trial import Trial, try_event
@@ -17,6 +21,24 @@ from shared.workflows.hiding import Hiding
 
 FindEvent = Callable[[str, str], Awaitable[Event | None]]
 """(tenant id, event id) -> the event as it lies in the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class On:
+    """What a request names to try it on: an event, one that happened, or so many firings later than `at` (None: now)."""
+
+    event: Mapping[str, object] | None = None
+    event_id: str | None = None
+    firings: int | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What it was tried on, with what came of it; at least one."""
+
+    subject: Subject
+    trials: tuple[tuple[Event, Trial], ...]
 
 
 class Trials:
@@ -38,16 +60,7 @@ class Trials:
         self._previewer = previewer
         self._clock = clock
 
-    async def run(
-        self,
-        tenant_id: str,
-        asked: Asked,
-        *,
-        event: Mapping[str, object] | None,
-        event_id: str | None,
-        outputs: Mapping[str, object],
-        author: str,
-    ) -> tuple[Subject, Event, Trial]:
+    async def run(self, tenant_id: str, asked: Asked, on: On, *, outputs: Mapping[str, object], author: str) -> Tried:
         """Raises InvalidInput with every flaw, HttpProblem 404 for a workflow, revision or event that is not there."""
         subject = await self._subjects.find(tenant_id, asked, author)
         known = subject.candidate.steps
@@ -55,25 +68,56 @@ class Trials:
         unknown = [Flaw(pointer=pointer_to("steps", each), detail=detail) for each in outputs if each not in known]
         if unknown:
             raise InvalidInput("outputs are assumed of steps that are not there", unknown)
-        tried = await self._event(tenant_id, event, event_id)
-        trial = try_event(
-            subject.candidate,
-            self._catalogue,
-            tried,
-            at=self._clock.now(),
-            outputs=outputs,
-            previewer=self._previewer,
-            hiding=self._hiding,
+        now = self._clock.now()
+        events = await self._events(tenant_id, subject, on, now)
+        return Tried(
+            subject=subject,
+            trials=tuple(
+                (
+                    event,
+                    try_event(
+                        subject.candidate,
+                        self._catalogue,
+                        event,
+                        at=event.time if on.firings is not None and event.time is not None else now,
+                        outputs=outputs,
+                        previewer=self._previewer,
+                        hiding=self._hiding,
+                    ),
+                )
+                for event in events
+            ),
         )
-        return subject, tried, trial
 
-    async def _event(self, tenant_id: str, given: Mapping[str, object] | None, event_id: str | None) -> Event:
-        if (given is None) == (event_id is None):
-            flaw = Flaw(pointer="#", detail="name either event (a CloudEvent in JSON) or event_id (one that happened)")
-            raise InvalidInput("say which event it is to be tried on", [flaw])
-        if given is not None:
-            return given_event(given, tenant_id, self._clock.now())
-        found = await self._find_event(tenant_id, str(event_id))
+    async def _events(self, tenant_id: str, subject: Subject, on: On, now: datetime) -> Sequence[Event]:
+        """At least one."""
+        if sum(each is not None for each in (on.event, on.event_id, on.firings)) != 1:
+            detail = (
+                "name one of event (a CloudEvent in JSON), event_id (one that happened), firings (how many of its own)"
+            )
+            raise InvalidInput("say what it is to be tried on", [Flaw(pointer="#", detail=detail)])
+        if on.at is not None and on.firings is None:
+            raise InvalidInput(
+                "an event has its own time", [Flaw(pointer="#/at", detail="it goes with firings; leave it out")]
+            )
+        if on.firings is not None:
+            return _firings(subject, on.at or now, on.firings)
+        if on.event is not None:
+            return [given_event(on.event, tenant_id, now)]
+        found = await self._find_event(tenant_id, str(on.event_id))
         if found is None:
-            raise HttpProblem(404, "unknown-event", f"there is no event {event_id!r}")
-        return found
+            raise HttpProblem(404, "unknown-event", f"there is no event {on.event_id!r}")
+        return [found]
+
+
+def _firings(subject: Subject, after: datetime, count: int) -> Sequence[Event]:
+    try:
+        found = next_firings(subject.candidate, after.astimezone(UTC), count)
+    except OverflowError:  # at the very ends of the calendar
+        found = []
+    if not found:
+        detail = f"nothing is planned after {after.isoformat()}"
+        if not subject.candidate.start.schedules:
+            detail = "it has no schedule; name an event, or give it one"
+        raise InvalidInput("there is no firing to try it on", [Flaw(pointer="#/firings", detail=detail)])
+    return found

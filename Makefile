@@ -2,6 +2,7 @@
 
 BIN := .venv/bin
 ARGS ?=
+BUS ?= $(or $(UPSHOT_BUS),postgres)
 NODES ?= 1
 export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
@@ -11,7 +12,7 @@ export PYTHON ?=
 
 help:
 	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
-	@echo "            (make demo ARGS=--exit ends after the explanation)"
+	@echo "            (make demo ARGS=--exit ends after the explanation; BUS=kafka: on a real Kafka, each service by itself)"
 	@echo "make up     the platform, empty, on http://127.0.0.1:8080"
 	@echo "make kafka  Apache Kafka for development on this machine's Java, until Ctrl-C (NODES=3: three nodes)"
 	@echo "make test   everything that proves it: lint, types, architecture, unit, contract and end-to-end tests"
@@ -32,10 +33,10 @@ setup-test:
 	@scripts/setup.sh test
 
 demo: setup
-	@$(BIN)/upshot demo $(ARGS)
+	@UPSHOT_BUS=$(BUS) $(BIN)/upshot demo $(ARGS)
 
 up: setup
-	@$(BIN)/upshot up
+	@UPSHOT_BUS=$(BUS) $(BIN)/upshot up
 
 kafka: setup
 	@$(BIN)/python scripts/kafka.py --nodes $(NODES)

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 
 from services.api.app import ABOUT
 from services.running import Running
-from services.wiring import acting, serving
+from services.wiring import acting, serving, showing
 from services.wiring.common import common, open_progress, open_queries, open_sealer
-from services.wiring.readiness import definitions_check, follower_check, projector_check
 from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.settings import UpshotSettings
@@ -44,13 +43,15 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
             egress,
             public_url=lambda: running.public_url,
             readiness=running.readiness,
+            metrics_page=running.metrics_page,
         )
 
-        running.checks += [
-            follower_check(follower),
-            definitions_check(it.definitions),
-            projector_check(projector),
-        ]
+        showing.show_follower(running, follower, acting.EMBEDDED_GROUP)
+        showing.show_definitions(running, it.definitions)
+        showing.show_projector(running, projector)
+        showing.show_executor(running, executor)
+        showing.show_approvals(running, approvals)
+        showing.show_matcher(running, matcher.handling, matchers.matching)
         running.start("projector", projector.run())
         running.start("executor", executor.run())
         running.start("approvals", approvals.run())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
+from shared.bus.metered import MeteredBus
 from shared.bus.port import Bus
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.seal import Seal, SealedBus, seal_key
@@ -23,6 +24,7 @@ from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.embedded_postgres import EmbeddedPostgresSettings, ServerHandle, default_data_dir, ensure_server
 from shared.runtime.http.secret_file import load_or_create
 from shared.runtime.settings import UpshotSettings
+from shared.telemetry.metrics import Metrics
 
 MASTER_KEY_FILE = "master-key"
 
@@ -41,6 +43,7 @@ class Foundation:
     """The embedded server; None where a database URL names another."""
     bus: Bus
     readmodel: ReadModel
+    metrics: Metrics
 
     def role(self, name: str) -> ConnectParameters:
         """The database, as one of Upshot's roles."""
@@ -101,6 +104,8 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
         stack.push_async_callback(readmodel.close)
         log = await open_log(settings, service, clock)
         stack.push_async_callback(log.close)
+        metrics = Metrics()
+        log = MeteredBus(log, metrics, clock)
         if settings.bus == "kafka":
             # Upstream services append events there themselves: only Upshot's own are believed what only Upshot says.
             log = SealedBus(log, Seal(seal_key(master_key)))
@@ -115,6 +120,7 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
             server=server,
             bus=bus,
             readmodel=readmodel,
+            metrics=metrics,
         )
 
 

@@ -14,9 +14,8 @@ from services.api.app import ABOUT as API_ABOUT
 from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.projector.service.projector import Projector
 from services.running import Running
-from services.wiring import acting, serving
+from services.wiring import acting, serving, showing
 from services.wiring.common import common, open_progress, open_queries, open_sealer
-from services.wiring.readiness import definitions_check, follower_check, matcher_check, projector_check
 from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.http import About
 from shared.runtime.http.health import health_routes
@@ -49,8 +48,8 @@ async def ingest(settings: UpshotSettings) -> AsyncIterator[Running]:
         stack.push_async_callback(matched.close)
         await it.definitions.start()
         routes = serving.ingest(it, sealer, queries, progress, matched)
-        running.checks.append(definitions_check(it.definitions))
-        await running.listen(stack, [*routes, *health_routes(running.readiness)], _INGEST_ABOUT)
+        showing.show_definitions(running, it.definitions)
+        await running.listen(stack, [*routes, *health_routes(running.readiness, running.metrics_page)], _INGEST_ABOUT)
         yield running
 
 
@@ -72,8 +71,9 @@ async def api(settings: UpshotSettings) -> AsyncIterator[Running]:
             EgressSettings(),
             public_url=lambda: running.public_url,
             readiness=running.readiness,
+            metrics_page=running.metrics_page,
         )
-        running.checks.append(definitions_check(it.definitions))
+        showing.show_definitions(running, it.definitions)
         await running.listen(stack, routes, API_ABOUT)
         # First of all: the server waits for the streams that follow them.
         stack.push_async_callback(tried.backtests.close)
@@ -89,7 +89,8 @@ async def matcher(settings: UpshotSettings) -> AsyncIterator[Running]:
         matchers = acting.Matchers(it)
         await it.definitions.start()
         matching = matchers.matcher()
-        running.checks += [matcher_check(matching.handling), definitions_check(it.definitions)]
+        showing.show_matcher(running, matching.handling, matchers.matching)
+        showing.show_definitions(running, it.definitions)
         running.start("matcher", matching.run())
         await _with_health(stack, running)
         yield running
@@ -106,7 +107,10 @@ async def executor(settings: UpshotSettings) -> AsyncIterator[Running]:
         await it.definitions.start()
         acts = acting.executor(it, sealer, outgoing)
         elsewhere, follower = acting.following(it, [acts], group=acting.EXECUTOR_GROUP)
-        running.checks += [follower_check(follower), definitions_check(it.definitions)]
+        showing.show_follower(running, follower, acting.EXECUTOR_GROUP)
+        showing.show_definitions(running, it.definitions)
+        showing.show_executor(running, acts)
+        showing.show_elsewhere(running, elsewhere)
         running.start("checkpoints", elsewhere.run())
         running.start("executor", acts.run())
         running.start("runs", follower.run())
@@ -123,7 +127,9 @@ async def approvals(settings: UpshotSettings) -> AsyncIterator[Running]:
         running = Running(ground=it.ground, name="approvals")
         watches = acting.approvals(it)
         elsewhere, follower = acting.following(it, [watches], group=acting.APPROVALS_GROUP)
-        running.checks.append(follower_check(follower))
+        showing.show_follower(running, follower, acting.APPROVALS_GROUP)
+        showing.show_approvals(running, watches)
+        showing.show_elsewhere(running, elsewhere)
         running.start("checkpoints", elsewhere.run())
         running.start("approvals", watches.run())
         running.start("runs", follower.run())
@@ -139,7 +145,8 @@ async def projector(settings: UpshotSettings) -> AsyncIterator[Running]:
         running = Running(ground=it.ground, name="projector")
         progress = open_progress(stack, it.ground)
         projects, follower = acting.projecting(it, progress, group=acting.PROJECTOR_GROUP)
-        running.checks += [follower_check(follower), projector_check(projects)]
+        showing.show_follower(running, follower, acting.PROJECTOR_GROUP)
+        showing.show_projector(running, projects)
         running.start("projector", projects.run())
         running.start("runs", follower.run())
         await _with_health(stack, running)
@@ -161,7 +168,7 @@ PROCESSES: Mapping[str, Process] = {
 async def _with_health(stack: contextlib.AsyncExitStack, running: Running) -> None:
     """Of a process that serves nothing else. Its services end first of all, the health server shows until then."""
     stack.push_async_callback(running.end)
-    await running.listen(stack, health_routes(running.readiness), _HEALTH_ABOUT)
+    await running.listen(stack, health_routes(running.readiness, running.metrics_page), _HEALTH_ABOUT)
 
 
 async def _flushed(projector: Projector, timeout_seconds: float) -> None:

@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
 from services.foundation import Foundation
+from shared.bus.topics import EVENTS
+from shared.domain.errors import TransientError
 from shared.runtime.http import (
     About,
     HttpDependencies,
@@ -28,6 +30,7 @@ from shared.runtime.http import (
 )
 from shared.runtime.settings import UpshotSettings
 from shared.telemetry.logging import set_up_logging
+from shared.telemetry.metrics import LAG, READY, Labels, labels_of
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,19 @@ GC_THRESHOLDS = (100_000, 50, 100)
 
 Opening = Callable[[UpshotSettings], contextlib.AbstractAsyncContextManager["Running"]]
 Check = Callable[[], Sequence[str]]
+
+ANSWER_SECONDS = 2.0
+"""Longest wait of whoever asks for readiness or metrics: for the log to say where it ends (else there is no lag on the page), and
+for PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A topic that a group of this process follows. `positions`: the next offset of each partition of this member's."""
+
+    topic: str
+    group: str
+    positions: Callable[[], Awaitable[Mapping[int, int]]]
 
 
 @dataclass(slots=True)
@@ -47,7 +63,9 @@ class Running:
     url: str = ""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    followed: list[Followed] = field(default_factory=list)
     draining: bool = False
+    _lags: Mapping[Labels, float] = field(default_factory=dict)
 
     def unreadiness(self) -> list[str]:
         """Why this process does not do its part; empty: it does."""
@@ -61,7 +79,34 @@ class Running:
         return reasons
 
     async def readiness(self) -> Sequence[str]:
-        return self.unreadiness()
+        """As `unreadiness`, after asking what this process stands on whether it is there."""
+        ground = self.ground
+        away = await asyncio.gather(
+            _away("the log", ground.bus.watermarks(EVENTS, [0])),
+            _away("PostgreSQL", ground.readmodel.next_offsets(EVENTS)),
+        )
+        return [*self.unreadiness(), *(reason for reason in away if reason is not None)]
+
+    async def metrics_page(self) -> str:
+        """As Prometheus reads it; the log is asked for its ends first."""
+        lags: dict[Labels, float] = {}
+        for each in self.followed:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    positions = await each.positions()
+                    ends = await self.ground.bus.watermarks(each.topic, sorted(positions)) if positions else {}
+            except (TransientError, TimeoutError):
+                continue
+            for partition, at in positions.items():
+                labels = labels_of(LAG, each.topic, each.group, str(partition))
+                lags[labels] = max(0, ends[partition].high - at)
+        self._lags = lags
+        return self.ground.metrics.page()
+
+    def measure(self) -> None:
+        """Show what the process as a whole has to show."""
+        self.ground.metrics.show(LAG, lambda: self._lags)
+        self.ground.metrics.show(READY, lambda: {(): float(not self.unreadiness())})
 
     @property
     def public_url(self) -> str:
@@ -91,7 +136,19 @@ class Running:
             shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
         )
         stack.push_async_callback(server.close)
+        self.measure()
         self.url = server.url
+
+
+async def _away(what: str, asked: Awaitable[object]) -> str | None:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await asked
+    except TransientError as error:
+        return f"{what} does not answer: {error}"
+    except TimeoutError:
+        return f"{what} has not answered for {ANSWER_SECONDS:g} s"
+    return None
 
 
 async def serve(settings: UpshotSettings, opening: Opening) -> None:

@@ -31,10 +31,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Requests with one bearer token."""
+    """Requests with one bearer token. `ingest_url`: where vendors and upstream services deliver to."""
 
     session: aiohttp.ClientSession
     url: str
+    ingest_url: str
     token: str
     clock: Clock
 
@@ -54,8 +55,9 @@ class Person:
         """Answered whatever the status."""
         sent = {"Authorization": f"Bearer {self.token}"} if authorised else {}
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        url = self.ingest_url if path.startswith(("/hooks", "/events")) else self.url
         async with self.session.request(
-            method, f"{self.url}{path}", data=body, json=json, headers={**sent, **(headers or {})}, timeout=timeout
+            method, f"{url}{path}", data=body, json=json, headers={**sent, **(headers or {})}, timeout=timeout
         ) as response:
             is_json = "json" in response.headers.get("Content-Type", "")
             found = await response.json(content_type=None) if is_json else await response.text()

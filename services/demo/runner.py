@@ -6,9 +6,7 @@ goes on from the log. Next: `story.py`.
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -18,24 +16,21 @@ from services.demo import recovered
 from services.demo.client import DemoTrouble, Person, until
 from services.demo.deliveries import BATCH, TENANT
 from services.demo.memory import Memory, begin, recall, remember
+from services.demo.places import Place, Running, free_port, is_free, place
 from services.demo.stage import ensure_tenant, set_stage, summary
 from services.demo.story import Expectation, Story
 from services.demo.telling import Teller
-from services.embedded import platform
-from services.running import Running
 from services.tracing import find_chain, render
 from shared.domain.errors import PermanentError
 from shared.readmodel.connect import API
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.egress import EgressSettings
-from shared.runtime.embedded_postgres import default_data_dir
 from shared.runtime.http import issue_token, jwt_secret
 from shared.runtime.settings import UpshotSettings
 from shared.telemetry.logging import set_up_logging
 from shared.testing.receivers import Receiver, receiver
 
-PORTS_TRIED = 100
 RECEIVER_PORT_FIRST = 8090
 TOKEN_SECONDS = 7 * 24 * 3600
 INTERRUPTED = 130
@@ -66,9 +61,6 @@ async def run_demo(settings: UpshotSettings, *, exit_after: bool) -> int:
 class _Demo:
     def __init__(self, settings: UpshotSettings, exit_after: bool, stop: asyncio.Event) -> None:
         self._clock, self._randomness = SystemClock(), SystemRandomness()
-        chosen = settings.data_dir or default_data_dir(os.environ, os.getuid()) / "demo"
-        chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._data_dir = chosen.resolve()
         self._settings = settings
         self._exit_after = exit_after
         self._stop = stop
@@ -78,12 +70,18 @@ class _Demo:
     async def run(self) -> int:
         # What the platform logs at this level is trouble; the rest would bury what is told here.
         set_up_logging(self._settings.log_level if "log_level" in self._settings.model_fields_set else "WARNING")
-        remembered = recall(self._data_dir)
-        again = remembered is not None
-        memory = remembered or begin(self._randomness, _free_port("127.0.0.1", RECEIVER_PORT_FIRST))
-        remember(self._data_dir, memory)
         tell = self._tell
         tell.heading("Upshot: what happens, and what follows from it")
+        async with place(self._settings, tell.say) as where:
+            return await self._run(where)
+
+    async def _run(self, where: Place) -> int:
+        self._data_dir = where.data_dir
+        remembered = recall(self._data_dir)
+        again = remembered is not None
+        memory = remembered or begin(self._randomness, free_port("127.0.0.1", RECEIVER_PORT_FIRST))
+        remember(self._data_dir, memory)
+        tell = self._tell
         tell.say(f"{'starting again' if again else 'first start'}; data in {self._data_dir}")
         async with self._receiver(memory) as it:
             settings = self._for_demo()
@@ -91,16 +89,26 @@ class _Demo:
             allowed = ",".join(part for part in (given.allow, it.authority) if part)
             tell.say(f"a receiver listens on {it.url('')}; outgoing calls may reach it: UPSHOT_EGRESS_ALLOW={allowed}")
             egress = given.model_copy(update={"allow": allowed})
-            async with platform(settings, egress) as running, aiohttp.ClientSession() as session:
-                tell.say(f"PostgreSQL and all services run in this process; ready at {running.url}")
-                return await self._play(running, session, it, memory, again=again)
+            async with where.open(settings, egress) as running, aiohttp.ClientSession() as session:
+                return await self._play(where, running, session, it, memory, again=again)
 
     async def _play(
-        self, running: Running, session: aiohttp.ClientSession, it: Receiver, memory: Memory, *, again: bool
+        self,
+        where: Place,
+        running: Running,
+        session: aiohttp.ClientSession,
+        it: Receiver,
+        memory: Memory,
+        *,
+        again: bool,
     ) -> int:
         tell, ground = self._tell, running.ground
         author = Person(
-            session=session, url=running.url, token=self._token(ground.data_dir, "author", AUTHOR), clock=self._clock
+            session=session,
+            url=running.url,
+            ingest_url=running.ingest_url,
+            token=self._token(ground.data_dir, "author", AUTHOR),
+            clock=self._clock,
         )
         approver = author.acting_as(self._token(ground.data_dir, "approver", APPROVER))
 
@@ -140,9 +148,17 @@ class _Demo:
             run_id = str(story.outcomes["refund"].run["id"])
             token = self._token(ground.data_dir, "you", EVERYTHING)
             self.serving = True
-            tell.invitation(running.url, token, str(self._data_dir), run_id, number=len(memory.batches) + 1)
+            tell.invitation(
+                running.url,
+                running.ingest_url,
+                token,
+                trace_command=f"{where.variables} .venv/bin/upshot trace {run_id}",
+                run_id=run_id,
+                number=len(memory.batches) + 1,
+                stays=where.comes_back,
+            )
             await self._serve(running)
-            tell.say("stopping; the data stays")
+            tell.say("stopping; the data stays" if where.comes_back else "stopping")
         return status
 
     async def _show_trace(self, running: Running, story: Story) -> None:
@@ -174,7 +190,7 @@ class _Demo:
     async def _receiver(self, memory: Memory) -> AsyncIterator[Receiver]:
         """On the port that the endpoints of the first start name."""
         port = memory.receiver_port
-        if not _is_free("127.0.0.1", port):
+        if not is_free("127.0.0.1", port):
             raise PermanentError(
                 f"port {port}, where this demo's receiver listens, is taken. Does another demo run on {self._data_dir}? "
                 f"End it, or take another folder: UPSHOT_DATA_DIR=/some/folder"
@@ -187,7 +203,7 @@ class _Demo:
         given = self._settings
         port = given.http_port
         if "http_port" not in given.model_fields_set:
-            port = _free_port(given.http_host, port)
+            port = free_port(given.http_host, port)
         return given.model_copy(
             update={"data_dir": self._data_dir, "database_url": None, "public_url": None, "http_port": port}
         )
@@ -196,20 +212,3 @@ class _Demo:
         given = self._settings.jwt_secret
         secret = jwt_secret(given.get_secret_value() if given is not None else None, data_dir, self._randomness)
         return issue_token(secret, TENANT, roles, subject, TOKEN_SECONDS, self._clock.now())
-
-
-def _free_port(host: str, first: int) -> int:
-    ports: Sequence[int] = range(first, first + PORTS_TRIED)
-    for port in ports:
-        if _is_free(host, port):
-            return port
-    raise PermanentError(f"ports {ports[0]} to {ports[-1]} of {host} are all taken; name one: UPSHOT_HTTP_PORT")
-
-
-def _is_free(host: str, port: int) -> bool:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.create_server((host, port), family=family):
-            return True
-    except OSError:
-        return False

@@ -96,7 +96,9 @@ class Teller:
         held = len(expectations) - len(failed)
         self.say(f"{'[green]' if not failed else '[red]'}{held} of {len(expectations)} expectations held[/]")
 
-    def invitation(self, url: str, token: str, data_dir: str, run_id: str, *, number: int) -> None:
+    def invitation(
+        self, url: str, ingest_url: str, token: str, *, trace_command: str, run_id: str, number: int, stays: bool
+    ) -> None:
         """Printed as it is, unwrapped: lines that can be copied."""
         event = {
             "specversion": "1.0",
@@ -107,17 +109,18 @@ class Teller:
             "data": {"order_id": "1001", "amount_minor": 99900, "currency": "EUR"},
         }
         bearer = f"-H 'Authorization: Bearer {token}'"
-        self.heading("Still serving. Ctrl-C ends it; the data stays, and the next start picks it up.")
+        after = "the data stays, and the next start picks it up" if stays else "nothing of it stays"
+        self.heading(f"Still serving. Ctrl-C ends it; {after}.")
         print(f"url:    {url}   (its interface, described: {url}/docs)")
         print(f"token:  {token}")
         print("\nAn event of your own, the runs that there are, and everything about the one above:\n")
         print(
-            f"curl -s -X POST {url}/events {bearer} -H 'Content-Type: application/cloudevents+json'"
+            f"curl -s -X POST {ingest_url}/events {bearer} -H 'Content-Type: application/cloudevents+json'"
             f" -d '{orjson.dumps(event).decode()}'\n"
         )
         print(f"curl -s {bearer} '{url}/api/v1/runs?limit=5'\n")
         print(f"curl -s {bearer} '{url}/api/v1/runs/{run_id}'\n")
-        print(f"The same chain as above: UPSHOT_DATA_DIR='{data_dir}' .venv/bin/upshot trace {run_id}", flush=True)
+        print(f"The same chain as above: {trace_command}", flush=True)
 
 
 def _fate(outcome: Outcome) -> str:

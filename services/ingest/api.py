@@ -35,6 +35,7 @@ from shared.domain.json_text import dump_json
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.http import PUBLISH, READ, Call, HttpProblem, Returns, Route, reply
 from shared.runtime.http.routing import Handler
+from shared.telemetry.metrics import DEDUPLICATED, Metrics
 from shared.workflows.webhook import STATUSES_WITHOUT_BODY
 
 
@@ -69,6 +70,7 @@ class IngestDependencies:
     rejections: Rejections
     definitions: DefinitionsFollower
     settings: IngestSettings
+    metrics: Metrics
 
 
 def routes(it: IngestDependencies) -> Sequence[Route]:
@@ -91,6 +93,7 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
         except ForeignTenant:
             detail = f"an event's tenantid is not {call.tenant_id!r}, whose token this is; nothing was taken"
             raise HttpProblem(403, "foreign-tenant", detail) from None
+        it.metrics.add(DEDUPLICATED, sum(result.status == "duplicate" for result in results))
         all_taken = all(result.status != "rejected" for result in results)
         return reply(202 if all_taken else 207, {"results": [_result(each) for each in results]})
 

@@ -52,14 +52,14 @@ class Matchers:
     def __init__(self, it: Common) -> None:
         self._it = it
         self._settings = MatcherSettings()
-        self._matching = Matching(
+        self.matching = Matching(
             it.definitions.definitions,
             it.catalogue,
             self._settings,
             it.ground.clock,
             partition_count=it.ground.bus.partition_count,
         )
-        it.definitions.listen(self._matching.definition_changed)
+        it.definitions.listen(self.matching.definition_changed)
 
     def matcher(self, *, progress: ProjectionProgress | None = None, foresee: Foresee | None = None) -> MatcherShell:
         """On Kafka the one on Faust, everywhere: all members of a group speak one protocol. `progress`, `foresee`: of whoever
@@ -74,7 +74,7 @@ class Matchers:
         return shell(
             it.ground.bus,
             it.definitions,
-            self._matching,
+            self.matching,
             self._settings,
             member_id=it.member_id,
             snapshots=it.ground.readmodel,

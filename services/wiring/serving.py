@@ -58,6 +58,7 @@ def ingest(
         rejections=rejections,
         definitions=it.definitions,
         settings=settings,
+        metrics=it.ground.metrics,
     )
     return list(ingest_routes(dependencies))
 
@@ -71,6 +72,7 @@ def api(
     *,
     public_url: Callable[[], str],
     readiness: Readiness,
+    metrics_page: Callable[[], Awaitable[str]],
 ) -> tuple[list[Route], BacktestsDependencies]:
     """The API and the backtests; end the latter's `backtests` before all else ends."""
     ground = it.ground
@@ -88,6 +90,7 @@ def api(
         allow_unsigned_sources=ground.settings.allow_unsigned_sources,
         public_url=public_url,
         readiness=readiness,
+        metrics_page=metrics_page,
     )
     tried = trying(dependencies, it.actions, ground.role(SERVICE))
     return [*api_routes(dependencies), *backtests_routes(tried)], tried

@@ -163,6 +163,11 @@ class RunsFollower:
         return bool(self.shards) and all(shard.level for shard in self.shards.values())
 
     @property
+    def alive(self) -> bool:
+        """Whether the log answers this member's heartbeats."""
+        return self._membership is not None and self._membership.alive()
+
+    @property
     def halted(self) -> dict[int, str]:
         """Partitions that stand still, and why."""
         return {each.partition: each.halted for each in self.shards.values() if each.halted is not None}

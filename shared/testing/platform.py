@@ -161,6 +161,10 @@ class RunningPlatform:
             await self.kill9()
             raise AssertionError(f"SIGTERM did not end it within {STOP_SECONDS:g} s\n{self.log_tail()}") from None
 
+    async def ended(self) -> None:
+        """Return when the process has ended by itself."""
+        await self.process.wait()
+
     async def restart(self) -> None:
         """Again, on the same data folder and port, after a kill or a stop."""
         await self.start()

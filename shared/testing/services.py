@@ -21,12 +21,20 @@ class RunningServices(RunningPlatform):
     """All services of one log. As a `RunningPlatform` it is the API's process; `of` gives the others. Made by
     `running_services`."""
 
-    def __init__(self, space: Workspace, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, space: Workspace, name: str, environment: Mapping[str, str], ports: Mapping[str, int]) -> None:
         self._space = space
-        self._given = {"UPSHOT_PUBLIC_URL": f"http://127.0.0.1:{free_port()}", **environment}
+        self._ingest_port = ports.get("ingest") or free_port()
+        self._given = {"UPSHOT_PUBLIC_URL": f"http://127.0.0.1:{self._ingest_port}", **environment}
         self._members: dict[str, list[RunningPlatform]] = {each: [] for each in SERVICES}
         self._turns = itertools.count()
-        super().__init__(space.data_dir(name), space.system_dir, self._given, name="api", command=_command("api"))
+        super().__init__(
+            space.data_dir(name),
+            space.system_dir,
+            self._given,
+            name="api",
+            command=_command("api"),
+            port=ports.get("api", 0),
+        )
 
     def of(self, service: str) -> Sequence[RunningPlatform]:
         """The processes of a service, in the order in which they were made."""
@@ -44,12 +52,11 @@ class RunningServices(RunningPlatform):
 
     async def start_all(self) -> None:
         """One of each, at the same time: whoever comes first makes what all stand on."""
-        ingest_port = self._given["UPSHOT_PUBLIC_URL"].rpartition(":")[2]
         async with asyncio.TaskGroup() as group:
             group.create_task(self.start())
             for service in SERVICES:
                 if service != "api":
-                    group.create_task(self.add(service, int(ingest_port) if service == "ingest" else 0))
+                    group.create_task(self.add(service, self._ingest_port if service == "ingest" else 0))
 
     async def add(self, service: str, port: int = 0, **environment: str) -> RunningPlatform:
         """One more process of a service, started."""
@@ -92,10 +99,14 @@ class RunningServices(RunningPlatform):
 
 @asynccontextmanager
 async def running_services(
-    space: Workspace, name: str, *, environment: Mapping[str, str] | None = None
+    space: Workspace,
+    name: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    ports: Mapping[str, int] | None = None,
 ) -> AsyncIterator[RunningServices]:
     """One process of each service on a new data folder, started, and ended on the way out together with their PostgreSQL."""
-    services = RunningServices(space, name, environment or {})
+    services = RunningServices(space, name, environment or {}, ports or {})
     try:
         await services.start_all()
         yield services

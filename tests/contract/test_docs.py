@@ -15,6 +15,7 @@ import pytest
 from services.executor.actions import discover_actions
 from services.ingest.sources import Delivery, Headers, Source, Verified
 from services.matcher.triggers import discover_triggers
+from services.processes import PROCESSES
 from shared.domain import catalogue
 from shared.domain.endpoint_secret import parse_endpoint_secret
 from shared.runtime.http.yaml_text import read_yaml
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = snippets(ROOT)
 KINDS = {
     *("text", "json", "yaml", "yaml workflow"),
-    *("sh", "sh make", "sh docker", "sh lock", "sh segments"),
+    *("sh", "sh make", "sh docker", "sh lock", "sh services", "sh segments"),
     *("python verify", "python vendor", "python trigger"),
     *("python kafka", "sh kafka", "sh acls", "sh letters"),
 }
@@ -92,6 +93,12 @@ def test_make_help_names_every_target() -> None:
     told = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for target in ("demo", "up", "test", "check", "bench", "setup", "clean"):
         assert f"make {target}" in told
+
+
+@pytest.mark.parametrize("snippet", of_kind("sh services"), ids=named)
+def test_every_service_is_named_and_no_other(snippet: Snippet) -> None:
+    """`tests/e2e/test_services_apart.py` runs them."""
+    assert sorted(snippet.text.split()) == sorted([*PROCESSES, *["upshot"] * len(PROCESSES)])
 
 
 @pytest.mark.parametrize("snippet", of_kind("sh lock"), ids=named)

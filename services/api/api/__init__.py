@@ -68,5 +68,5 @@ def routes(it: ApiDependencies) -> list[Route]:
         *explain.routes(Explainer(it)),
         *usage.routes(it),
         *commands.routes(it, carrying),
-        *health_routes(it.readiness),
+        *health_routes(it.readiness, it.metrics_page),
     ]

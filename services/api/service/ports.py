@@ -60,3 +60,5 @@ class ApiDependencies:
     allow_unsigned_sources: bool
     public_url: Callable[[], str]
     readiness: Callable[[], Awaitable[Sequence[str]]]
+    metrics_page: Callable[[], Awaitable[str]]
+    """What `/metrics` shows."""

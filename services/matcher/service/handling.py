@@ -79,6 +79,9 @@ class Handling:
         self.assigned = False
         """Whether the group has ever said which partitions are this member's."""
 
+        self.owned: frozenset[int] = frozenset()
+        """This member's partitions, as it was told last."""
+
     @property
     def restoring(self) -> frozenset[int]:
         """Partitions whose windows are being restored."""
@@ -103,7 +106,7 @@ class Handling:
                 if new:
                     restore = tasks.create_task(self._restore(membership, reading, new), name="matcher-restore")
                     self._restores.update(dict.fromkeys(new, restore))
-                self.assigned = True
+                self.assigned, self.owned = True, change.partitions
 
     async def match(
         self, membership: Membership, reading: Reading, batches: Mapping[int, Sequence[Record]]

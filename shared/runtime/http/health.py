@@ -1,4 +1,4 @@
-"""/healthz: the process answers. /readyz: it can do its work. The same in every process, whatever else it serves."""
+"""/healthz: the process answers. /readyz: it can do its work. /metrics: numbers. The same in every process."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
@@ -9,9 +9,14 @@ from pydantic import BaseModel
 from shared.domain.errors import Flaw
 from shared.runtime.http.problems import HttpProblem
 from shared.runtime.http.routing import Call, Returns, Route, reply
+from shared.telemetry.prometheus import CONTENT_TYPE
 
 Readiness = Callable[[], Awaitable[Sequence[str]]]
 """Why the process is not ready, one sentence each; empty: it is."""
+
+
+MetricsPage = Callable[[], Awaitable[str]]
+"""As Prometheus reads it."""
 
 
 class Health(BaseModel):
@@ -20,7 +25,7 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-def health_routes(readiness: Readiness) -> list[Route]:
+def health_routes(readiness: Readiness, metrics_page: MetricsPage) -> list[Route]:
     """Open to all: they tell nothing of any tenant."""
     ok = Health(status="ok")
 
@@ -36,6 +41,10 @@ def health_routes(readiness: Readiness) -> list[Route]:
             raise HttpProblem(503, "not-ready", "; ".join(reasons), flaws=flaws, headers={"Retry-After": "1"})
         return reply(200, ok)
 
+    async def metrics(call: Call) -> web.StreamResponse:
+        del call
+        return web.Response(text=await metrics_page(), headers={"Content-Type": CONTENT_TYPE})
+
     answers = {200: Returns(description="Yes.", model=Health)}
     return [
         Route(method="GET", path="/healthz", handler=alive, summary="Is it alive?", tag="health", responses=answers),
@@ -47,5 +56,13 @@ def health_routes(readiness: Readiness) -> list[Route]:
             tag="health",
             responses=answers,
             errors={503: "Not yet, or not any more: `errors` says why."},
+        ),
+        Route(
+            method="GET",
+            path="/metrics",
+            handler=metrics,
+            summary="Numbers, for Prometheus",
+            tag="health",
+            responses={200: Returns(description="Text, format 0.0.4.", content_type="text/plain")},
         ),
     ]

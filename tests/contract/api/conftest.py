@@ -296,6 +296,7 @@ async def world(
             allow_unsigned_sources=False,
             public_url=lambda: PUBLIC_URL,
             readiness=readiness,
+            metrics_page=no_metrics,
         )
     )
     verifier = TokenVerifier(JWT_SECRET, clock=clock)
@@ -329,6 +330,10 @@ async def world(
     for each in (keystore, queries, readmodel, bus):
         await each.close()
     assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+
+
+async def no_metrics() -> str:
+    return ""
 
 
 async def _execute(parameters: ConnectParameters, statement: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 
 from services.processes import PROCESSES
 from shared.testing.compose import read_compose
@@ -17,7 +18,10 @@ from shared.testing.postgres import embedded_postgres
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 
-COMPOSE = read_compose(Path(__file__).resolve().parents[2] / "docker-compose.yml")
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = read_compose(ROOT / "docker-compose.yml")
+COLLECTOR = yaml.safe_load((ROOT / "deploy" / "otel-collector.yaml").read_text(encoding="utf-8"))
+SCRAPED: str = COLLECTOR["receivers"]["prometheus"]["config"]["scrape_configs"][0]["metrics_path"]
 GIVEN = {
     "POSTGRES_PASSWORD": "secret",
     "UPSHOT_MASTER_KEY": "a master key for all of them",
@@ -82,8 +86,9 @@ async def test_every_command_of_the_compose_file_becomes_healthy_and_ends_in_ord
                     return await is_healthy(process, name)
 
                 await eventually(healthy, f"{name} is healthy", explain=process.log_tail)
-                async with session.get(f"{process.url}/healthz") as answer:
-                    assert answer.status == 200
+                for path in ("/healthz", SCRAPED):
+                    async with session.get(f"{process.url}{path}") as answer:
+                        assert answer.status == 200, f"{name} {path}"
             assert "acme" in await processes["api"].cli("tenant", "create", "acme")
             assert set(await asyncio.gather(*(process.stop() for process in processes.values()))) == {0}
         finally:

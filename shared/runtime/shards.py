@@ -15,7 +15,7 @@ from typing import Protocol
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Assignment, Bus, Membership, Reader, Record
+from shared.bus.port import Assignment, Bus, Membership, PartitionUnreadable, Reader, Record
 from shared.bus.topics import RUNS
 from shared.domain.envelope import Event
 from shared.domain.errors import TransientError
@@ -260,6 +260,12 @@ class RunsFollower:
             batches = await self._reader.poll(
                 timeout_seconds=POLL_SECONDS, records_max=self._settings.batch_records_max
             )
+        except PartitionUnreadable as error:
+            for partition in error.partitions & self.shards.keys():
+                self.shards[partition].halted = str(error)
+            log.critical("%s", error)
+            self._read_on()
+            return
         except TransientError as error:
             log.warning("runs cannot be read just now, trying again: %s", error)
             await asyncio.sleep(self._settings.retry_seconds)

@@ -19,10 +19,9 @@ from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
 from shared.bus.adapters.kafka import KafkaBus
 from shared.bus.partitioner import partition_of
-from shared.bus.port import NewRecord, Watermarks
+from shared.bus.port import NewRecord, PartitionUnreadable, Watermarks
 from shared.bus.ranges import BusRange, first_at_or_after
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS, TOPICS
-from shared.domain.errors import PermanentError
 from shared.readmodel.snapshots import Snapshot, WindowsSnapshot
 from shared.runtime.clock import SystemClock
 from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
@@ -234,11 +233,16 @@ async def test_records_deleted_under_a_reader_or_lost_by_the_log_end_it(log: Kaf
     await reader.poll(timeout_seconds=5)
     await bus.append([new()] * 3)
     await delete_below(log, EVENTS, 3)
-    with pytest.raises(PermanentError, match="were deleted while they were being read"):
+    with pytest.raises(PartitionUnreadable, match="were deleted while they were being read"):
         await reader.poll(timeout_seconds=5)
-    reader.assign({PARTITION: 9})
-    with pytest.raises(PermanentError, match="ends at 4, but is to be read from 9"):
+    reader.assign({PARTITION: 9, QUIET: 0})
+    with pytest.raises(PartitionUnreadable, match="ends at 4, but is to be read from 9") as lost:
         await reader.poll(timeout_seconds=5)
+    assert lost.value.partitions == {PARTITION}
+    follower = RunsFollower(bus, FurtherOn(9), [], group="g", member_id="a")
+    async with running(asyncio.create_task(follower.run())):
+        await eventually(lambda: _ready(PARTITION in follower.halted), "the partition stands still")
+    assert "another log" in follower.halted[PARTITION]
 
 
 async def _ready(state: bool) -> bool | None:

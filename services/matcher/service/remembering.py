@@ -13,7 +13,7 @@ from typing import Protocol
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Bus, Record
+from shared.bus.port import Bus, PartitionUnreadable, Record
 from shared.bus.topics import RUNS
 from shared.domain.errors import TransientError
 from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFollowed, WindowOpened
@@ -84,9 +84,15 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
     try:
         reader.assign(left)
         while left:
-            for partition, records in (
-                await reader.poll(timeout_seconds=POLL_SECONDS, records_max=RECORDS_AT_ONCE)
-            ).items():
+            try:
+                batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=RECORDS_AT_ONCE)
+            except PartitionUnreadable as error:
+                log.critical("nothing of partitions %s is matched: %s", sorted(error.partitions), error)
+                for partition in error.partitions & left.keys():
+                    del left[partition], memories[partition]
+                reader.assign({each: at for each, at in reader.positions().items() if each in left})
+                continue
+            for partition, records in batches.items():
                 if partition not in left:
                     continue
                 try:

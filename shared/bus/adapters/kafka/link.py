@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 
-from shared.bus.adapters.kafka.reaching import client_options, described, why_not
+from shared.bus.adapters.kafka.reaching import client_options, closed, described, why_not
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError, TransientError
@@ -134,7 +134,7 @@ class Link:
                     async with asyncio.timeout(self._timeout):
                         await client.set_topics(self._topics)
             except BaseException as error:
-                await client.close()
+                await closed(client)
                 if isinstance(error, kafka_errors.KafkaError | OSError):  # OSError: TimeoutError among them
                     self._pause_seconds = min(
                         max(_PAUSE_SECONDS_FIRST, self._pause_seconds * 2), self._settings.reconnect_seconds_max
@@ -157,7 +157,7 @@ class Link:
         async with self._lock:
             client, self._client = self._client, None
             if client is not None:
-                await client.close()
+                await closed(client)
 
     async def _missed(self, client: Any) -> None:  # as above
         if self._clock.monotonic() - self._answered_at < _LOST_SECONDS:
@@ -166,4 +166,4 @@ class Link:
             if self._client is client:
                 _log.warning("no Kafka broker has answered for %g s: beginning anew", _LOST_SECONDS)
                 self._client = None
-                await client.close()
+                await closed(client)

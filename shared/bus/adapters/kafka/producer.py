@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
-from shared.bus.adapters.kafka.reaching import client_options, why_not
+from shared.bus.adapters.kafka.reaching import client_options, closed, why_not
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.domain.errors import TransientError
 
@@ -84,6 +84,6 @@ class Producer:
 
 async def _take_apart(producer: Any) -> None:  # as above
     producer._closed = True  # it is, and says so at the latest when it is collected
-    await producer.client.close()
-    await producer._sender.close()
     producer._message_accumulator.fail_all(GivenUp("the producer was given up"))
+    await closed(producer._sender)
+    await closed(producer.client)

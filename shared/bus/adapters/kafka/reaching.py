@@ -4,6 +4,8 @@
 aiokafka only logs the reason and reports that it could not begin. Next: `link.py`.
 """
 
+import asyncio
+import contextlib
 import socket
 import ssl
 from pathlib import Path
@@ -16,6 +18,7 @@ from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.domain.errors import PermanentError, TransientError
 
 _RETRY_SECONDS = 1.0
+_CLOSING_SECONDS_MAX = 1.0
 _METADATA_MAX_AGE_MS = 60_000
 
 
@@ -122,6 +125,13 @@ async def _reason(settings: KafkaSettings, host: str, port: int) -> TransientErr
 
 def _transient(detail: str) -> TransientError:
     return TransientError(detail, retry_after_seconds=_RETRY_SECONDS)
+
+
+async def closed(thing: Any) -> None:  # a part of aiokafka, which has no types
+    """Close it, and wait a moment for that: behind a network that hangs, parts of aiokafka wait for one another for ever."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSING_SECONDS_MAX):
+            await thing.close()
 
 
 def described(error: BaseException) -> str:

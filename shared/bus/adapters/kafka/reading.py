@@ -18,7 +18,7 @@ from shared.bus.adapters.kafka.link import Lane, Link
 from shared.bus.adapters.kafka.offsets import READ_COMMITTED, Offsets
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.adapters.kafka.unpacking import Fetched
-from shared.bus.port import Record
+from shared.bus.port import PartitionUnreadable, Record
 from shared.domain.errors import PermanentError, TransientError
 
 _log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class KafkaReader:
         self._turn = 0
         self._polls = 0  # since the last assignment
         self._moved = False  # a position moved without anything to hand over
+        self._unreadable: dict[int, PartitionUnreadable] = {}
         self._trouble: TransientError | PermanentError | None = None
         self._troubled_at = 0.0  # the loop's time of the first trouble since something came
         self._not_before = 0.0  # the loop's time before which nothing is asked, after trouble
@@ -60,6 +61,7 @@ class KafkaReader:
         self._unproven &= wanted.keys()
         self._fetched = {p: each for p, each in self._fetched.items() if self._positions.get(p) == wanted.get(p)}
         self._positions = wanted
+        self._unreadable.clear()
         self._trouble = None
         self._not_before = 0.0
         self._polls = 0
@@ -86,6 +88,9 @@ class KafkaReader:
                 return {}
             if isinstance(self._trouble, PermanentError):
                 raise self._trouble
+            if self._unreadable:
+                details = "; ".join(str(each) for each in self._unreadable.values())
+                raise PartitionUnreadable(details, partitions=frozenset(self._unreadable))
             now = loop.time()
             if now >= self._not_before:
                 await self._read_on()
@@ -134,9 +139,9 @@ class KafkaReader:
             fetched = self._fetched[partition]
             try:
                 records = fetched.take(-(-left // (len(waiting) - rank)))
-            except PermanentError as error:
+            except PartitionUnreadable as error:
                 del self._fetched[partition]
-                self._trouble = error
+                self._unreadable[partition] = error
                 continue
             if fetched.spent:
                 del self._fetched[partition]
@@ -154,6 +159,8 @@ class KafkaReader:
         lane = _LANES[self._lane]
         try:
             for partition, offset in self._positions.items():
+                if partition in self._unreadable:
+                    continue
                 wanted[await self._link.leader(self._full_name, partition)][partition] = offset
         except (TransientError, PermanentError) as error:
             self._stumble(error)
@@ -212,15 +219,20 @@ class KafkaReader:
         if self._positions.get(partition) != offset:
             return
         where = f"{self._topic}/{partition}"
+        lost = None
         if offset > marks.high:
-            raise PermanentError(
+            lost = (
                 f"{where} ends at {marks.high}, but is to be read from {offset}: "
                 "the log has lost records, or this position belongs to another log"
             )
-        if offset < marks.low and partition not in self._unproven:
-            raise PermanentError(
-                f"{where} begins at {marks.low} now: the records from {offset} on were deleted while they were being read"
+        elif offset < marks.low and partition not in self._unproven:
+            lost = (
+                f"{where} begins at {marks.low} now: records from {offset} on were deleted while they were being read"
             )
+        if lost is not None:
+            self._unreadable[partition] = PartitionUnreadable(lost, partitions=frozenset({partition}))
+            self._woken.set()
+            return
         if 0 < offset < marks.low:
             _log.error("%s begins at %d: records from %d on were deleted", where, marks.low, offset)
         self._positions[partition] = max(offset, marks.low)

@@ -12,7 +12,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from shared.bus.adapters.kafka.reaching import client_options, described, why_not
+from shared.bus.adapters.kafka.reaching import client_options, closed, described, why_not
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.domain.errors import PermanentError, TransientError
 
@@ -49,7 +49,7 @@ async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
         except (kafka_errors.KafkaError, OSError) as error:
             raise TransientError(f"the Kafka brokers went away: {described(error)}") from error
     finally:
-        await admin.close()
+        await closed(admin)
 
 
 async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> None:  # aiokafka has no types

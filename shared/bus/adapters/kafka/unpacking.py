@@ -5,16 +5,21 @@ them. A position that stands behind the last record handed over is how a reader 
 that ends in a transaction's marker.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from aiokafka import errors as kafka_errors
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from shared.bus.adapters.kafka.appending import EPOCH
 from shared.bus.adapters.kafka.lenient import ReadableRecords
-from shared.bus.port import Record
-from shared.domain.errors import PermanentError
+from shared.bus.adapters.kafka.reaching import described
+from shared.bus.port import PartitionUnreadable, Record
+
+# What aiokafka raises at a batch that is damaged, compressed in a way it lacks, or not UTF-8 where it must be.
+_UNREADABLE = (kafka_errors.KafkaError, ValueError, struct.error, IndexError)
 
 
 class Fetched:
@@ -31,15 +36,25 @@ class Fetched:
         self._aborting: set[int] = set()
         self._batches = ReadableRecords(data)
         self._records = self._unpacked()
+        self._failure: Exception | None = None
         self.spent = not self._batches.has_next()
 
     def take(self, records_max: int) -> list[Record]:
         """The next records, in order; moves `position` on. Fewer than asked for means that it is `spent`."""
         taken: list[Record] = []
-        for record in self._records:
-            taken.append(record)
-            if len(taken) >= records_max:
-                return taken
+        try:
+            if self._failure is not None:
+                raise self._failure
+            for record in self._records:
+                taken.append(record)
+                if len(taken) >= records_max:
+                    return taken
+        except _UNREADABLE as error:
+            if not taken:
+                self.spent = True
+                raise self._unreadable(error) from error
+            self._failure = error  # what came before it is handed over first
+            return taken
         self.spent = True
         return taken
 
@@ -68,7 +83,8 @@ class Fetched:
     def _wanted_batches(self) -> Iterator[Any]:  # aiokafka has no types
         while self._batches.has_next():
             batch = self._batches.next_batch()
-            self._check(batch)
+            if not batch.validate_crc():
+                raise kafka_errors.CorruptRecordException("its checksum does not fit")
             producer_id = batch.producer_id
             while self._aborted and self._aborted[-1][1] <= batch.base_offset:
                 self._aborting.add(self._aborted.pop()[0])
@@ -81,10 +97,13 @@ class Fetched:
             else:
                 yield batch
 
-    def _check(self, batch: Any) -> None:  # as above
-        where = f"{self._topic}/{self._partition} from offset {batch.base_offset} on"
-        if not batch.validate_crc():
-            raise PermanentError(f"what the broker has of {where} is damaged: its checksum does not fit")
+    def _unreadable(self, error: Exception) -> PartitionUnreadable:
+        where = f"{self._topic}/{self._partition} from offset {self.position} on"
+        if isinstance(error, kafka_errors.UnsupportedCodecError):
+            detail = f"{where} is compressed in a way that this process lacks: pip install cramjam ({described(error)})"
+        else:
+            detail = f"what the broker has of {where} cannot be unpacked: {described(error)}"
+        return PartitionUnreadable(detail, partitions=frozenset({self._partition}))
 
 
 def _ends_in_abort(batch: Any) -> bool:  # as above

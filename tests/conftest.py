@@ -48,3 +48,12 @@ async def kafka_broker(space: Workspace) -> AsyncIterator[KafkaCluster]:
         pytest.skip(missing)
     async with kafka_cluster(space.folder / "kafka") as cluster:
         yield cluster
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def secured_kafka(space: Workspace) -> AsyncIterator[KafkaCluster]:
+    """As `kafka_broker`, with TLS, users and ACLs. A test may kill its node and start it again."""
+    if (missing := kafka_missing()) is not None:
+        pytest.skip(missing)
+    async with kafka_cluster(space.folder / "secured-kafka", security="sasl_tls") as cluster:
+        yield cluster

@@ -80,6 +80,6 @@ def group_of(item: pytest.Item) -> str:
     """The name of its group."""
     if (marker := item.get_closest_marker("xdist_group")) is not None:
         return str(marker.args[0])
-    if "kafka_broker" in getattr(item, "fixturenames", ()):
+    if not {"kafka_broker", "secured_kafka"}.isdisjoint(getattr(item, "fixturenames", ())):
         return KAFKA
     return item.nodeid.partition("::")[0]

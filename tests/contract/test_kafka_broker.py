@@ -77,17 +77,17 @@ async def test_javas_console_tools_speak_to_the_shared_broker(kafka_broker: Kafk
     assert printed.split() == ["one", "two"]
 
 
-@needs_kafka
-async def test_a_killed_node_comes_back_with_its_data_and_users_without_rights_are_refused() -> None:
-    async with kafka_cluster(security="sasl_tls") as cluster:
-        await make_topic(cluster, "kept")
-        await produce(cluster, "kept", b"before")
-        await cluster.nodes[0].kill()
-        await cluster.nodes[0].restart()
+async def test_a_killed_node_comes_back_with_its_data_and_users_without_rights_are_refused(
+    secured_kafka: KafkaCluster,
+) -> None:
+    await make_topic(secured_kafka, "kept")
+    await produce(secured_kafka, "kept", b"before")
+    await secured_kafka.nodes[0].kill()
+    await secured_kafka.nodes[0].restart()
 
-        assert await first_of(cluster, "kept") == b"before"
-        with pytest.raises(TopicAuthorizationFailedError):
-            await make_topic(cluster, "refused", user="upstream")
+    assert await first_of(secured_kafka, "kept") == b"before"
+    with pytest.raises(TopicAuthorizationFailedError):
+        await make_topic(secured_kafka, "refused", user="upstream")
 
 
 @needs_kafka

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import errors as kafka_errors
 
-from shared.bus.adapters.kafka.producer import Producer
+from shared.bus.adapters.kafka.producer import Producer, sent
 from shared.bus.adapters.kafka.reaching import described
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.partitioner import partition_of
@@ -202,8 +202,7 @@ class Appender:
                     if not batch.append(timestamp=timestamp, key=record.key, value=record.value, headers=headers):
                         break
                 batch.close()
-                sent = await producer.send_batch(batch, self._full_names[topic], partition=partition)
-                placed = await sent
+                placed = await sent(producer, batch, self._full_names[topic], partition)
                 if placed.offset < 0:
                     raise AppendInDoubt(f"{topic}/{partition} has these records already; it does not tell where")
                 recorded_at = EPOCH + timedelta(milliseconds=placed.timestamp)

@@ -1,14 +1,14 @@
 """aiokafka's idempotent producer, made when first needed and made anew once it can no longer be trusted.
 
 aiokafka's own `stop` waits until everything has been sent, for ever where brokers are away, so a producer that is given
-up is taken apart by hand: that needs two private parts, which `tests/contract/test_bus_kafka.py` names.
+up is taken apart by hand. That, and mending sequence numbers, needs private parts: `tests/contract/test_bus_kafka.py` names them.
 """
 
 import asyncio
 import logging
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from shared.bus.adapters.kafka.reaching import client_options, closed, why_not
@@ -20,6 +20,27 @@ _log = logging.getLogger(__name__)
 
 class GivenUp(kafka_errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """The producer that had this under way was given up."""
+
+
+_REFUSALS = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+)
+
+
+async def sent(producer: Any, batch: Any, topic: str, partition: int) -> Any:  # aiokafka has no types
+    """Where the batch lies: offset of its first record, append time in milliseconds. Raises aiokafka's errors.
+
+    A batch that the broker refuses has taken its sequence numbers all the same, and the next one would be out of order: they
+    are taken back. Nothing else of the partition is under way meanwhile.
+    """
+    try:
+        return await (await producer.send_batch(batch, topic, partition=partition))
+    except _REFUSALS:
+        producer._txn_manager.increment_sequence_number(TopicPartition(topic, partition), -batch.record_count())
+        raise
 
 
 class Producer:

@@ -29,7 +29,9 @@ from services.cli.findings import (
     topic_finding,
     write_level_findings,
 )
+from services.cli.kafka_doctor import kafka_findings
 from services.foundation import MASTER_KEY_FILE, database, master_key_of
+from shared.bus.adapters.kafka import KafkaSettings
 from shared.bus.adapters.postgres import BusSettings
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.write_level import reads_level
@@ -67,6 +69,7 @@ GROUP BY share.name, share.topic ORDER BY share.name, share.topic
 _MEMBERS = """
 SELECT DISTINCT member FROM log.group_members WHERE seen_at > clock_timestamp() - make_interval(secs => $1)
 """
+_CHECKPOINTS = "SELECT topic, partition, next FROM {rm}.checkpoints"
 _PROJECTED = """
 SELECT head.topic, sum(head.next - coalesce(checkpoint.next, 0))::bigint AS lag
 FROM log.heads AS head LEFT JOIN {rm}.checkpoints AS checkpoint USING (topic, partition)
@@ -99,15 +102,19 @@ async def _findings(settings: UpshotSettings) -> AsyncIterator[Finding]:
         yield Finding(level="warn", what=f"there is no {MASTER_KEY_FILE} in {data_dir}", mend=mend)
         return
     master_key = master_key_of(settings, data_dir, SystemRandomness())
+    checkpoints: dict[str, dict[int, int]] = {}
     try:
         async with database(settings, data_dir) as (admin, server):
             where = "embedded" if server is not None else "at UPSHOT_DATABASE_URL"
             yield Finding(level="ok", what=f"the database is the one {where}")
-            async for finding in _database_findings(admin, master_key, settings.write_level):
+            async for finding in _database_findings(admin, master_key, settings, checkpoints):
                 yield finding
     except (*AWAY, UpshotError) as error:
         mend = "see postgres/ in the data folder" if settings.database_url is None else "check UPSHOT_DATABASE_URL"
         yield Finding(level="fail", what=f"the database cannot be reached: {error}", mend=mend)
+    if settings.bus == "kafka":
+        async for finding in kafka_findings(KafkaSettings(), SystemClock(), checkpoints):
+            yield finding
 
 
 def _folder_findings(data_dir: Path) -> list[Finding]:
@@ -119,7 +126,10 @@ def _folder_findings(data_dir: Path) -> list[Finding]:
     return [*found, disk_finding(str(data_dir), shutil.disk_usage(data_dir).free)]
 
 
-async def _database_findings(admin: ConnectParameters, master_key: bytes, write_level: int) -> AsyncIterator[Finding]:
+async def _database_findings(
+    admin: ConnectParameters, master_key: bytes, settings: UpshotSettings, checkpoints: dict[str, dict[int, int]]
+) -> AsyncIterator[Finding]:
+    """`checkpoints` is given the read model's, by topic and partition, where the log is elsewhere."""
     connection = await connect(admin, application="upshot-doctor")
     try:
         number = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
@@ -148,7 +158,10 @@ async def _database_findings(admin: ConnectParameters, master_key: bytes, write_
     # Row-level security holds the owner too; the services' role sees every tenant.
     service = await connect(as_role(admin, master_key, SERVICE), application="upshot-doctor")
     try:
-        for finding in await _log_and_model(service, write_level):
+        if settings.bus == "postgres":
+            for finding in await _log(service, settings.write_level):
+                yield finding
+        for finding in await _model(service, settings.bus, checkpoints):
             yield finding
     finally:
         await service.close()
@@ -162,7 +175,7 @@ async def _clock(connection: Connection) -> Finding:
     return clock_finding((middle - theirs).total_seconds())
 
 
-async def _log_and_model(service: Connection, write_level: int) -> list[Finding]:
+async def _log(service: Connection, write_level: int) -> list[Finding]:
     wanted = BusSettings().partition_count
     found = [
         topic_finding(topic, partitions=partitions, wanted=wanted, records=records, segments=segments)
@@ -171,13 +184,21 @@ async def _log_and_model(service: Connection, write_level: int) -> list[Finding]
     for name, topic, lag, members in await service.fetch(_GROUPS, MEMBER_SILENT_SECONDS):
         found.append(lag_finding(f"group {name}", topic, lag, members=members))
     alive = {row["member"]: reads_level(row["member"]) for row in await service.fetch(_MEMBERS, MEMBER_SILENT_SECONDS)}
-    found += write_level_findings(write_level, RECORD_VERSIONS.newest_level, alive)
+    return [*found, *write_level_findings(write_level, RECORD_VERSIONS.newest_level, alive)]
+
+
+async def _model(service: Connection, bus: str, checkpoints: dict[str, dict[int, int]]) -> list[Finding]:
     pointer = await service.fetchrow(_POINTER)
     if pointer is None:
-        return [*found, Finding(level="fail", what="there is no read model", mend="run: upshot migrate")]
+        return [Finding(level="fail", what="there is no read model", mend="run: upshot migrate")]
     generation, version = pointer
     others = [row["generation"] for row in await service.fetch(_GENERATIONS) if row["generation"] != generation]
-    found += model_findings(generation, version, MODEL_VERSION, sorted(others))
-    for topic, lag in await service.fetch(_PROJECTED.format(rm=f"rm_{int(generation)}")):
-        found.append(lag_finding("the read model", topic, lag))
+    found = model_findings(generation, version, MODEL_VERSION, sorted(others))
+    rm = f"rm_{int(generation)}"
+    if bus == "postgres":
+        for topic, lag in await service.fetch(_PROJECTED.format(rm=rm)):
+            found.append(lag_finding("the read model", topic, lag))
+        return found
+    for topic, partition, next_offset in await service.fetch(_CHECKPOINTS.format(rm=rm)):
+        checkpoints.setdefault(topic, {})[partition] = next_offset
     return found

@@ -52,6 +52,15 @@ async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
         await closed(admin)
 
 
+async def find_topics(
+    admin: Any, names: Sequence[str]
+) -> dict[str, tuple[int, dict[str, str]]]:  # aiokafka has no types
+    """Of these topics (full names) those that are there: how many partitions, and the settings that `topic_flaw` judges."""
+    found = await _partitions(admin, names)
+    configs = await _configs(admin, list(found)) if found else {}
+    return {name: (count, configs[name]) for name, count in found.items()}
+
+
 async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> None:  # aiokafka has no types
     found = await _partitions(admin, names)
     missing = [name for name in names if name not in found]

@@ -113,7 +113,7 @@ async def _findings(settings: UpshotSettings) -> AsyncIterator[Finding]:
         mend = "see postgres/ in the data folder" if settings.database_url is None else "check UPSHOT_DATABASE_URL"
         yield Finding(level="fail", what=f"the database cannot be reached: {error}", mend=mend)
     if settings.bus == "kafka":
-        async for finding in kafka_findings(KafkaSettings(), SystemClock(), checkpoints):
+        async for finding in kafka_findings(KafkaSettings(), SystemClock(), checkpoints, settings.write_level):
             yield finding
 
 

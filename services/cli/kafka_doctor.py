@@ -6,14 +6,16 @@ It reads, and makes nothing: a topic that is missing is told of. Next: `access_f
 from collections.abc import AsyncIterator, Mapping
 
 from services.cli.access_findings import access_findings
-from services.cli.findings import Finding, lag_finding
+from services.cli.findings import Finding, lag_finding, write_level_findings
 from shared.bus import codec, facts
 from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.kafka.access import read_access
 from shared.bus.adapters.kafka.examining import Examined, GroupSeen, examine_log
 from shared.bus.codec import UndecodableRecord
 from shared.bus.port import Bus, Record, Watermarks
+from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.topics import DEFINITIONS, RUNS, TOPICS
+from shared.bus.write_level import reads_level
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError, TransientError
 
@@ -23,7 +25,9 @@ Checkpoints = Mapping[str, Mapping[int, int]]
 """By topic and partition, the next offset that the read model takes."""
 
 
-async def kafka_findings(settings: KafkaSettings, clock: Clock, checkpoints: Checkpoints) -> AsyncIterator[Finding]:
+async def kafka_findings(
+    settings: KafkaSettings, clock: Clock, checkpoints: Checkpoints, write_level: int
+) -> AsyncIterator[Finding]:
     """One after another, as they are found."""
     try:
         examined = await examine_log(settings)
@@ -43,6 +47,9 @@ async def kafka_findings(settings: KafkaSettings, clock: Clock, checkpoints: Che
                 yield _size_finding(topic, each)
             for group in examined.groups:
                 yield await _group_finding(bus, group, marks[group.topic])
+            alive = {member: reads_level(member) for group in examined.groups for member in group.members}
+            for finding in write_level_findings(write_level, RECORD_VERSIONS.newest_level, alive):
+                yield finding
             for topic, stand in sorted(checkpoints.items()):
                 behind = sum(each.high - stand.get(partition, 0) for partition, each in marks[topic].items())
                 yield lag_finding("the read model", topic, behind)
@@ -80,7 +87,7 @@ def _size_finding(topic: str, marks: Mapping[int, Watermarks]) -> Finding:
 async def _group_finding(bus: Bus, group: GroupSeen, marks: Mapping[int, Watermarks]) -> Finding:
     committed = await bus.committed(group.name, group.topic)
     lag = sum(each.high - committed.get(partition, 0) for partition, each in marks.items()) if committed else None
-    return lag_finding(f"group {group.name}", group.topic, lag, members=group.members)
+    return lag_finding(f"group {group.name}", group.topic, lag, members=len(group.members))
 
 
 async def _halted(

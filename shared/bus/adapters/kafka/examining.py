@@ -17,14 +17,17 @@ from shared.bus.adapters.kafka.topics import find_topics, topic_flaw
 from shared.bus.topics import TOPICS
 from shared.domain.errors import TransientError
 
+_DRAWN_CHARACTERS = 37
+"""A broker puts a dash and an id of its own behind the id with which a static member joins."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSeen:
-    """A group on one of the log's topics (its short name), and how many live members it has."""
+    """A group on one of the log's topics (its short name), and its live members by the ids that they joined with."""
 
     name: str
     topic: str
-    members: int
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +73,10 @@ async def _groups(admin: Any, settings: KafkaSettings) -> Sequence[GroupSeen]:  
         for topic, begins in beginnings.items()
         if group_id.startswith(begins)
     }
-    members: dict[str, int] = {}
+    members: dict[str, tuple[str, ...]] = {}
     for response in await admin.describe_consumer_groups(sorted(named)) if named else ():
         for _, group_id, _, _, _, present, *_ in response.groups:
-            members[group_id] = len(present)
+            members[group_id] = tuple(member[0][:-_DRAWN_CHARACTERS] for member in present)
     return [
-        GroupSeen(name=named[each][0], topic=named[each][1], members=members.get(each, 0)) for each in sorted(named)
+        GroupSeen(name=named[each][0], topic=named[each][1], members=members.get(each, ())) for each in sorted(named)
     ]

@@ -1,0 +1,138 @@
+"""A broker with an authorizer: with the documented rules upstreams append events and nothing else, and the doctor names whoever
+may do more.
+"""
+
+import asyncio
+import os
+import re
+import shlex
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from services.cli.findings import Finding
+from services.cli.kafka_doctor import kafka_findings
+from shared.bus import codec
+from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
+from shared.bus.topics import EVENTS, RUNS
+from shared.domain.envelope import Event
+from shared.runtime.clock import SystemClock
+from shared.testing.kafka import USERS, KafkaCluster, kafka_cluster
+from shared.testing.kafka_jars import kafka_missing
+from shared.testing.markdown import snippets
+from shared.testing.workspace import Workspace
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN, UPSTREAM = "upshot", "upstream"
+needs_kcat = pytest.mark.skipif(
+    shutil.which("kcat") is None, reason="kcat is not installed: clients of librdkafka were not tested"
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def guarded(space: Workspace) -> AsyncIterator[KafkaCluster]:
+    """A broker on which nobody but its administrator may do anything, but for what the documentation grants."""
+    if (missing := kafka_missing()) is not None:
+        pytest.skip(missing)
+    async with kafka_cluster(space.folder / "guarded", security="sasl") as cluster:
+        (snippet,) = [each for each in snippets(ROOT) if each.kind == "sh acls"]
+        granted = [
+            line.partition("--command-config admin.properties ")[2].replace("User:shop", f"User:{UPSTREAM}").split()
+            for line in re.sub(r"\\\n", "", snippet.text).splitlines()
+        ]
+        await asyncio.gather(*(cluster.tool("acls", *each) for each in granted))
+        yield cluster
+
+
+def settings_of(cluster: KafkaCluster, user: str) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=cluster.bootstrap_servers,
+        partition_count=2,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_user=user,
+        sasl_password=USERS[user],
+    )
+
+
+async def examined(settings: KafkaSettings) -> list[Finding]:
+    return [each async for each in kafka_findings(settings, SystemClock(), {EVENTS: {}, RUNS: {}}, 1)]
+
+
+async def kcat(cluster: KafkaCluster, topic: str) -> tuple[int | None, str]:
+    """As an upstream service."""
+    secured = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": UPSTREAM,
+        "sasl.password": USERS[UPSTREAM],
+    }
+    options = [option for name, value in secured.items() for option in ("-X", f"{name}={value}")]
+    process = await asyncio.create_subprocess_exec(
+        *("kcat", "-P", "-b", cluster.bootstrap_servers, "-t", topic, "-k", "acme", *options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ,
+    )
+    async with asyncio.timeout(30):
+        told, _ = await process.communicate(b"{}")
+    return process.returncode, told.decode()
+
+
+@needs_kcat
+async def test_with_the_documented_rules_upstreams_append_events_and_the_doctor_is_content(
+    guarded: KafkaCluster,
+) -> None:
+    settings = settings_of(guarded, OWN)
+    bus = await KafkaBus.open(settings, SystemClock())
+    member = await bus.join("matcher", EVENTS, member_id="one~1")
+    assert await member.next_assignment(timeout_seconds=10)
+    event = Event(id="1", source="/s", type="t", tenant_id="acme", data=None)
+    await bus.append([codec.encode(EVENTS, event), codec.encode(RUNS, event)])
+
+    allowed, _ = await kcat(guarded, EVENTS)
+    refused, why = await kcat(guarded, RUNS)
+    found = await examined(settings)
+    await bus.close()
+
+    assert allowed == 0
+    assert refused != 0
+    assert "authorization failed" in why.lower()
+    assert {each.level for each in found} == {"ok"}, found
+    told = [each.what for each in found if each.level == "ok"]
+    assert "only User:upshot may write upshot.definitions, upshot.runs, upshot.deadletters" in told
+    assert "upshot.events may also be written by User:upstream" in told
+    assert "upshot.events: 2 records in 2 partitions" in told
+    assert "group matcher on upshot.events: goes by the read model's checkpoints, 1 live" in told
+    assert "the read model on upshot.events: 2 records behind" in told
+
+
+async def test_the_doctor_names_whoever_may_do_more_and_says_how_to_mend_it(guarded: KafkaCluster) -> None:
+    bad = ("--allow-principal", f"User:{UPSTREAM}", "--operation", "Write", "--topic", RUNS)
+    await guarded.tool("acls", "--add", *bad)
+
+    failures = [each for each in await examined(settings_of(guarded, OWN)) if each.level == "fail"]
+    assert failures[0].what == "User:upstream may Write upshot.runs, by the rule for literal upshot.runs"
+    await guarded.tool("acls", "--force", *shlex.split(failures[0].mend)[1:])
+    assert not [each for each in await examined(settings_of(guarded, OWN)) if "may Write" in each.what]
+    assert "who may write the topics cannot be seen" in {
+        each.what for each in await examined(settings_of(guarded, UPSTREAM))
+    }
+
+
+async def test_without_an_authorizer_the_doctor_warns(kafka_broker: KafkaCluster) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, topic_prefix="nobody-made-this.")
+    found = await examined(settings)
+    assert any(each.level == "warn" and each.what.startswith("the brokers have no authorizer") for each in found)
+    assert (
+        Finding(
+            level="fail", what="there is no topic nobody-made-this.upshot.runs", mend="starting any service makes it"
+        )
+        in found
+    )

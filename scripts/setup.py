@@ -161,6 +161,7 @@ def provide_system_packages() -> None:
         "postgresql-15": Path("/usr/lib/postgresql/15/bin/pg_ctl").exists(),
         "default-jre-headless": shutil.which("java") is not None,
         "maven": shutil.which("mvn") is not None,
+        "kcat": shutil.which("kcat") is not None,
     }
     packages = [name for name, is_there in wanted.items() if not is_there]
     if not packages:

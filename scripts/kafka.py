@@ -1,7 +1,8 @@
 """`make kafka`: Apache Kafka on this machine's Java, in the foreground, until Ctrl-C or SIGTERM.
 
-Prints one line of JSON with its addresses on standard output, and how to use it on standard error. Its data lies in a
-temporary folder and is gone afterwards. `--prepare` brings the jars and what makes starts quick, and ends.
+It listens where Upshot looks by default, on 9092 and the ports behind it, or on others where those are taken. Prints one line of
+JSON with its addresses on standard output, and how to use it on standard error. Its data lies in a temporary folder and is gone
+afterwards. `--prepare` brings the jars and what makes starts quick, and ends.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from shared.testing.kafka_jars import kafka_missing
 
 _JVM = ("-XX:+UseG1GC", "-Djava.net.preferIPv4Stack=true")
 _HEAP_MB = 512
+_FIRST_PORT = 9092
 
 
 def main() -> int:
@@ -40,7 +42,7 @@ async def serve(nodes: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     print(f"kafka: starting {nodes} {'node' if nodes == 1 else 'nodes'}", file=sys.stderr, flush=True)
-    async with kafka_cluster(nodes=nodes, jvm=_JVM, heap_mb=_HEAP_MB) as cluster:
+    async with kafka_cluster(nodes=nodes, jvm=_JVM, heap_mb=_HEAP_MB, first_port=_FIRST_PORT) as cluster:
         servers = cluster.bootstrap_servers
         print(json.dumps({"bootstrap_servers": servers, "nodes": nodes, BOOTSTRAP_VARIABLE: servers}), flush=True)
         print(f"kafka: export {BOOTSTRAP_VARIABLE}={servers}", file=sys.stderr)

@@ -125,9 +125,11 @@ async def kafka_cluster(
     message_max_bytes: int = 1_048_588,
     heap_mb: int = 320,
     jvm: Sequence[str] = QUICK_JVM,
+    first_port: int | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> AsyncIterator[KafkaCluster]:
-    """A running cluster of `nodes`; `folder` is one inside a `Workspace`, or a workspace of its own is made.
+    """A running cluster of `nodes`; `folder` is one inside a `Workspace`, or a workspace of its own is made. Clients find the
+    nodes on ports from `first_port` on, as far as those are free.
 
     Raises KafkaUnavailableError where Kafka cannot run, AssertionError with the log's end if a node does not start.
     """
@@ -142,7 +144,7 @@ async def kafka_cluster(
         certificates = place / "certificates"
         if options.is_encrypted:
             write_certificates(certificates, host=HOST)
-        ports = [_draw_ports() for _ in range(nodes)]
+        ports = [_draw_ports(None if first_port is None else first_port + each) for each in range(nodes)]
         cluster_id = _draw_id()
         members = []
         for number, own in enumerate(ports, 1):
@@ -247,9 +249,9 @@ def _draw_id() -> str:
     return drawn
 
 
-def _draw_ports() -> NodePorts:
+def _draw_ports(client: int | None) -> NodePorts:
     return NodePorts(
-        client=free_port(),
+        client=free_port(client),
         detour=free_port(),
         detour_target=free_port(),
         internal=free_port(),

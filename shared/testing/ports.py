@@ -14,8 +14,10 @@ _tried = itertools.count(os.getpid() * 41)
 _reservations: list[socket.socket] = []
 
 
-def free_port() -> int:
-    """On 127.0.0.1, where nothing listens. It stays this process's until its end."""
+def free_port(wished: int | None = None) -> int:
+    """On 127.0.0.1, where nothing listens; the one that is wished for, if it can be. It stays this process's until its end."""
+    if wished is not None and _reserve(wished) and _is_free(wished):
+        return wished
     for number in itertools.islice(_tried, len(_PORTS)):
         port = _PORTS[number % len(_PORTS)]
         if _reserve(port) and _is_free(port):

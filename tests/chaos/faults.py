@@ -22,7 +22,7 @@ from shared.testing.proxy import Network, tcp_proxies
 from shared.testing.services import SERVICES, RunningServices, running_services
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
-from tests.chaos.verdict import log_of
+from tests.chaos.verdict import ground_of
 
 SESSION_TIMEOUT_SECONDS = 4.0
 READY_SECONDS = 90.0
@@ -248,11 +248,11 @@ async def services_on_three_brokers(
 async def check_nothing_is_unread(services: RunningServices) -> None:
     """The matcher has committed every partition's end: its lag is 0, in empty ones, too."""
     lag: dict[int, int] = {}
-    async with log_of(services) as bus:
+    async with ground_of(services) as ground:
 
         async def is_level() -> bool:
-            committed = await bus.committed(GROUP, EVENTS)
-            marks = await bus.watermarks(EVENTS)
+            committed = await ground.bus.committed(GROUP, EVENTS)
+            marks = await ground.bus.watermarks(EVENTS)
             lag.update({number: each.high - committed.get(number, each.low) for number, each in marks.items()})
             return not any(lag.values())
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from services.foundation import foundation
+from services.foundation import Foundation, foundation
 from shared.bus import codec
-from shared.bus.port import Bus
 from shared.bus.topics import EVENTS
 from shared.domain.envelope import Event
 from shared.runtime.settings import UpshotSettings
@@ -133,7 +132,8 @@ async def check_effects(shop: Shop, inbox: Receiver, unknown: int) -> tuple[int,
 async def logged_events(platform: RunningPlatform) -> list[tuple[Event, datetime]]:
     """Every event in the log with the instant of its recording, read from the first offset on."""
     found: list[tuple[Event, datetime]] = []
-    async with log_of(platform) as bus:
+    async with ground_of(platform) as ground:
+        bus = ground.bus
         ends = {number: marks.high for number, marks in (await bus.watermarks(EVENTS)).items()}
         reader = bus.reader(EVENTS)
         reader.assign(dict.fromkeys(ends, 0))
@@ -145,11 +145,11 @@ async def logged_events(platform: RunningPlatform) -> list[tuple[Event, datetime
 
 
 @asynccontextmanager
-async def log_of(platform: RunningPlatform) -> AsyncIterator[Bus]:
-    """The log itself, wherever the platform keeps it."""
+async def ground_of(platform: RunningPlatform) -> AsyncIterator[Foundation]:
+    """What the platform's processes stand on: its log, wherever that is, and its tables."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in platform.environment.items():
             if name.startswith("UPSHOT_"):
                 patch.setenv(name, value)
         async with foundation(UpshotSettings(data_dir=platform.data_dir)) as ground:
-            yield ground.bus
+            yield ground

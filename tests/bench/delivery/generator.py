@@ -1,7 +1,7 @@
 """Sends signed deliveries over keep-alive connections: as fast as they are answered, or at a fixed rate.
 
 Every request's bytes are made before the clock starts, so that its own CPU while measuring is writing and reading sockets.
-Commands: `load {host, port, paths, secrets, first, count}`; `saturate {connections}`; `pace {connections, per_second}`.
+Commands: `load {host, ports, paths, secrets, first, count}`; `saturate {connections}`; `pace {connections, per_second}`.
 """
 
 import asyncio
@@ -95,10 +95,11 @@ class Load:
         self.over = asyncio.Event()
         self._due = 0
 
-    async def connect(self, host: str, port: int, connections: int) -> None:
+    async def connect(self, host: str, ports: list[int], connections: int) -> None:
+        """To all ports alike."""
         loop = asyncio.get_running_loop()
-        for _ in range(connections):
-            _, connection = await loop.create_connection(lambda: Connection(self), host, port)
+        for number in range(connections):
+            _, connection = await loop.create_connection(lambda: Connection(self), host, ports[number % len(ports)])
             self.idle.append(connection)
 
     def release(self, count: int) -> None:
@@ -159,16 +160,16 @@ def _result(load: Load) -> dict[str, Any]:
 
 async def main() -> None:
     requests: list[bytes] = []
-    place = ("127.0.0.1", 0)
+    place = ("127.0.0.1", [0])
 
     async def answer(command: dict[str, Any]) -> dict[str, Any]:
         nonlocal requests, place
         match command["do"]:
             case "load":
-                place = (command["host"], command["port"])
+                place = (command["host"], command["ports"])
                 targets = list(zip(command["paths"], command["secrets"], strict=True))
                 requests = [
-                    request_of(number, f"{place[0]}:{place[1]}", *targets[number % len(targets)])
+                    request_of(number, f"{place[0]}:{place[1][0]}", *targets[number % len(targets)])
                     for number in range(command["first"], command["first"] + command["count"])
                 ]
                 gc.freeze()

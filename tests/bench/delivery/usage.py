@@ -20,17 +20,29 @@ class Cpu:
 
     app: float
     postgres: float
+    brokers: float
     generator: float
     receiver: float
 
     @property
+    def platform(self) -> float:
+        """Of all that a user would have to run."""
+        return self.app + self.postgres + self.brokers
+
+    @property
     def total(self) -> float:
-        return self.app + self.postgres + self.generator + self.receiver
+        return self.platform + self.generator + self.receiver
+
+    def parts(self, count: int) -> str:
+        """The platform's, in seconds per 1,000 of `count`."""
+        brokers = f", Kafka {1000 * self.brokers / count:.2f}" if self.brokers else ""
+        return f"app {1000 * self.app / count:.2f}, PostgreSQL {1000 * self.postgres / count:.2f}{brokers}"
 
     def __sub__(self, other: "Cpu") -> "Cpu":
         return Cpu(
             app=self.app - other.app,
             postgres=self.postgres - other.postgres,
+            brokers=self.brokers - other.brokers,
             generator=self.generator - other.generator,
             receiver=self.receiver - other.receiver,
         )

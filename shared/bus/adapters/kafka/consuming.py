@@ -126,7 +126,11 @@ class GroupConsumer:
                 consumer.seek(tp, at)
         try:
             found = await consumer.getmany(*tps, timeout_ms=int(timeout_seconds * 1000), max_records=records_max)
+        except kafka_errors.NoOffsetForPartitionError:
+            return _NOTHING  # it rebalanced meanwhile; the next fetch says where to begin
         except kafka_errors.OffsetOutOfRangeError as error:
+            if coordinator.generation != generation:
+                return _NOTHING
             return FetchedRecords(records={}, positions=await self._mended(consumer, error.args[0]))
         except kafka_errors.KafkaError as error:
             if error.retriable:

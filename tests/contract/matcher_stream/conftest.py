@@ -22,6 +22,7 @@ from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, NewRecord, Record
+from shared.bus.seal import Seal, SealedBus, seal_key
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS, TOPICS
 from shared.domain.envelope import Event
 from shared.domain.records import Command, DefinitionsFact, TenantCreated, WorkflowSaved
@@ -165,7 +166,7 @@ class Member:
 class Log:
     """Topics of its own on the session's broker."""
 
-    def __init__(self, kafka: KafkaSettings, bus: KafkaBus, admin: AIOKafkaAdminClient, clock: SystemClock) -> None:
+    def __init__(self, kafka: KafkaSettings, bus: Bus, admin: AIOKafkaAdminClient, clock: SystemClock) -> None:
         self.kafka = kafka
         self.admin = admin
         self.bus = bus
@@ -255,7 +256,7 @@ async def opened(
     made_clock = clock()
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
-    bus = await KafkaBus.open(kafka, made_clock)
+    bus = SealedBus(await KafkaBus.open(kafka, made_clock), Seal(seal_key(b"master")))
     try:
         await bus.append(definitions(documents))
         yield Log(kafka, bus, admin, made_clock)

@@ -194,6 +194,9 @@ class GroupConsumer:
             headers = each.headers
             if None in [value for _, value in headers]:
                 headers = tuple((name, value or b"") for name, value in headers)
+            headers = each.headers
+            if None in [value for _, value in headers]:  # Kafka lets a header have none
+                headers = tuple((name, value or b"") for name, value in headers)
             records.append(
                 Record(
                     topic=self.topic,

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,8 @@ from shared.bus.adapters.kafka.access import read_access
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.envelope import Event
 from shared.runtime.clock import SystemClock
-from shared.testing.kafka import USERS, KafkaCluster, kafka_cluster
-from shared.testing.kafka_jars import kafka_missing
+from shared.testing.kafka import USERS, KafkaCluster
 from shared.testing.markdown import snippets
-from shared.testing.workspace import Workspace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,26 +32,31 @@ needs_kcat = pytest.mark.skipif(
 )
 
 
+PREFIX = "access."
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def guarded(space: Workspace) -> AsyncIterator[KafkaCluster]:
+async def guarded(secured_kafka: KafkaCluster) -> KafkaCluster:
     """A broker on which nobody but its administrator may do anything, but for what the documentation grants."""
-    if (missing := kafka_missing()) is not None:
-        pytest.skip(missing)
-    async with kafka_cluster(space.folder / "guarded", security="sasl") as cluster:
-        (snippet,) = [each for each in snippets(ROOT) if each.kind == "sh acls"]
-        granted = [
-            line.partition("--command-config admin.properties ")[2].replace("User:shop", f"User:{UPSTREAM}").split()
-            for line in re.sub(r"\\\n", "", snippet.text).splitlines()
-        ]
-        await asyncio.gather(*(cluster.tool("acls", *each) for each in granted))
-        yield cluster
+    (snippet,) = [each for each in snippets(ROOT) if each.kind == "sh acls"]
+    granted = [
+        line.partition("--command-config admin.properties ")[2]
+        .replace("User:shop", f"User:{UPSTREAM}")
+        .replace(" upshot.", f" {PREFIX}upshot.")
+        .split()
+        for line in re.sub(r"\\\n", "", snippet.text).splitlines()
+    ]
+    await asyncio.gather(*(secured_kafka.tool("acls", *each) for each in granted))
+    return secured_kafka
 
 
 def settings_of(cluster: KafkaCluster, user: str) -> KafkaSettings:
     return KafkaSettings(
         bootstrap_servers=cluster.bootstrap_servers,
+        topic_prefix=PREFIX,
         partition_count=2,
-        security_protocol="SASL_PLAINTEXT",
+        security_protocol="SASL_SSL",
+        tls_ca_file=cluster.certificates / "ca.pem",
         sasl_mechanism="PLAIN",
         sasl_user=user,
         sasl_password=USERS[user],
@@ -68,14 +70,15 @@ async def examined(settings: KafkaSettings) -> list[Finding]:
 async def kcat(cluster: KafkaCluster, topic: str) -> tuple[int | None, str]:
     """As an upstream service."""
     secured = {
-        "security.protocol": "SASL_PLAINTEXT",
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": str(cluster.certificates / "ca.pem"),
         "sasl.mechanism": "PLAIN",
         "sasl.username": UPSTREAM,
         "sasl.password": USERS[UPSTREAM],
     }
     options = [option for name, value in secured.items() for option in ("-X", f"{name}={value}")]
     process = await asyncio.create_subprocess_exec(
-        *("kcat", "-P", "-b", cluster.bootstrap_servers, "-t", topic, "-k", "acme", *options),
+        *("kcat", "-P", "-b", cluster.bootstrap_servers, "-t", PREFIX + topic, "-k", "acme", *options),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -107,19 +110,19 @@ async def test_with_the_documented_rules_upstreams_append_events_and_the_doctor_
     assert "authorization failed" in why.lower()
     assert {each.level for each in found} == {"ok"}, found
     told = [each.what for each in found if each.level == "ok"]
-    assert "only User:upshot may write upshot.definitions, upshot.runs, upshot.deadletters" in told
-    assert "upshot.events may also be written by User:upstream" in told
+    assert "only User:upshot may write access.upshot.definitions, access.upshot.runs, access.upshot.deadletters" in told
+    assert "access.upshot.events may also be written by User:upstream" in told
     assert "upshot.events: 2 records in 2 partitions" in told
     assert "group matcher on upshot.events: goes by the read model's checkpoints, 1 live" in told
     assert "the read model on upshot.events: 2 records behind" in told
 
 
 async def test_the_doctor_names_whoever_may_do_more_and_says_how_to_mend_it(guarded: KafkaCluster) -> None:
-    bad = ("--allow-principal", f"User:{UPSTREAM}", "--operation", "Write", "--topic", RUNS)
+    bad = ("--allow-principal", f"User:{UPSTREAM}", "--operation", "Write", "--topic", PREFIX + RUNS)
     await guarded.tool("acls", "--add", *bad)
 
     failures = [each for each in await examined(settings_of(guarded, OWN)) if each.level == "fail"]
-    assert failures[0].what == "User:upstream may Write upshot.runs, by the rule for literal upshot.runs"
+    assert failures[0].what == "User:upstream may Write access.upshot.runs, by the rule for literal access.upshot.runs"
     await guarded.tool("acls", "--force", *shlex.split(failures[0].mend)[1:])
     assert not [each for each in await examined(settings_of(guarded, OWN)) if "may Write" in each.what]
     assert (await read_access(settings_of(guarded, UPSTREAM), SystemClock())).status == "hidden"

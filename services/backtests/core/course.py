@@ -57,6 +57,7 @@ _NOTHING = Taken(asked=None)
 class _Opened(NamedTuple):
     event: Event
     recorded_at: datetime
+    match_id: str
 
 
 class Course:
@@ -92,7 +93,7 @@ class Course:
 
     def waits_after(self) -> set[str]:
         """The match ids of the events that are waited after."""
-        return {match_id(opened.event.id, opened.event.replay_id) for opened in self._opened.values()}
+        return {opened.match_id for opened in self._opened.values()}
 
     def take(self, event: Event, fields: EventFields, recorded_at: datetime) -> Taken:
         """One event of the log. A recorded firing of one of this revision's own schedules is passed over: those are computed."""
@@ -149,7 +150,7 @@ class Course:
             self._forget(key)
         if opened_by != event.id or key in self._opened:
             return
-        self._opened[key] = _Opened(event, recorded_at)
+        self._opened[key] = _Opened(event, recorded_at, match_id(event.id, event.replay_id))
         self._bytes_left -= _bytes_of(event)
         if self._bytes_left < 0:
             raise PermanentError(

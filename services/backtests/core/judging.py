@@ -72,8 +72,8 @@ class Judge:
         return self._candidate.waits_open
 
     def undecided(self) -> tuple[Collection[str], Collection[str]]:
-        """The match ids of the events that the candidate, and that the live revision, waits after."""
-        return self._candidate.waits_after(), self._live.waits_after() if self._live is not None else ()
+        """The match ids of the events that the candidate, and that the live revision, waits after; where there are both."""
+        return (self._candidate.waits_after(), self._live.waits_after()) if self._live is not None else ((), ())
 
     def may_match(self, values: tuple[bytes | None, ...]) -> bool:
         """False: an event with these values of `attributes` (in their order, UTF-8; None: absent) matches neither."""

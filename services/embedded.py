@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from services.api.app import ABOUT
+from services.levelling import read_definitions
 from services.running import Running
 from services.wiring import acting, serving, showing
 from services.wiring.common import common, open_progress, open_queries, open_sealer
@@ -29,7 +30,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         progress, matched = open_progress(stack, it.ground), ProjectionProgress()
 
         matchers = acting.Matchers(it)
-        await it.definitions.start()
+        await read_definitions(it.ground, it.definitions)
         executor = acting.executor(it, sealer, outgoing)
         approvals = acting.approvals(it)
         projector, follower = acting.projecting(it, progress, executor, approvals, group=acting.EMBEDDED_GROUP)

@@ -1,4 +1,5 @@
-"""What a start does before it serves: where the read model is an earlier version's, it builds this version's from the log.
+"""What a start does before it serves: where the read model is an earlier version's, it builds this version's from the log;
+and it reads the definitions.
 
 Guarantees: of several processes that start at once one builds and the others wait; whoever is killed meanwhile leaves
 nothing that the next start does not remove; until it is done /healthz answers 200, so that nobody takes the process for
@@ -13,6 +14,7 @@ from services.projector.service.rebuild import RebuildProgress, RebuildReport, b
 from shared.domain.errors import TransientError
 from shared.readmodel.errors import AWAY
 from shared.readmodel.generations import RebuildRunning
+from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.http import HttpServer
 from shared.runtime.http.starting import starting_app
 
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 TOLD_EVERY_SECONDS = 5.0
 """A line of the log each: a build of an hour is to be followed, not to fill the disk."""
+SHORT_SECONDS = 1.0
+"""What is over sooner needs no telling."""
 AGAIN_SECONDS = 1.0
 """How often a process that waits looks whether the other one is done, or dead."""
 
@@ -39,6 +43,35 @@ async def bring_read_model_level(ground: Foundation) -> None:
     )
     try:
         await build.run()
+    finally:
+        await server.close()
+
+
+async def read_definitions(ground: Foundation, definitions: DefinitionsFollower) -> None:
+    """Return once all definitions that there are have been folded. Raises PermanentError as above."""
+    reading = asyncio.create_task(definitions.start())
+    try:
+        await asyncio.wait([reading], timeout=SHORT_SECONDS)
+        if not reading.done():
+            await _tell_while(ground, definitions, reading)
+        await reading
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _tell_while(ground: Foundation, definitions: DefinitionsFollower, reading: asyncio.Task[None]) -> None:
+    def state() -> str:
+        return f"definitions are being read from the log: {definitions.remaining} records to go"
+
+    settings = ground.settings
+    server = await HttpServer.start(
+        starting_app(state), host=settings.http_host, port=settings.http_port, shutdown_timeout_seconds=1.0
+    )
+    try:
+        while not reading.done():
+            log.info("%s", state())
+            await asyncio.wait([reading], timeout=TOLD_EVERY_SECONDS)
     finally:
         await server.close()
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeAlias
 
 from services.api.app import ABOUT as API_ABOUT
+from services.levelling import read_definitions
 from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.projector.service.projector import Projector
 from services.running import Running
@@ -46,7 +47,7 @@ async def ingest(settings: UpshotSettings) -> AsyncIterator[Running]:
         progress = open_progress(stack, it.ground, elsewhere=True)
         matched = ProjectionProgress(lambda topic: it.ground.bus.committed(MATCHER_GROUP, topic), elsewhere=True)
         stack.push_async_callback(matched.close)
-        await it.definitions.start()
+        await read_definitions(it.ground, it.definitions)
         routes = serving.ingest(it, sealer, queries, progress, matched)
         showing.show_definitions(running, it.definitions)
         await running.listen(stack, [*routes, *health_routes(running.readiness, running.metrics_page)], _INGEST_ABOUT)
@@ -62,7 +63,7 @@ async def api(settings: UpshotSettings) -> AsyncIterator[Running]:
         sealer = await open_sealer(stack, it.ground)
         queries = await open_queries(stack, it.ground)
         progress = open_progress(stack, it.ground, elsewhere=True)
-        await it.definitions.start()
+        await read_definitions(it.ground, it.definitions)
         routes, tried = serving.api(
             it,
             sealer,
@@ -87,7 +88,7 @@ async def matcher(settings: UpshotSettings) -> AsyncIterator[Running]:
         it = await stack.enter_async_context(common(settings))
         running = Running(ground=it.ground, name="matcher")
         matchers = acting.Matchers(it)
-        await it.definitions.start()
+        await read_definitions(it.ground, it.definitions)
         matching = matchers.matcher()
         showing.show_matcher(running, matching.handling, matchers.matching)
         showing.show_definitions(running, it.definitions)
@@ -104,7 +105,7 @@ async def executor(settings: UpshotSettings) -> AsyncIterator[Running]:
         running = Running(ground=it.ground, name="executor")
         sealer = await open_sealer(stack, it.ground)
         outgoing = await stack.enter_async_context(await OutgoingClient.open(EgressSettings(), clock=it.ground.clock))
-        await it.definitions.start()
+        await read_definitions(it.ground, it.definitions)
         acts = acting.executor(it, sealer, outgoing)
         elsewhere, follower = acting.following(it, [acts], group=acting.EXECUTOR_GROUP)
         showing.show_follower(running, follower, acting.EXECUTOR_GROUP)

@@ -22,15 +22,16 @@ from shared.bus.partitioner import partition_of
 from shared.bus.topics import EVENTS
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import Event, routing_key
-from shared.readmodel.connect import ConnectParameters
 from shared.workflows.check import CheckedWorkflow
 from shared.workflows.hiding import Hiding
 
 
-def trying(api: ApiDependencies, actions: Mapping[str, Action], connection: ConnectParameters) -> BacktestsDependencies:
+def trying(
+    api: ApiDependencies, actions: Mapping[str, Action], access: backtest_worker.LogAccess
+) -> BacktestsDependencies:
     """Of what the API stands on, it gets: reading definitions, checking a draft, and reading one event.
 
-    `connection`: what a backtest's process is told; it reads the log by it. End its `backtests` before all else ends.
+    `access`: what a backtest's process is told; it reads the log by it. End its `backtests` before all else ends.
     """
     log = LogReader(api.bus, api.settings.log_read_timeout_seconds)
     settings, catalogue, clock = BacktestsSettings(), api.catalogue, api.clock
@@ -53,7 +54,7 @@ def trying(api: ApiDependencies, actions: Mapping[str, Action], connection: Conn
 
     subjects = Subjects(tenant_of, check, catalogue, clock)
     runner = ProcessRunner(
-        backtest_worker.COMMAND, backtest_worker.environment(os.environ), backtest_worker.preamble(connection)
+        backtest_worker.COMMAND, backtest_worker.environment(os.environ), backtest_worker.preamble(access)
     )
     return BacktestsDependencies(
         trials=Trials(

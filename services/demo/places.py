@@ -67,10 +67,11 @@ async def place(settings: UpshotSettings, say: Say) -> AsyncIterator[Place]:
         )
         return
     async with contextlib.AsyncExitStack() as stack:
-        given = os.environ.get(BOOTSTRAP_VARIABLE)
+        given = os.environ.get(BOOTSTRAP_VARIABLE) or None
         if given is None and (missing := kafka_missing()) is not None:
+            why = missing.removeprefix("Kafka is not tested here: ")
             raise PermanentError(
-                f"this demo needs Apache Kafka: {missing}; or name one: {BOOTSTRAP_VARIABLE}=host:port"
+                f"Apache Kafka cannot be started here: {why}. One that runs elsewhere: {BOOTSTRAP_VARIABLE}=host:port"
             )
         space = stack.enter_context(workspace())
         if given is None:

@@ -36,7 +36,7 @@ class Common:
     actions: Mapping[str, Action]
     catalogue: Catalogue
     definitions: DefinitionsFollower
-    """Not started yet: first listen to it, then `await start()`."""
+    """Not started yet: first listen to it, then `read_definitions`."""
 
 
 @contextlib.asynccontextmanager

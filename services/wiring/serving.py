@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from services.api.app import ApiDependencies, api_routes
 from services.api.settings import ApiSettings
+from services.backtest_worker import LogAccess
 from services.backtests.api import BacktestsDependencies
 from services.backtests.api import routes as backtests_routes
+from services.foundation import Foundation
 from services.ingest.api import IngestDependencies
 from services.ingest.api import routes as ingest_routes
 from services.ingest.core.admission import TenantAdmission
@@ -17,6 +19,7 @@ from services.ingest.settings import IngestSettings
 from services.run_ends import RunEndings
 from services.trying import trying
 from services.wiring.common import Common, Unsealing
+from shared.bus.seal import seal_key
 from shared.readmodel.connect import SERVICE
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.egress import EgressSettings
@@ -92,5 +95,13 @@ def api(
         readiness=readiness,
         metrics_page=metrics_page,
     )
-    tried = trying(dependencies, it.actions, ground.role(SERVICE))
+    tried = trying(dependencies, it.actions, _log_access(ground))
     return [*api_routes(dependencies), *backtests_routes(tried)], tried
+
+
+def _log_access(ground: Foundation) -> LogAccess:
+    match ground.settings.bus:
+        case "postgres":
+            return LogAccess(connection=ground.role(SERVICE))
+        case "kafka":
+            return LogAccess(seal_key=seal_key(ground.master_key).hex())

@@ -43,6 +43,12 @@ class DefinitionsFollower:
         self._halted: dict[int, str] = {}
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._ends: dict[int, int] = {}
+
+    @property
+    def remaining(self) -> int:
+        """Records left until all that `start` found is folded."""
+        return sum(max(0, end - self._positions[partition]) for partition, end in self._ends.items())
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each change, in fold order; it must be quick and must not raise."""
@@ -57,6 +63,7 @@ class DefinitionsFollower:
         self._reader.assign(self._positions)
         self._task = asyncio.create_task(self._follow(), name="definitions")
         found = await self._bus.watermarks(DEFINITIONS, list(self._positions))
+        self._ends = {partition: marks.high for partition, marks in found.items()}
         for partition, marks in found.items():
             if marks.low > 0:
                 self._halt(

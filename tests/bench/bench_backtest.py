@@ -168,7 +168,9 @@ async def main(count: int) -> None:
             await fill(bus, count)
             await bus.close()
             runner = ProcessRunner(
-                backtest_worker.COMMAND, backtest_worker.environment(os.environ), backtest_worker.preamble(at)
+                backtest_worker.COMMAND,
+                backtest_worker.environment(os.environ),
+                backtest_worker.preamble(backtest_worker.LogAccess(connection=at)),
             )
             bytes_each = len(event(1, TENANT).data or b"")
             print(f"{count:,} events of one tenant, {count // 4:,} of its neighbour; {bytes_each} bytes of data each")

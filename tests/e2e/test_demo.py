@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
+from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster
 from shared.testing.platform import REPOSITORY
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
@@ -63,7 +64,7 @@ class Demo:
 
 
 @asynccontextmanager
-async def demo(space: Workspace, data_dir: Path, *arguments: str) -> AsyncIterator[Demo]:
+async def demo(space: Workspace, data_dir: Path, *arguments: str, **more: str) -> AsyncIterator[Demo]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UPSHOT_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services", "demo", *arguments),
@@ -73,6 +74,7 @@ async def demo(space: Workspace, data_dir: Path, *arguments: str) -> AsyncIterat
             "UPSHOT_DATA_DIR": str(data_dir),
             "UPSHOT_HTTP_PORT": "0",
             "UPSHOT_POSTGRES_SYSTEM_DIR": str(space.system_dir),
+            **more,
         },
         stdin=subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -115,6 +117,27 @@ async def test_demo_shows_everything_then_shows_it_again_as_recovered(space: Wor
     assert "Recovered from the log: 8 events, runs: 1 denied, 4 succeeded" in second.output
     assert second.output.index("Recovered") < second.output.index("sending 9 deliveries")
     assert (data_dir / "demo.json").stat().st_mode & 0o077 == 0
+
+
+async def test_the_same_demo_on_kafka_with_each_service_by_itself(space: Workspace, kafka_broker: KafkaCluster) -> None:
+    kafka = {"UPSHOT_BUS": "kafka", BOOTSTRAP_VARIABLE: kafka_broker.bootstrap_servers}
+    async with demo(space, space.data_dir("unused"), "--exit", **kafka) as it:
+        status = await it.ended()
+    assert status == 0, it.output
+    assert_told(it.output)
+    pids = re.findall(r"(?:projector|matcher|executor|approvals|ingest|api) (\d+)", it.output.replace("\n", " "))
+    assert len(pids) == 6, it.output
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
+    assert not space.data_dir("unused").exists()
+
+
+async def test_without_java_it_says_what_is_missing(space: Workspace) -> None:
+    kafka = {"UPSHOT_BUS": "kafka", BOOTSTRAP_VARIABLE: "", "PATH": "/nowhere"}
+    async with demo(space, space.data_dir("unused"), **kafka) as it:
+        status = await it.ended()
+    assert status == 1
+    assert "upshot: Apache Kafka cannot be started here: it needs Java" in it.output
+    assert f"{BOOTSTRAP_VARIABLE}=" in it.output
 
 
 def assert_told(output: str) -> None:

@@ -1,8 +1,10 @@
 """Each service in a process of its own: what runs in one process runs so, too; members come and go, and others take over."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -10,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from shared.runtime.clock import SystemClock
+from shared.telemetry.prometheus import CONTENT_TYPE
 from shared.testing.documents import call, cloud_event, tell, wait, workflow
 from shared.testing.kafka import KafkaCluster
 from shared.testing.platform import RunningPlatform
@@ -62,6 +65,25 @@ async def test_an_event_goes_all_the_way(services: RunningServices, tenant: Tena
     for each in services.all:
         assert (await _asked(each, "/healthz"))[0] == 200
         await _ready(each)
+        assert "upshot_ready 1\n" in await _metrics(each)
+
+
+@pytest.mark.parametrize(
+    ("service", "topic"),
+    [("matcher", "events"), ("executor", "runs"), ("approvals", "runs"), ("projector", "runs")],
+)
+async def test_its_lag_goes_back_to_nothing(services: RunningServices, service: str, topic: str) -> None:
+    (process,) = services.of(service)
+    lag = re.compile(rf'upshot_lag_records{{topic="upshot.{topic}",group="{service}",partition="\d+"}} (\d+)')
+
+    async def level() -> list[str] | None:
+        found = lag.findall(await _metrics(process))
+        return found if found and set(found) == {"0"} else None
+
+    partitions = len(await eventually(level, f"the {service} has taken in all there is"))
+    assert f'upshot_partitions{{topic="upshot.{topic}",group="{service}",state="level"}} {partitions}\n' in (
+        await _metrics(process)
+    )
 
 
 async def test_a_command_is_answered_with_its_verdict(tenant: TenantClient) -> None:
@@ -100,6 +122,22 @@ async def test_nobody_deciding_in_time_is_a_no(
     await tenant.emit("shop.refunded")
     assert (await tenant.run_of(asking))["status"] == "expired"
     assert inbox.received(_path(services, "books")) == []
+
+
+async def test_a_draft_is_tried_on_the_past(tenant: TenantClient) -> None:
+    for n in range(4):
+        await tenant.emit("shop.tried", {"n": n})
+    document = workflow("Tried", "shop.tried", wait(0))
+    document["trigger"]["pattern"] = {"data": {"n": [{"numeric": [">=", 1]}]}}
+    asked = {"since": (SystemClock().now() - timedelta(hours=1)).isoformat(), "workflow": document}
+    started = (await tenant.request("POST", "/api/v1/backtests", json=asked)).expect(202)
+
+    async def ended() -> Any:
+        shown = await tenant.get(started.headers["Location"])
+        return shown if shown["status"] != "running" else None
+
+    shown = await eventually(ended, "the backtest has ended", timeout_seconds=60)
+    assert shown["report"]["matches"] == 3, shown
 
 
 async def test_runs_go_on_while_nothing_is_projected(
@@ -152,6 +190,12 @@ def _path(services: RunningServices, name: str) -> str:
 async def _asked(process: RunningPlatform, path: str) -> tuple[int, Any]:
     async with aiohttp.ClientSession() as session, session.get(f"{process.url}{path}") as response:
         return response.status, await response.json()
+
+
+async def _metrics(process: RunningPlatform) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"{process.url}/metrics") as response:
+        assert response.headers["Content-Type"] == CONTENT_TYPE
+        return await response.text()
 
 
 async def _ready(process: RunningPlatform) -> None:

@@ -31,6 +31,7 @@ class Stage:
     tests: bool = False
     status: int | None = None
     seconds: float = 0.0
+    ended_early: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     slow: list[tuple[float, str]] = field(default_factory=list)
@@ -73,7 +74,7 @@ def run(stage: Stage, seconds_left: float) -> None:
             stage.status = process.wait(max(seconds_left, 1.0))
         except subprocess.TimeoutExpired:
             print(f"{stage.name} was ended: all stages together may take {MINUTES_MAX} minutes", flush=True)
-            stage.status = 1
+            stage.status, stage.ended_early = 1, True
             os.killpg(process.pid, signal.SIGINT)  # pytest then still tells what it knows
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
@@ -131,7 +132,9 @@ def summary(stages: list[Stage], seconds: float) -> list[str]:
         skipped += stage.skipped
     if any(stage.tests for stage in stages):
         lines.append("")
-        lines.append(f"Skipped: {skipped.total()}" + (", because:" if skipped else "; every test ran."))
+        unrun = [stage.name for stage in stages if stage.ended_early]
+        whole = f"; not all of {', '.join(unrun)} ran." if unrun else "; every test ran."
+        lines.append(f"Skipped: {skipped.total()}" + (", because:" if skipped else whole))
         lines += [f"  {count:>4} x {why}" for why, count in skipped.most_common()]
         lines += ["", "The slowest tests, in seconds:"]
         slowest = sorted((each for stage in stages for each in stage.slow), reverse=True)[:SLOWEST_TOLD]

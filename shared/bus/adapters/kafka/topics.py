@@ -32,9 +32,9 @@ _PAUSE_SECONDS = 0.02
 _REPLICAS_WANTED = 3
 
 
-async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
-    """Make these topics (full names) where missing, and check all. `TransientError`: brokers away. `PermanentError`:
-    brokers refuse us, or a topic cannot hold the log."""
+async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> Sequence[str]:
+    """Make these topics (full names) where missing, and check all; those that were made. `TransientError`: brokers away.
+    `PermanentError`: brokers refuse us, or a topic cannot hold the log."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         try:
@@ -43,7 +43,7 @@ async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
             raise await why_not(settings) from error
         try:
             async with asyncio.timeout(settings.request_timeout_seconds):
-                await _ensure(admin, settings, names)
+                return await _ensure(admin, settings, names)
         except TimeoutError:
             raise TransientError("the Kafka brokers did not make the topics in time") from None
         except (kafka_errors.KafkaError, OSError) as error:
@@ -61,7 +61,7 @@ async def find_topics(
     return {name: (count, configs[name]) for name, count in found.items()}
 
 
-async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> None:  # aiokafka has no types
+async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> Sequence[str]:  # aiokafka has no types
     found = await _partitions(admin, names)
     missing = [name for name in names if name not in found]
     if missing:
@@ -73,6 +73,7 @@ async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> 
     for name in names:
         if flaw := topic_flaw(settings, name, found[name], configs[name]):
             raise PermanentError(flaw)
+    return missing
 
 
 async def _make(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> None:  # as above

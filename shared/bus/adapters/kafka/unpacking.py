@@ -6,96 +6,113 @@ that ends in a transaction's marker.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from aiokafka import errors as kafka_errors
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
+from aiokafka.record.memory_records import MemoryRecords
 
 from shared.bus.adapters.kafka.appending import EPOCH
-from shared.bus.adapters.kafka.lenient import ReadableRecords
+from shared.bus.adapters.kafka.lenient import read_leniently
 from shared.bus.adapters.kafka.reaching import described
-from shared.bus.port import PartitionUnreadable, Record
+from shared.bus.port import Headers, PartitionUnreadable, Record
 
-# What aiokafka raises at a batch that is damaged, compressed in a way it lacks, or not UTF-8 where it must be.
+_VALUE = itemgetter(1)
+# What aiokafka raises at a batch that is damaged or compressed in a way it lacks.
 _UNREADABLE = (kafka_errors.KafkaError, ValueError, struct.error, IndexError)
 
 
 class Fetched:
-    """Records of one partition from `position` on; not yet handed over."""
+    """Records of one partition; not yet handed over. Batch by batch, since each costs little only when taken whole."""
 
     def __init__(
         self, topic: str, partition: int, position: int, data: bytes, aborted: Sequence[tuple[int, int]] | None
     ) -> None:
-        """`aborted`: (producer id, first offset) of the aborted transactions in it."""
-        self.position = position
+        """`position`: what was asked for. `aborted`: (producer id, first offset) of the aborted transactions in it."""
         self._topic = topic
         self._partition = partition
+        self._data = data
         self._aborted = sorted(aborted or (), key=lambda each: each[1], reverse=True)
         self._aborting: set[int] = set()
-        self._batches = ReadableRecords(data)
-        self._records = self._unpacked()
+        self._batches = MemoryRecords(data)
+        self._ready: list[Record] = []  # of one batch
+        self._at = 0
+        self._passed = position  # where `_ready` begins
+        self._end = position  # where the batch of `_ready` ends
         self._failure: Exception | None = None
         self.spent = not self._batches.has_next()
 
+    @property
+    def position(self) -> int:
+        """The next offset to be handed over."""
+        return self._ready[self._at - 1].offset + 1 if self._at else self._passed
+
     def take(self, records_max: int) -> list[Record]:
-        """The next records, in order; moves `position` on. Fewer than asked for means that it is `spent`."""
+        """The next records, in order; moves `position` on. Raises `PartitionUnreadable` once it has nothing better."""
         taken: list[Record] = []
-        try:
-            if self._failure is not None:
-                raise self._failure
-            for record in self._records:
-                taken.append(record)
-                if len(taken) >= records_max:
-                    return taken
-        except _UNREADABLE as error:
-            if not taken:
-                self.spent = True
-                raise self._unreadable(error) from error
-            self._failure = error  # what came before it is handed over first
-            return taken
-        self.spent = True
+        while (self._at < len(self._ready) or self._unpack_next()) and len(taken) < records_max:
+            part = self._ready[self._at : self._at + records_max - len(taken)]
+            self._at += len(part)
+            taken += part
+        self.spent = self._at == len(self._ready) and self._failure is None
+        if not taken and self._failure is not None:
+            raise self._unreadable(self._failure) from self._failure
         return taken
 
-    def _unpacked(self) -> Iterator[Record]:
-        recorded_ms = -1
-        recorded_at = EPOCH
-        for batch in self._wanted_batches():
-            for each in batch:
-                if each.offset < self.position:
-                    continue  # a read begins with the batch that holds the position
-                if each.timestamp != recorded_ms:  # one a batch: the broker's append time
-                    recorded_ms = each.timestamp
-                    recorded_at = _instant(recorded_ms)
-                self.position = each.offset + 1
-                yield Record(
-                    topic=self._topic,
-                    partition=self._partition,
-                    offset=each.offset,
-                    recorded_at=recorded_at,
-                    key=each.key or b"",
-                    headers=tuple((name, value or b"") for name, value in each.headers),
-                    value=each.value,
-                )
-            self.position = max(self.position, batch.next_offset)
+    def _unpack_next(self) -> bool:
+        """Whether there is another batch with records."""
+        self._passed = max(self._passed, self._end)
+        self._ready, self._at = [], 0
+        try:
+            while self._failure is None and not self._ready and self._batches.has_next():
+                batch = self._batches.next_batch()
+                if not batch.validate_crc():
+                    raise kafka_errors.CorruptRecordException("its checksum does not fit")
+                if self._is_wanted(batch):
+                    self._ready = self._unpacked(batch)
+                self._end = max(self._end, batch.next_offset)
+                if not self._ready:
+                    self._passed = self._end
+        except _UNREADABLE as error:
+            self._failure = error  # what came before it is handed over first
+        return bool(self._ready)
 
-    def _wanted_batches(self) -> Iterator[Any]:  # aiokafka has no types
-        while self._batches.has_next():
-            batch = self._batches.next_batch()
-            if not batch.validate_crc():
-                raise kafka_errors.CorruptRecordException("its checksum does not fit")
-            producer_id = batch.producer_id
-            while self._aborted and self._aborted[-1][1] <= batch.base_offset:
-                self._aborting.add(self._aborted.pop()[0])
-            if batch.is_control_batch:
-                if _ends_in_abort(batch):
-                    self._aborting.discard(producer_id)
-                self.position = max(self.position, batch.next_offset)
-            elif batch.is_transactional and producer_id in self._aborting:
-                self.position = max(self.position, batch.next_offset)
-            else:
-                yield batch
+    def _is_wanted(self, batch: Any) -> bool:  # aiokafka has no types
+        producer_id = batch.producer_id
+        while self._aborted and self._aborted[-1][1] <= batch.base_offset:
+            self._aborting.add(self._aborted.pop()[0])
+        if batch.is_control_batch:
+            if _ends_in_abort(batch):
+                self._aborting.discard(producer_id)
+            return False
+        return not (batch.is_transactional and producer_id in self._aborting)
+
+    def _unpacked(self, batch: Any) -> list[Record]:  # as above
+        try:
+            return self._records(batch)
+        except UnicodeDecodeError:
+            return self._records(read_leniently(self._data, batch.base_offset))
+
+    def _records(self, batch: Any) -> list[Record]:  # as above
+        topic, partition, position = self._topic, self._partition, self._passed
+        instants: dict[int, datetime] = {}  # one a batch: the broker's append time
+        return [
+            Record(
+                topic=topic,
+                partition=partition,
+                offset=each.offset,
+                recorded_at=instants.get(each.timestamp)
+                or instants.setdefault(each.timestamp, _instant(each.timestamp)),
+                key=each.key or b"",
+                headers=_headers(each.headers),
+                value=each.value,
+            )
+            for each in batch
+            if each.offset >= position  # a read begins with the batch that holds the position
+        ]
 
     def _unreadable(self, error: Exception) -> PartitionUnreadable:
         where = f"{self._topic}/{self._partition} from offset {self.position} on"
@@ -110,6 +127,12 @@ def _ends_in_abort(batch: Any) -> bool:  # as above
     for record in batch:
         return bool(ControlRecord.parse(record.key) == ABORT_MARKER)
     return False
+
+
+def _headers(found: Sequence[tuple[str, bytes | None]]) -> Headers:
+    if None in map(_VALUE, found):  # which only foreign producers write
+        return tuple((name, value or b"") for name, value in found)
+    return tuple(found)  # type: ignore[arg-type]  # none of them is None
 
 
 def _instant(milliseconds: int) -> datetime:

@@ -137,7 +137,11 @@ async def open_log(settings: UpshotSettings, service: ConnectParameters, clock: 
 
 
 async def _install_log(connection: Connection) -> None:
-    settings = BusSettings()
+    await install_postgres_log(connection, BusSettings())
+
+
+async def install_postgres_log(connection: Connection, settings: BusSettings) -> None:
+    """As the owner: what is missing of a log on PostgreSQL."""
     await install(
         connection,
         partition_count=settings.partition_count,

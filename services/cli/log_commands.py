@@ -1,5 +1,6 @@
-"""`upshot log`: its words and options. Next: `log_segments.py`."""
+"""`upshot log`: its words and options. Next: `log_segments.py`, `log_copying.py`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,3 +52,18 @@ def log_attach(segments: Segments) -> None:
     from shared.runtime.settings import read_settings
 
     run(attach(read_settings(), segments))
+
+
+@log_app.command("copy")
+def log_copy(
+    to: Annotated[str, typer.Option("--to", help="kafka, kafka://HOST:PORT/PREFIX or postgresql://…")],
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Of the target's topics; else what its settings say.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Although members of the log's groups are alive.")] = False,
+) -> None:
+    """Move the whole log to another one, and the read model with it. Killed, it goes on when it is called again."""
+    from services.cli.log_copying import run_copy
+    from shared.runtime.settings import read_settings
+
+    sys.exit(run(run_copy(read_settings(), to, partitions, force=force)))

@@ -7,7 +7,7 @@ Next: `shared/runtime/sealing.py` wraps the keys and uses them.
 
 from dataclasses import dataclass
 
-from shared.readmodel.connect import ConnectParameters, Pool, open_pool
+from shared.readmodel.connect import Connection, ConnectParameters, Pool, open_pool
 from shared.readmodel.deltas import key_text
 from shared.readmodel.errors import AWAY, ReadModelAway
 
@@ -29,6 +29,14 @@ class WrappedKey:
 
     key_id: str
     wrapped: bytes | None
+
+
+async def copy_keys(source: Connection, target: Connection) -> int:
+    """Put into the target, which has the same master key, what it does not have yet, destroyed ones as such; how many."""
+    rows = await source.fetch("SELECT tenant_id, key_id, wrapped, created_at, destroyed_at FROM keystore.data_keys")
+    added = "INSERT INTO keystore.data_keys (tenant_id, key_id, wrapped, created_at, destroyed_at) VALUES ($1, $2, $3, $4, $5)"
+    await target.executemany(f"{added} ON CONFLICT DO NOTHING", [tuple(row) for row in rows])
+    return len(rows)
 
 
 class Keystore:

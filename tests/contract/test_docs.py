@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = snippets(ROOT)
 KINDS = {
     *("text", "json", "yaml", "yaml workflow"),
-    *("sh", "sh make", "sh docker", "sh lock", "sh services", "sh segments"),
+    *("sh", "sh make", "sh docker", "sh lock", "sh services", "sh segments", "sh move"),
     *("python verify", "python vendor", "python trigger"),
     *("python kafka", "sh kafka", "sh acls", "sh letters"),
 }

@@ -1,0 +1,305 @@
+"""Copies a whole log into another one, of any adapter and any number of partitions: record by record, resumable.
+
+Each record keeps its key, headers and value; it gains `recordedtime`, when it was first recorded, which stands from then on
+(`codec.recorded_at`), and `copiedfrom`, where it lay. Records are merged by that time, so that it does not fall in any
+partition of the target either, whatever the numbers of partitions: folds take their time from it. Within a partition of
+the source order is kept, and so it is for each tenant.
+
+Guarantee: killed at any moment and called again, it goes on where it was, as the target itself tells, and copies nothing
+twice. It works in rounds, one under way at a time, so that only records of the last one can be missing below others.
+The source must not be written meanwhile. Next: `services/log_copy.py` wires it.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.bus import codec, rfc3339
+from shared.bus.codec import RECORDED_TIME, UndecodableRecord
+from shared.bus.partitioner import partition_of
+from shared.bus.port import Bus, NewRecord, Reader, Record
+from shared.domain.errors import PermanentError, TransientError
+
+log = logging.getLogger(__name__)
+
+COPIED_FROM = "copiedfrom"
+"""Header of a copied record: `<log it lay in>/<partition>/<offset>`. No `ce_` prefix, so that no event can set it."""
+ROUND_RECORDS = 5_000
+"""Fixed: how far back a copy that goes on has to look depends on it."""
+ROUND_BYTES = 8 * 1024 * 1024
+READ_RECORDS = 1_000
+"""Of each partition at once."""
+TRIES_MAX = 10
+"""So often in a row the logs may be away without anything being copied in between."""
+RETRY_SECONDS = 1.0
+_POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyProgress:
+    """Of one topic: records that the target has of all that the source has; `resumed` of them were there before.
+
+    `total` counts offsets: some may hold no record, where others wrote in Kafka's transactions.
+    """
+
+    topic: str
+    copied: int
+    total: int
+    resumed: int
+
+    def told(self, seconds: float) -> str:
+        """In a line; `seconds`: how long this has taken so far."""
+        rate = (self.copied - self.resumed) / seconds if seconds > 0 else 0.0
+        remaining = self.total - self.copied
+        eta = f", about {remaining / rate:.0f} s to go" if rate and remaining else ""
+        return f"{self.topic}: {self.copied} of {self.total} records, {remaining} remain, {rate:.0f}/s{eta}"
+
+
+OnProgress = Callable[[CopyProgress], None]
+
+
+class LogCopy:
+    """From `source` to `target`. `source_id` names the source in every copied record: letters, digits, `.`, `_` and `-`."""
+
+    def __init__(self, source: Bus, target: Bus, source_id: str, on_progress: OnProgress) -> None:
+        self._source = source
+        self._target = target
+        self._source_id = source_id
+        self._on_progress = on_progress
+
+    async def copy(self, topic: str) -> CopyProgress:
+        """All that the topic holds now. Raises PermanentError where the target holds anything but an unfinished copy of
+        this very log, TransientError where one of the logs stays away."""
+        tries = 0
+        while True:
+            there = await self._look(topic)
+            try:
+                return await self._copy_rest(topic, there)
+            except TransientError as error:
+                tries = tries + 1 if there.records == (await self._look(topic)).records else 0
+                if tries >= TRIES_MAX:
+                    raise
+                log.warning("%s cannot be copied just now, going on from what the target holds: %s", topic, error)
+                await asyncio.sleep(error.retry_after_seconds or RETRY_SECONDS)
+
+    async def commit_group(self, group: str, topic: str) -> Mapping[int, int]:
+        """Say for a group that it has read of the target what it has read of the source; the offsets."""
+        committed = await self._source.committed(group, topic)
+        if not committed:
+            return {}
+        offsets = await self._passed(topic, committed)
+        membership = await self._target.join(group, topic, member_id="upshot-log-copy")
+        try:
+            assignment = membership.assignment
+            while len(assignment.partitions) < self._target.partition_count:
+                assignment = await membership.next_assignment(timeout_seconds=_POLL_SECONDS) or assignment
+            await membership.commit(offsets, generation=assignment.generation)
+        finally:
+            await membership.leave()
+        return offsets
+
+    async def _look(self, topic: str) -> "_There":
+        """What the target holds already."""
+        there = _There(self._source_id)
+        async for record in _all_of(self._target, topic):
+            there.note(record)
+        return there
+
+    async def _copy_rest(self, topic: str, there: "_There") -> CopyProgress:
+        ends = {each: marks.high for each, marks in (await self._source.watermarks(topic)).items()}
+        starts = {each: marks.low for each, marks in (await self._source.watermarks(topic)).items()}
+        # Of a partition only its last round can have gaps: whatever lies so far below what was copied has been copied.
+        starts |= {each: max(starts[each], last - ROUND_RECORDS + 1) for each, last in there.last_by_source().items()}
+        total = await _offsets(self._source, topic)
+        copied = resumed = there.records
+        self._on_progress(CopyProgress(topic=topic, copied=copied, total=total, resumed=resumed))
+        appending: asyncio.Task[Sequence[object]] | None = None
+        try:
+            async for records in self._rounds(topic, starts, ends, there):
+                if appending is not None:
+                    copied += len(await appending)
+                    self._on_progress(CopyProgress(topic=topic, copied=copied, total=total, resumed=resumed))
+                appending = asyncio.ensure_future(self._target.append(records))
+            if appending is not None:
+                copied += len(await appending)
+        finally:
+            if appending is not None and not appending.done():
+                appending.cancel()
+                await asyncio.wait([appending])
+        progress = CopyProgress(topic=topic, copied=copied, total=total, resumed=resumed)
+        self._on_progress(progress)
+        if (held := await _offsets(self._target, topic)) != copied:
+            raise PermanentError(
+                f"{topic}: the target holds {held} records instead of {copied}: who else writes there?"
+            )
+        return progress
+
+    async def _rounds(
+        self, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], there: "_There"
+    ) -> AsyncIterator[list[NewRecord]]:
+        records: list[NewRecord] = []
+        size = 0
+        partition_count = self._target.partition_count
+        merge = _Merge(self._source.reader(topic), starts, ends)
+        try:
+            async for record, recorded_at in merge.records():
+                if there.has(record, partition_of(record.key, partition_count)):
+                    continue
+                records.append(self._copied(record, recorded_at))
+                size += len(record.value or b"")
+                if len(records) >= ROUND_RECORDS or size >= ROUND_BYTES:
+                    yield records
+                    records, size = [], 0
+            if records:
+                yield records
+        finally:
+            await merge.close()
+
+    def _copied(self, record: Record, recorded_at: datetime) -> NewRecord:
+        place = f"{self._source_id}/{record.partition}/{record.offset}".encode()
+        kept = tuple([each for each in record.headers if each[0] not in (RECORDED_TIME, COPIED_FROM)])
+        return NewRecord(
+            topic=record.topic,
+            key=record.key,
+            headers=(*kept, (RECORDED_TIME, rfc3339.render(recorded_at).encode()), (COPIED_FROM, place)),
+            value=record.value,
+            foreign=record.foreign,
+        )
+
+    async def _passed(self, topic: str, committed: Mapping[int, int]) -> Mapping[int, int]:
+        """In each partition of the target, the first record that lay at or behind `committed` in the source."""
+        marks = await self._target.watermarks(topic)
+        passed = {each: mark.high for each, mark in marks.items() if mark.high}
+        ends = await self._source.watermarks(topic)
+        if all(committed.get(each, 0) >= mark.high for each, mark in ends.items()):
+            return passed
+        async for record in _all_of(self._target, topic):
+            _, partition, offset = _place_of(record) or ("", -1, -1)
+            if offset >= committed.get(partition, 0) and record.offset < passed[record.partition]:
+                passed[record.partition] = record.offset
+        return passed
+
+
+class _There:
+    """What a copy has already put into the target."""
+
+    def __init__(self, source_id: str) -> None:
+        self.records = 0
+        self._source_id = source_id
+        self._last: dict[tuple[int, int], int] = {}  # by partition of the source and of the target, the last offset
+
+    def note(self, record: Record) -> None:
+        """Raises PermanentError for a record that no copy of this source put there."""
+        place = _place_of(record)
+        at = f"{record.topic}/{record.partition} at offset {record.offset}"
+        if place is None:
+            raise PermanentError(f"the target is in use: nobody copied its record in {at}. Copy into an empty log.")
+        source_id, partition, offset = place
+        if source_id != self._source_id:
+            raise PermanentError(
+                f"the target holds a copy of another log, {source_id}, in {at}. Copy into an empty log."
+            )
+        key = (partition, record.partition)
+        self._last[key] = max(offset, self._last.get(key, -1))
+        self.records += 1
+
+    def has(self, record: Record, partition: int) -> bool:
+        """Whether the record, which belongs into that partition of the target, is there."""
+        return record.offset <= self._last.get((record.partition, partition), -1)
+
+    def last_by_source(self) -> dict[int, int]:
+        """The highest offset that was copied of each partition of the source."""
+        found: dict[int, int] = {}
+        for (partition, _), offset in self._last.items():
+            found[partition] = max(offset, found.get(partition, -1))
+        return found
+
+
+class _Merge:
+    """All records of some partitions' ranges in the order of their recording."""
+
+    def __init__(self, reader: Reader, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        self._reader = reader
+        self._next = {each: start for each, start in starts.items() if start < ends[each]}
+        self._ends = ends
+        self._read: dict[int, deque[Record]] = {each: deque() for each in self._next}
+        self._latest: dict[int, datetime] = {}
+
+    async def records(self) -> AsyncIterator[tuple[Record, datetime]]:
+        """Each with when it was first recorded, which does not fall within a partition."""
+        await self._fill()
+        heads = [self._head(each) for each in self._read if self._read[each]]
+        heapq.heapify(heads)
+        while heads:
+            recorded_at, partition = heads[0]
+            yield self._read[partition].popleft(), recorded_at
+            if not self._read[partition]:
+                await self._fill()
+            if self._read[partition]:
+                heapq.heapreplace(heads, self._head(partition))
+            else:
+                heapq.heappop(heads)
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+    def _head(self, partition: int) -> tuple[datetime, int]:
+        record = self._read[partition][0]
+        at = _first_recorded(record)
+        at = self._latest[partition] = max(at, self._latest.get(partition, at))
+        return at, partition
+
+    async def _fill(self) -> None:
+        """Until each partition has a record at hand, or nothing left. Those that have few are read on, too."""
+        low = {each: at for each, at in self._next.items() if len(self._read[each]) < READ_RECORDS // 2}
+        self._reader.assign(low)
+        while any(not self._read[each] for each in low if each in self._next):
+            found = await self._reader.poll(timeout_seconds=_POLL_SECONDS, records_max=READ_RECORDS * len(low))
+            for partition, records in found.items():
+                self._read[partition].extend(each for each in records if each.offset < self._ends[partition])
+            self._next |= {each: at for each, at in self._reader.positions().items() if each in self._next}
+            for partition in [each for each, at in self._next.items() if at >= self._ends[each]]:
+                del self._next[partition]
+
+
+async def _all_of(bus: Bus, topic: str) -> AsyncIterator[Record]:
+    marks = {each: mark for each, mark in (await bus.watermarks(topic)).items() if mark.low < mark.high}
+    reader = bus.reader(topic)
+    try:
+        left = {each: mark.low for each, mark in marks.items()}
+        reader.assign(left)
+        while left:
+            found = await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=READ_RECORDS * len(left))
+            for partition, records in found.items():
+                for record in records:
+                    if record.offset < marks[partition].high:
+                        yield record
+            positions = reader.positions()
+            left = {each: positions[each] for each in left if positions[each] < marks[each].high}
+    finally:
+        await reader.close()
+
+
+async def _offsets(bus: Bus, topic: str) -> int:
+    return sum(mark.high - mark.low for mark in (await bus.watermarks(topic)).values())
+
+
+def _place_of(record: Record) -> tuple[str, int, int] | None:
+    for name, value in reversed(record.headers):
+        if name == COPIED_FROM:
+            source_id, _, place = value.decode(errors="replace").partition("/")
+            partition, _, offset = place.partition("/")
+            if partition.isdecimal() and offset.isdecimal():
+                return source_id, int(partition), int(offset)
+    return None
+
+
+def _first_recorded(record: Record) -> datetime:
+    try:
+        return codec.recorded_at(record)
+    except UndecodableRecord:  # somebody's own header of that name
+        return record.recorded_at

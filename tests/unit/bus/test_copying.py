@@ -1,0 +1,162 @@
+"""A copied log holds each record once, in order, with its bytes and its time, whatever is killed on the way."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.bus import codec, copying
+from shared.bus.adapters.memory import MemoryBus
+from shared.bus.copying import COPIED_FROM, CopyProgress, LogCopy
+from shared.bus.partitioner import partition_of
+from shared.bus.port import AppendInDoubt, NewRecord, Position, Record
+from shared.bus.topics import EVENTS
+from shared.domain.errors import PermanentError
+
+KEYS = [b"acme", b"globex", b"initech", b"umbrella", b"hooli"]
+
+
+class Ticking:
+    """A clock that moves on with every look at it, or stands still."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+        self.step = timedelta(microseconds=1)
+
+    def now(self) -> datetime:
+        self.at += self.step
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+
+class Killed(Exception):
+    """The copying process is no more."""
+
+
+class Breaking(MemoryBus):
+    """Breaks in some appends, of which then each partition keeps as much as `kept` says, in order."""
+
+    def __init__(self, partition_count: int, breaks: Sequence[tuple[int, int, bool]]) -> None:
+        super().__init__(Ticking(), partition_count=partition_count)
+        self._breaks = {number: (kept, kills) for number, kept, kills in breaks}
+        self._number = 0
+
+    async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
+        self._number += 1
+        if self._number not in self._breaks:
+            return await super().append(records)
+        kept, kills = self._breaks[self._number]
+        by_partition: dict[int, list[NewRecord]] = {}
+        for record in records:
+            by_partition.setdefault(partition_of(record.key, self.partition_count), []).append(record)
+        for partition, some in by_partition.items():
+            await super().append(some[: kept * (partition + 1) % (len(some) + 1)])
+        raise Killed if kills else AppendInDoubt("the connection broke", retry_after_seconds=0.001)
+
+
+def new(number: int, key: bytes) -> NewRecord:
+    headers = (("ce_id", b"%d" % number), ("x", b"\xff"))
+    return NewRecord(topic=EVENTS, key=key, headers=headers, value=None if number % 3 == 0 else b"%d" % number)
+
+
+@pytest.fixture(autouse=True)
+def _small_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "ROUND_RECORDS", 7)
+    monkeypatch.setattr(copying, "READ_RECORDS", 4)
+    monkeypatch.setattr(copying, "_POLL_SECONDS", 0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keys=st.lists(st.sampled_from(KEYS), max_size=60),
+    counts=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    breaks=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 9), st.booleans()), max_size=6),
+)
+async def test_each_record_is_copied_once_in_order(
+    keys: list[bytes], counts: tuple[int, int], breaks: list[tuple[int, int, bool]]
+) -> None:
+    source, target = MemoryBus(Ticking(), partition_count=counts[0]), Breaking(counts[1], breaks)
+    for number, key in enumerate(keys):
+        await source.append([new(number, key)])
+
+    last: list[CopyProgress] = []
+    for _ in range(20):
+        try:
+            done = await LogCopy(source, target, "one", last.append).copy(EVENTS)
+            break
+        except Killed:
+            continue
+    assert (done.copied, done.total) == (len(keys), len(keys))
+
+    copies = records(target)
+    assert sorted(int(dict(each.headers)["ce_id"]) for each in copies) == list(range(len(keys)))
+    origins = {(each.partition, each.offset): each for each in records(source)}
+    for each in copies:
+        assert each.headers[-1][0] == COPIED_FROM
+        name, partition, offset = each.headers[-1][1].decode().split("/")
+        origin = origins[int(partition), int(offset)]
+        assert (name, each.key, each.value, each.headers[:-2]) == ("one", origin.key, origin.value, origin.headers)
+        assert codec.recorded_at(each) == origin.recorded_at
+    for partition in range(target.partition_count):
+        times = [codec.recorded_at(each) for each in target.log(EVENTS, partition)]
+        assert times == sorted(times), "time does not fall, so folds decide as they did"
+    for key in KEYS:
+        assert [each.value for each in copies if each.key == key] == [
+            new(number, key).value for number, of in enumerate(keys) if of == key
+        ]
+
+
+async def test_a_copy_of_a_copy_keeps_the_first_time() -> None:
+    buses = [MemoryBus(Ticking(), partition_count=count) for count in (2, 3, 1)]
+    await buses[0].append([new(1, b"acme")])
+    for number in (0, 1):
+        await LogCopy(buses[number], buses[number + 1], f"log-{number}", print).copy(EVENTS)
+    (first,), (last,) = records(buses[0]), records(buses[2])
+    assert codec.recorded_at(last) == first.recorded_at
+    assert [name for name, _ in last.headers] == ["ce_id", "x", "recordedtime", COPIED_FROM]
+
+
+async def test_a_target_that_holds_anything_else_is_refused() -> None:
+    source, target = (MemoryBus(Ticking(), partition_count=1) for _ in range(2))
+    await source.append([new(1, b"acme")])
+    await LogCopy(source, target, "one", print).copy(EVENTS)
+    with pytest.raises(PermanentError, match=r"copy of another log, one, in upshot\.events/0 at offset 0"):
+        await LogCopy(source, target, "two", print).copy(EVENTS)
+    await target.append([new(2, b"acme")])
+    with pytest.raises(PermanentError, match=r"in use: .* upshot\.events/0 at offset 1"):
+        await LogCopy(source, target, "one", print).copy(EVENTS)
+
+
+@pytest.mark.parametrize("lag", [0, 3])
+async def test_a_group_goes_on_in_the_copy_where_it_was(lag: int) -> None:
+    source, target = MemoryBus(Ticking(), partition_count=2), MemoryBus(Ticking(), partition_count=3)
+    for number in range(30):
+        await source.append([new(number, KEYS[number % len(KEYS)])])
+    member = await source.join("matcher", EVENTS, member_id="a")
+    assignment = await member.next_assignment(timeout_seconds=1)
+    assert assignment is not None
+    highs = {each: marks.high for each, marks in (await source.watermarks(EVENTS)).items()}
+    committed = {each: high - lag for each, high in highs.items()}
+    await member.commit(committed, generation=assignment.generation)
+    copy = LogCopy(source, target, "one", print)
+    await copy.copy(EVENTS)
+    offsets = await copy.commit_group("matcher", EVENTS)
+    assert dict(await target.committed("matcher", EVENTS)) == offsets
+    unread = {each.value for each in records(source) if each.offset >= committed[each.partition]}
+    again = {each.value for each in records(target) if each.offset >= offsets.get(each.partition, 0)}
+    assert unread <= again
+    assert lag or not again
+    assert await copy.commit_group("nobody", EVENTS) == {}
+
+
+async def test_progress_says_what_is_left() -> None:
+    told = CopyProgress(topic=EVENTS, copied=600, total=1000, resumed=100).told(5.0)
+    assert told == "upshot.events: 600 of 1000 records, 400 remain, 100/s, about 4 s to go"
+
+
+def records(bus: MemoryBus) -> list[Record]:
+    return [each for partition in range(bus.partition_count) for each in bus.log(EVENTS, partition)]

@@ -2,11 +2,12 @@
 
 Pure: facts of `upshot.runs` in log order to state. The matcher decides with this state what to append, and the fold of the runs
 decides with the same state, rebuilt from the log, what stands: an absence that was told of twice, or by a frozen owner, is one.
-Guarantees: an event counts once for a window, however often it is read: events are taken in the order of their recording and
-never go back behind the newest that left a trace, and one that was recorded again is known by its id. What is forgotten can
-never matter again, since an event is left out once it was recorded longer than the trigger's lateness after its own time;
-state is bounded by what is open, never by history. Time here is that of the events' recording (`seen_at`), never that of the
-facts about them: a matcher that is hours behind finds what it needs.
+Guarantees: an event counts once for a window, however often it is read: a tenant's events are taken in the order of their
+recording and never go back behind the newest that left a trace, and one that was recorded again is known by its id. What is
+forgotten can never matter again, since an event is left out once it was recorded longer than the trigger's lateness after its
+own time; state is bounded by what was open at a tenant's last fact, never by history. Time here is that of the events' recording
+(`seen_at`), never that of the facts about them: a matcher that is hours behind finds what it needs. No tenant's facts touch
+another's windows: a log that is copied to another number of partitions, with other neighbours, amounts to the same.
 """
 
 import heapq
@@ -194,10 +195,13 @@ class Windows:
     def __init__(self) -> None:
         self._windows: dict[WindowKey, Window] = {}
         self._open: dict[str, int] = {}
-        self._expiries: list[tuple[datetime, WindowKey]] = []
+        self._expiries: dict[str, list[tuple[datetime, WindowKey]]] = {}
         self._expiring: set[WindowKey] = set()
-        self._now = LONG_AGO
-        self._passed = LONG_AGO
+        self._last: tuple[str, datetime] = (
+            "",
+            LONG_AGO,
+        )  # of the last fact: the tenant, and when its event was recorded
+        self._passed: dict[str, datetime] = {}
 
     def get(self, key: WindowKey) -> Window | None:
         return self._windows.get(key)
@@ -216,12 +220,13 @@ class Windows:
         would make room: only facts let windows expire."""
         if self._open.get(tenant_id, 0) < windows_max:
             return False
-        return not self._expiries or self._expiries[0][0] >= seen_at
+        expiries = self._expiries.get(tenant_id)
+        return not expiries or expiries[0][0] >= seen_at
 
-    def has_passed(self, seen_at: datetime) -> bool:
-        """Whether an event that was recorded then was taken before: it is being read again. Where times are equal, its id
-        tells."""
-        return seen_at < self._passed
+    def has_passed(self, tenant_id: str, seen_at: datetime) -> bool:
+        """Whether a tenant's event that was recorded then was taken before: it is being read again. Where times are equal,
+        its id tells."""
+        return seen_at < self._passed.get(tenant_id, LONG_AGO)
 
     def restore(self, windows: Iterable[tuple[WindowKey, Window]]) -> None:
         """Take over a snapshot."""
@@ -229,19 +234,23 @@ class Windows:
             self._put(key, window)
             self._plan_expiry(key, window)
             if isinstance(window, Count | Absence):
-                self._passed = max(self._passed, window.seen_at)
+                passed = self._passed.get(key.tenant_id, LONG_AGO)
+                self._passed[key.tenant_id] = max(passed, window.seen_at)
 
     def apply(self, tenant_id: str, fact: WindowFact, now: datetime, offset: int) -> bool:
         """Fold one fact. True: the count is complete, the wait began or ended by this very fact, the cursor moved on.
 
         `now`: the partition's time, by which an absence must be over; `offset`: where the fact lies.
         """
-        self._now = LONG_AGO
+        seen_at = LONG_AGO
+        self._last = (tenant_id, seen_at)
         if not isinstance(fact, WindowElapsed | ScheduleFired):
-            late = fact.seen_at - fact.at > timedelta(seconds=fact.lateness_seconds)
-            if late or self.has_passed(fact.seen_at):
+            seen_at = fact.seen_at
+            late = seen_at - fact.at > timedelta(seconds=fact.lateness_seconds)
+            if late or self.has_passed(tenant_id, seen_at):
                 return False
-            self._now = self._passed = fact.seen_at
+            self._passed[tenant_id] = seen_at
+            self._last = (tenant_id, seen_at)
         key = WindowKey(tenant_id, fact.workflow_id, fact.trigger, fact.key)
         window = self._windows.get(key)
         match fact:
@@ -257,23 +266,25 @@ class Windows:
                 changed = self._move_on(key, window, fact)
         after = self._windows.get(key)
         if isinstance(after, Count | Absence):
-            after.seen_at = max(after.seen_at, self._now)
+            after.seen_at = max(after.seen_at, seen_at)
         if after is not None:
             self._plan_expiry(key, after)
         return changed
 
     def expire(self) -> list[WindowKey]:
-        """Forget, and return, the windows that no event can concern any more.
+        """Forget, and return, the windows of the last fact's tenant that no event can concern any more.
 
-        By the event of the last fact alone, never by what came before: a fold that was restored in between forgets the same.
+        By the event of that fact alone, never by what came before: a fold that was restored in between forgets the same.
         """
         gone = []
-        while self._expiries and self._expiries[0][0] < self._now:
-            _, key = heapq.heappop(self._expiries)
+        tenant_id, now = self._last
+        expiries = self._expiries.get(tenant_id, [])
+        while expiries and expiries[0][0] < now:
+            _, key = heapq.heappop(expiries)
             self._expiring.discard(key)
             window = self._windows[key]
             expires_at = _expires_at(window)
-            if expires_at is not None and expires_at < self._now:
+            if expires_at is not None and expires_at < now:
                 del self._windows[key]
                 self._open[key.tenant_id] -= 1
                 gone.append(key)
@@ -318,7 +329,7 @@ class Windows:
         expires_at = _expires_at(window)
         if expires_at is not None and key not in self._expiring:
             self._expiring.add(key)
-            heapq.heappush(self._expiries, (expires_at, key))
+            heapq.heappush(self._expiries.setdefault(key.tenant_id, []), (expires_at, key))
 
 
 def _expires_at(window: Window) -> datetime | None:

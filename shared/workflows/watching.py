@@ -133,7 +133,7 @@ class Watching:
 
     def _key(self, template: Template, context: Context, lateness_seconds: int) -> str | None:
         """None: the event is left out, or read again."""
-        if self._windows.has_passed(self._now):
+        if self._windows.has_passed(self._tenant_id, self._now):
             return None
         found = window_key(template, context, self._event, self._now, lateness_seconds)
         return None if isinstance(found, LeftOut) else found

@@ -52,7 +52,7 @@ async def test_the_demos_log_moves_and_everything_goes_on(
             await tenant.emit("a.done")
             before = await tenant.runs_of(over, 1, {"succeeded"})
             await tenant.emit("a.asked")
-            (asked,) = await tenant.runs_of(asking, 1, {"pending_approval"})
+            await tenant.runs_of(asking, 1, {"pending_approval"})
             await tenant.emit("a.waited")
             await tenant.runs_of(waiting, 1, {"running"})
 
@@ -79,7 +79,9 @@ async def test_the_demos_log_moves_and_everything_goes_on(
             await platform.start(UPSHOT_BUS="kafka")
             assert await tenant.runs_of(over, 1, {"succeeded"}) == before
             await tenant.runs_of(waiting, 1, {"succeeded"})
-            (await tenant.command("POST", f"/api/v1/approvals/{asked['id']}/approve")).expect(200)
+            (approval,) = await tenant.every("/api/v1/approvals?status=pending")
+            boss = tenant.as_person("boss")
+            (await boss.command("POST", f"/api/v1/approvals/{approval['id']}/grant", {"reason": "checked"})).expect(200)
             await tenant.runs_of(asking, 1, {"succeeded"})
             await tenant.emit("a.done")
             await tenant.runs_of(over, 2, {"succeeded"})

@@ -13,7 +13,7 @@ from typing import Literal
 from shared.domain.records import Problem, SourceEvent
 from shared.domain.workflow import Match
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised whenever the meaning of a snapshot changes: older ones are then rebuilt, never read."""
 
 RunStatus = Literal[

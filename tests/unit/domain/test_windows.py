@@ -266,3 +266,33 @@ def test_what_no_event_can_concern_any_more_is_forgotten() -> None:
     assert fold.forgotten == 49
     assert sum(1 for _ in fold.windows.items()) == 51
     assert sum(1 for _ in fold.windows.waiting()) == 50
+
+
+NEIGHBOURS = st.lists(
+    st.tuples(
+        st.sampled_from(("acme", "globex")),
+        st.sampled_from(KINDS),
+        st.sampled_from(KEYS),
+        st.integers(0, WITHIN),  # seconds since the same tenant's event before
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(NEIGHBOURS)
+def test_whoever_else_lies_in_the_partition_a_tenants_windows_are_the_same(
+    steps: list[tuple[str, str, str, int]],
+) -> None:
+    """Each tenant's events come in order; between tenants there is none, as in a log that was copied to fewer partitions."""
+    together, apart = Windows(), {"acme": Windows(), "globex": Windows()}
+    clocks = dict.fromkeys(apart, START)
+    for number, (tenant_id, kind, key, seconds) in enumerate(steps):
+        clocks[tenant_id] += timedelta(seconds=seconds)
+        at = clocks[tenant_id]
+        fact = Told(kind=kind, key=key, id=f"{number}", at=at, seen_at=at).fact()
+        changed = together.apply(tenant_id, fact, at, number)
+        assert changed == apart[tenant_id].apply(tenant_id, fact, at, number)
+        assert together.expire() == apart[tenant_id].expire()
+    everything = {key: window for each in apart.values() for key, window in each.items()}
+    assert dict(together.items()) == everything

@@ -150,7 +150,7 @@ def _told(settings: KafkaSettings) -> str:
 
 async def _live_members(ground: Foundation) -> list[str]:
     if ground.settings.bus == "kafka":
-        return await live_members(KafkaSettings(), TOPICS)
+        return await live_members(KafkaSettings(), ground.clock, TOPICS)
     connection = await connect(ground.role(SERVICE), application="upshot-log-copy")
     try:
         return [row["member"] for row in await connection.fetch(_MEMBERS, MEMBER_SILENT_SECONDS)]

@@ -16,7 +16,7 @@ from services.api.service.log_reader import LogReader
 from services.foundation import foundation
 from shared.bus import codec, rfc3339
 from shared.bus.codec import UndecodableRecord
-from shared.bus.deadletters import DeadLetter, Redriven, letter_key, read_letter, redriven_note
+from shared.bus.deadletters import DeadLetter, Redriven, carried_bytes, letter_key, read_letter, redriven_note
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, Record
 from shared.bus.seal import seal_of
@@ -167,6 +167,8 @@ async def _original(bus: Bus, letter: DeadLetter) -> Record:
     if letter.omitted_bytes:
         log = LogReader(bus, READ_TIMEOUT_SECONDS)
         (record,) = await log.at(letter.topic, letter.partition, [letter.offset])
+        if carried_bytes(record) != letter.omitted_bytes:
+            raise PermanentError(f"another record lies at {letter.id} by now: was the log copied?")
         return record
     record = letter.original()
     seal = seal_of(bus)

@@ -76,7 +76,7 @@ class Redriven:
 
 def dead_letter(record: Record, reason: str, flaws: Sequence[Flaw] = ()) -> NewRecord:
     """The letter to append. It is always small enough to be taken where the record itself was."""
-    carried = sum(len(name) + len(value) for name, value in record.headers) + len(record.value or b"")
+    carried = carried_bytes(record)
     fits = carried <= CARRIED_BYTES_MAX
     theirs = record.headers if fits else ()
     ours = [
@@ -101,6 +101,11 @@ def dead_letter(record: Record, reason: str, flaws: Sequence[Flaw] = ()) -> NewR
     )
 
 
+def carried_bytes(record: Record) -> int:
+    """What of a record a letter carries along, where that is not too much."""
+    return sum(len(name) + len(value) for name, value in record.headers) + len(record.value or b"")
+
+
 def redriven_note(letter: DeadLetter, event_id: str) -> NewRecord:
     """What is appended together with the event that the letter has become."""
     headers = (
@@ -119,16 +124,13 @@ def letter_key(topic: str, partition: int) -> bytes:
 
 def read_letter(record: Record) -> DeadLetter | Redriven | None:
     """What a record of `upshot.deadletters` is; None where it is nothing of ours."""
-    # Ours stand last, so that no header of the record itself can pose as one.
-    own = dict(record.headers[-9:])
+    theirs = _theirs(record.headers)
+    own = dict(record.headers[theirs:])
     try:
         place = (own[_TOPIC].decode(), int(own[_PARTITION]), int(own[_OFFSET]))
-        if _REASON not in own and record.headers[0][0] == _REDRIVEN:
+        if _REDRIVEN in own:
             letter_id = "/".join(map(str, place))
-            return Redriven(letter_id=letter_id, event_id=record.headers[0][1].decode(), at=record.recorded_at)
-        counted = _HEADERS in own
-        theirs = int(own[_HEADERS]) if counted else len(record.headers) - _OWN_BEFORE_COUNTED
-        own = dict(record.headers[theirs:])
+            return Redriven(letter_id=letter_id, event_id=own[_REDRIVEN].decode(), at=record.recorded_at)
         return DeadLetter(
             topic=place[0],
             partition=place[1],
@@ -144,6 +146,16 @@ def read_letter(record: Record) -> DeadLetter | Redriven | None:
         )
     except (KeyError, ValueError, TypeError, IndexError):
         return None
+
+
+def _theirs(headers: Headers) -> int:
+    """How many headers are the record's own; ours stand behind them, and whoever copied the log put some behind ours."""
+    names = [name for name, _ in headers]
+    for index in range(len(headers) - 1, -1, -1):
+        if headers[index] == (_HEADERS, b"%d" % index):
+            return index
+    # Letters of the first version do not count; notes have nothing of the record.
+    return len(names) - 1 - names[::-1].index(_REASON) if _REASON in names else 0
 
 
 def _bounded(flaws: Sequence[Flaw]) -> list[Flaw]:

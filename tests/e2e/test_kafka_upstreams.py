@@ -81,6 +81,10 @@ async def test_an_upstreams_event_is_the_same_event_by_kafka_and_by_http(
         explained = await acme.get(f"/api/v1/events/{published_event_id('acme', '/shop', 'o-1')}/explain")
         assert explained["items"][0]["matches"]
         assert len(await acme.runs_of(telling, 2)) == 2
+    examined = (await upstreamed.cli("doctor")).splitlines()
+    assert [line for line in examined if line.startswith("fail")] == []
+    assert any("group matcher on upshot.events" in line and line.endswith("1 live") for line in examined)
+    assert any(line.startswith("warn  the brokers have no authorizer") for line in examined)
 
 
 async def test_a_dead_letter_is_told_of_and_becomes_its_event_once_its_tenant_is_there(

@@ -23,9 +23,10 @@ SICK = Record(
 )
 
 
-def told(new: NewRecord) -> Record:
+def told(new: NewRecord, *behind: tuple[str, bytes]) -> Record:
+    headers = (*new.headers, *behind)
     return Record(
-        topic=new.topic, partition=1, offset=0, recorded_at=TOLD, key=new.key, headers=new.headers, value=new.value
+        topic=new.topic, partition=1, offset=0, recorded_at=TOLD, key=new.key, headers=headers, value=new.value
     )
 
 
@@ -49,6 +50,7 @@ def test_a_letter_gives_back_the_record_and_why(
     letter = read_letter(told(dead_letter(record, reason, flaws)))
     assert isinstance(letter, DeadLetter)
     assert letter.original() == record
+    assert read_letter(told(dead_letter(record, reason, flaws), ("recordedtime", b"2026"), ("other", b""))) == letter
     assert letter.reason == reason.encode(errors="replace").decode()
     assert (letter.id, list(letter.flaws), letter.omitted_bytes) == ("upshot.events/7/1234", flaws, 0)
 
@@ -58,7 +60,11 @@ def test_letters_of_one_partition_lie_in_one_order_with_the_notes_about_them() -
     assert isinstance(letter, DeadLetter)
     note = redriven_note(letter, "e-1")
     assert note.key == dead_letter(SICK, "no").key == b"upshot.events/7"
-    assert read_letter(told(note)) == Redriven(letter_id="upshot.events/7/1234", event_id="e-1", at=TOLD)
+    assert (
+        read_letter(told(note))
+        == read_letter(told(note, ("recordedtime", b"2026")))
+        == Redriven(letter_id="upshot.events/7/1234", event_id="e-1", at=TOLD)
+    )
 
 
 def test_what_is_too_large_is_named_and_stays_where_it_lies() -> None:

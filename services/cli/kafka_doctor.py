@@ -30,7 +30,7 @@ async def kafka_findings(
 ) -> AsyncIterator[Finding]:
     """One after another, as they are found."""
     try:
-        examined = await examine_log(settings)
+        examined = await examine_log(settings, clock)
         yield Finding(level="ok", what=f"Kafka answers at {settings.bootstrap_servers}")
         for finding in _topic_findings(examined, settings.topic_prefix):
             yield finding

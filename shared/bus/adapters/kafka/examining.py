@@ -6,15 +6,18 @@ Next: `access.py` for who may write; `services/cli/kafka_doctor.py` tells of all
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import DescribeGroupsRequest_v2, ListGroupsRequest
+from aiokafka.protocol.api import Request
 
+from shared.bus.adapters.kafka.link import Link
 from shared.bus.adapters.kafka.reaching import client_options, described, why_not
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.adapters.kafka.topics import find_topics, topic_flaw
 from shared.bus.topics import TOPICS
+from shared.domain.clock import Clock
 from shared.domain.errors import TransientError
 
 _DRAWN_CHARACTERS = 37
@@ -39,8 +42,9 @@ class Examined:
     groups: tuple[GroupSeen, ...]
 
 
-async def examine_log(settings: KafkaSettings) -> Examined:
+async def examine_log(settings: KafkaSettings, clock: Clock) -> Examined:
     """Raises `TransientError` while brokers are away, `PermanentError` where they refuse us."""
+    link = Link(settings, clock)
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         try:
@@ -54,29 +58,45 @@ async def examine_log(settings: KafkaSettings) -> Examined:
                 return Examined(
                     missing=tuple(topic for topic in TOPICS if settings.topic_prefix + topic not in found),
                     flaws=tuple(each for each in flaws if each is not None),
-                    groups=tuple(await _groups(admin, settings)),
+                    groups=tuple(await _groups(link, settings)),
                 )
         except TimeoutError:
             raise TransientError("the Kafka brokers did not answer in time") from None
         except (kafka_errors.KafkaError, OSError) as error:
             raise TransientError(f"the Kafka brokers cannot be examined: {described(error)}") from error
     finally:
+        await link.close()
         await admin.close()
 
 
-async def _groups(admin: Any, settings: KafkaSettings) -> Sequence[GroupSeen]:  # aiokafka has no types
+async def _groups(link: Link, settings: KafkaSettings) -> Sequence[GroupSeen]:
     # A group's name is its topic's full name, a dot, and its own.
     beginnings = {topic: f"{settings.topic_prefix}{topic}." for topic in TOPICS}
-    named = {
-        group_id: (group_id.removeprefix(begins), topic)
-        for group_id, _ in await admin.list_consumer_groups()
-        for topic, begins in beginnings.items()
-        if group_id.startswith(begins)
-    }
-    members: dict[str, tuple[str, ...]] = {}
-    for response in await admin.describe_consumer_groups(sorted(named)) if named else ():
-        for _, group_id, _, _, _, present, *_ in response.groups:
-            members[group_id] = tuple(member[0][:-_DRAWN_CHARACTERS] for member in present)
-    return [
-        GroupSeen(name=named[each][0], topic=named[each][1], members=members.get(each, ())) for each in sorted(named)
-    ]
+    found = []
+    for node_id in sorted(await link.broker_ids()):
+        listed = (await link.send(node_id, ListGroupsRequest())).groups
+        named = {
+            group_id: (group_id.removeprefix(begins), topic)
+            for group_id, *_ in listed
+            for topic, begins in beginnings.items()
+            if group_id.startswith(begins)
+        }
+        # A broker lists the groups that it keeps.
+        groups = (await link.send(node_id, _DescribeGroups(sorted(named)))).groups if named else ()
+        for _, group_id, _, _, _, present in groups:
+            name, topic = named[group_id]
+            members = tuple(sorted(member[0][:-_DRAWN_CHARACTERS] for member in present))
+            found.append(GroupSeen(name=name, topic=topic, members=members))
+    return sorted(found, key=lambda each: (each.topic, each.name))
+
+
+class _DescribeGroups(Request[DescribeGroupsRequest_v2]):  # type: ignore[misc]  # aiokafka has no types
+    """In the newest version of which aiokafka can read the answer: of its own request it sends a newer one, and cannot."""
+
+    API_KEY = DescribeGroupsRequest_v2.API_KEY
+
+    def __init__(self, group_ids: Sequence[str]) -> None:
+        self._group_ids = list(group_ids)
+
+    def build(self, request_struct_class: type[DescribeGroupsRequest_v2]) -> DescribeGroupsRequest_v2:
+        return request_struct_class(self._group_ids)

@@ -152,8 +152,8 @@ async def on_postgres() -> AsyncIterator[tuple[Bus, Bus, int]]:
 @asynccontextmanager
 async def on_kafka() -> AsyncIterator[tuple[Bus, Bus, int]]:
     """As above."""
-    # As a broker runs for good: with the compiler that the quick start of tests leaves out.
-    async with kafka_cluster(heap_mb=1024, jvm=("-XX:+UseG1GC",)) as cluster:
+    # As tests start it: the better compiler would be at work for most of so short a run.
+    async with kafka_cluster(heap_mb=1024) as cluster:
         settings = KafkaSettings(bootstrap_servers=cluster.bootstrap_servers)
         bus, other = [await KafkaBus.open(settings, SystemClock()) for _ in range(2)]
         yield bus, other, cluster.nodes[0].pid

@@ -49,7 +49,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
 
         showing.show_follower(running, follower, acting.EMBEDDED_GROUP)
         showing.show_definitions(running, it.definitions)
-        showing.show_projector(running, projector)
+        showing.show_projector(running, projector, follower, acting.EMBEDDED_GROUP)
         showing.show_executor(running, executor)
         showing.show_approvals(running, approvals)
         showing.show_matcher(running, matcher.handling, matchers.matching)

@@ -147,7 +147,7 @@ async def projector(settings: UpshotSettings) -> AsyncIterator[Running]:
         progress = open_progress(stack, it.ground)
         projects, follower = acting.projecting(it, progress, group=acting.PROJECTOR_GROUP)
         showing.show_follower(running, follower, acting.PROJECTOR_GROUP)
-        showing.show_projector(running, projects)
+        showing.show_projector(running, projects, follower, acting.PROJECTOR_GROUP)
         running.start("projector", projects.run())
         running.start("runs", follower.run())
         await _with_health(stack, running)

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (100_000, 50, 100)
 
+LEAVE_SECONDS = 5.0
+"""Beyond the time that what is under way may take to end: committing, leaving groups, closing connections."""
+
 Opening = Callable[[UpshotSettings], contextlib.AbstractAsyncContextManager["Running"]]
 Check = Callable[[], Sequence[str]]
 
@@ -158,7 +161,8 @@ async def serve(settings: UpshotSettings, opening: Opening) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with contextlib.AsyncExitStack() as stack:
+    stack = contextlib.AsyncExitStack()
+    try:
         running = await _started(stack, settings, opening, stop)
         if running is None:
             log.info("stopped before it was ready")
@@ -178,6 +182,19 @@ async def serve(settings: UpshotSettings, opening: Opening) -> None:
         await _until_stopped(stop, running.tasks)
         running.draining = True
         log.info("draining")
+    finally:
+        await _put_down(stack, settings.shutdown_timeout_seconds + LEAVE_SECONDS)
+
+
+async def _put_down(stack: contextlib.AsyncExitStack, timeout_seconds: float) -> None:
+    """In order, as long as that takes no longer: a log that does not answer must not keep a process from ending."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await stack.aclose()
+    except TimeoutError:
+        log.warning(
+            "not all could be put down in order within %g s; what others wait for, they take over", timeout_seconds
+        )
 
 
 async def _started(

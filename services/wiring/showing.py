@@ -1,5 +1,7 @@
 """What each part of a process shows of itself: why it does not do its part (/readyz), and its numbers (/metrics)."""
 
+from functools import partial
+
 from services.approvals.service import Approvals
 from services.executor.service import Executor
 from services.matcher.service.handling import Handling
@@ -7,7 +9,7 @@ from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.matcher.service.matching import Matching
 from services.projector.service.projector import Projector
 from services.running import Followed, Running
-from shared.bus.topics import EVENTS, RUNS
+from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.elsewhere import ProjectedElsewhere
 from shared.runtime.restoring import RestoreProgress
@@ -58,7 +60,15 @@ def show_definitions(running: Running, definitions: DefinitionsFollower) -> None
     running.checks.append(lambda: [detail for _, detail in sorted(definitions.halted.items())])
 
 
-def show_projector(running: Running, projector: Projector) -> None:
+def show_projector(running: Running, projector: Projector, follower: RunsFollower, group: str) -> None:
+    """Beside the runs it follows two topics more; how far, the checkpoints say."""
+
+    async def checkpoints(topic: str) -> dict[int, int]:
+        found = await running.ground.readmodel.next_offsets(topic)
+        return {partition: found.get(partition, 0) for partition in follower.shards}
+
+    for topic in (EVENTS, DEFINITIONS):
+        running.followed.append(Followed(topic, group, partial(checkpoints, topic)))
     running.checks.append(lambda: [detail for _, detail in sorted(projector.logs.halted.items())])
     metrics = running.ground.metrics
     metrics.show(catalogue.UNWRITTEN_ROWS, lambda: {(): projector.lag.rows})

@@ -1,5 +1,6 @@
 """Each service in a process of its own: what runs in one process runs so, too; members come and go, and others take over."""
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -17,7 +18,7 @@ from shared.testing.documents import call, cloud_event, tell, wait, workflow
 from shared.testing.kafka import KafkaCluster
 from shared.testing.platform import RunningPlatform
 from shared.testing.receivers import Hang, Receiver, Reply
-from shared.testing.services import RunningServices, running_services
+from shared.testing.services import SERVICES, RunningServices, running_services
 from shared.testing.tenant_client import TenantClient, tenant_client
 from shared.testing.vendor_signing import sign_delivery
 from shared.testing.waiting import eventually
@@ -70,7 +71,14 @@ async def test_an_event_goes_all_the_way(services: RunningServices, tenant: Tena
 
 @pytest.mark.parametrize(
     ("service", "topic"),
-    [("matcher", "events"), ("executor", "runs"), ("approvals", "runs"), ("projector", "runs")],
+    [
+        ("matcher", "events"),
+        ("executor", "runs"),
+        ("approvals", "runs"),
+        ("projector", "runs"),
+        ("projector", "events"),
+        ("projector", "definitions"),
+    ],
 )
 async def test_its_lag_goes_back_to_nothing(services: RunningServices, service: str, topic: str) -> None:
     (process,) = services.of(service)
@@ -80,10 +88,7 @@ async def test_its_lag_goes_back_to_nothing(services: RunningServices, service: 
         found = lag.findall(await _metrics(process))
         return found if found and set(found) == {"0"} else None
 
-    partitions = len(await eventually(level, f"the {service} has taken in all there is"))
-    assert f'upshot_partitions{{topic="upshot.{topic}",group="{service}",state="level"}} {partitions}\n' in (
-        await _metrics(process)
-    )
+    await eventually(level, f"the {service} has taken in all there is")
 
 
 async def test_a_command_is_answered_with_its_verdict(tenant: TenantClient) -> None:
@@ -185,6 +190,13 @@ async def test_a_member_that_is_told_to_stop_ends_what_it_does_and_hands_over(
 
 def _path(services: RunningServices, name: str) -> str:
     return f"/{services.data_dir.name}/{name}"
+
+
+async def test_told_to_stop_each_ends_in_order(services: RunningServices) -> None:
+    """The last of this file: the next one would find nobody."""
+    living = [each for each in services.all if each.alive]
+    assert len(living) == len(SERVICES)
+    assert await asyncio.gather(*(each.stop() for each in living)) == [0] * len(living)
 
 
 async def _asked(process: RunningPlatform, path: str) -> tuple[int, Any]:

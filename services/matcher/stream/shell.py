@@ -31,6 +31,14 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 10.0
 """Longest wait for Faust and for what is in hand when the process ends; what is not committed then is read again."""
 
+_QUIET = {
+    # They tell of each step of each rebalance.
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    # Tells ten times a second that a broker is away; what ends the group is raised, and told there.
+    "aiokafka.consumer.group_coordinator": logging.CRITICAL,
+}
+
 
 class MatcherStream:
     """Matches the events of the partitions that Kafka's group assigns to this process, until cancelled."""
@@ -63,8 +71,8 @@ class MatcherStream:
         self._noted: dict[int, int] = {}
 
     async def run(self) -> None:
-        for name in ("faust", "mode"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # they tell of each step of each rebalance
+        for name, level in _QUIET.items():
+            logging.getLogger(name).setLevel(level)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         app = self._app(failed)
         tasks = [
@@ -125,8 +133,14 @@ class MatcherStream:
                 self.share.handled(done, generation)
 
     async def _act_when_due(self) -> None:
+        alive = True
         while True:
             await asyncio.sleep(self.handling.patience())
+            if self.share.alive() is not alive:
+                alive = not alive
+                log.warning(
+                    "heartbeats are answered again" if alive else "heartbeats go unanswered: nothing is acted on"
+                )
             async with self._acting:
                 await self.handling.act_on_what_is_due(self.share, self.share)
                 self._note_markers()

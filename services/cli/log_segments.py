@@ -17,6 +17,7 @@ from services.foundation import Foundation, foundation
 from shared.bus.adapters.postgres import BusSettings
 from shared.bus.adapters.postgres.archiving import alone, attach_segment, detach_segment, export_segment
 from shared.bus.adapters.postgres.segments import Segment, find_segment, list_segments
+from shared.domain.errors import PermanentError
 from shared.readmodel.connect import OWNER, Connection, connect
 from shared.readmodel.generations import PROJECTED
 from shared.runtime.settings import UpshotSettings
@@ -77,6 +78,8 @@ class _Owner:
 
 @contextlib.asynccontextmanager
 async def _owner(settings: UpshotSettings) -> AsyncIterator[_Owner]:
+    if settings.bus != "postgres":
+        raise PermanentError("the log is on Kafka; only one in PostgreSQL has segments of ours (UPSHOT_BUS=postgres)")
     async with foundation(settings) as ground:
         connection = await connect(ground.role(OWNER), application="upshot-log-segments")
         try:

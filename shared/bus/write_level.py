@@ -5,12 +5,15 @@ version before: during a rolling update the old processes go on reading, and an 
 Next: `record_versions.py`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from shared.bus import codec
 from shared.bus.port import Bus, Membership, NewRecord, Position, Reader, Record, Watermarks
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.upcasters import RecordVersions
+
+_LEVEL = re.compile(r"~([0-9]{1,9})(-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$", re.ASCII)
 
 
 def at_write_level(bus: Bus, write_level: int, versions: RecordVersions = RECORD_VERSIONS) -> Bus:
@@ -28,9 +31,9 @@ def member_name(name: str, versions: RecordVersions = RECORD_VERSIONS) -> str:
 
 
 def reads_level(member_id: str) -> int | None:
-    """Up to which level the process of a group member reads; None: its id does not say."""
-    _, _, level = member_id.rpartition("~")
-    return int(level) if level.isdecimal() and level != member_id else None
+    """Up to which level the process of a group member reads; None: its id does not say. Kafka adds an id of its own."""
+    found = _LEVEL.search(member_id)
+    return int(found[1]) if found is not None else None
 
 
 class _LevelledBus:

@@ -113,10 +113,12 @@ def test_at_the_newest_level_nothing_stands_between() -> None:
 
 @given(st.text(min_size=1))
 def test_a_member_says_what_it_reads(name: str) -> None:
-    assert write_level.reads_level(write_level.member_name(name, VERSIONS)) == 5
+    member_id = write_level.member_name(name, VERSIONS)
+    assert write_level.reads_level(member_id) == 5
+    assert write_level.reads_level(f"{member_id}-f6a17eb0-0ec3-4ec2-bd9e-58606ef6b518") == 5, "as brokers name it"
 
 
-@pytest.mark.parametrize("name", ["host-1-ab", "7", "x~", "x~y", ""])
+@pytest.mark.parametrize("name", ["host-1-ab", "7", "x~", "x~y", "x~1-2", ""])
 def test_a_member_that_does_not_say_it_is_known_as_such(name: str) -> None:
     assert write_level.reads_level(name) is None
 

@@ -38,6 +38,7 @@ GC_THRESHOLDS = (100_000, 50, 100)
 """As for the serving process: what an event allocates dies young."""
 
 _LINE_BYTES_MAX = 64 * 1024 * 1024
+_KAFKA_POLL_BYTES_MAX = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ async def _opened(stack: contextlib.AsyncExitStack, access: LogAccess, job: Job,
         return PostgresRange(connected, BusSettings(), clock, topic=EVENTS, partition=job.partition)
     from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 
-    bus = await KafkaBus.open(KafkaSettings(), clock, topics=[EVENTS])
+    # Not `open`, which would make topics that are missing; in small reads, since finding the range takes a record here and there.
+    bus = KafkaBus(KafkaSettings(poll_bytes_max=_KAFKA_POLL_BYTES_MAX), clock, [EVENTS])
     stack.push_async_callback(bus.close)
     return BusRange(SealedBus(bus, Seal(bytes.fromhex(access.seal_key))), EVENTS, job.partition)
 

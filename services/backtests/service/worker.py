@@ -205,6 +205,7 @@ class Scan:
         self._judge = judge
         self._fold = fold
         self._from_offset = from_offset
+        self._seen_until: datetime | None = None
         self._headers = tuple(f"ce_{name}" for name in judge.attributes)
 
     def report(self) -> Report:
@@ -246,7 +247,13 @@ class Scan:
         yield from self._told(self._judge.come_to(until - timedelta(microseconds=1)))
 
     def _come_to(self, record: Record) -> Iterator[None]:
-        yield from self._told(self._judge.come_to(codec.recorded_at(record)))
+        yield from self._told(self._judge.come_to(self._see(record)))
+
+    def _see(self, record: Record) -> datetime:
+        """The partition's time at a record: as for the matcher, it never goes back, even where the log's clock did."""
+        recorded_at = codec.recorded_at(record)
+        self._seen_until = recorded_at if self._seen_until is None else max(recorded_at, self._seen_until)
+        return self._seen_until
 
     def _told(self, judgements: Iterator[Judgement | None]) -> Iterator[None]:
         for number, judged in enumerate(judgements, 1):
@@ -265,7 +272,7 @@ class Scan:
     def _take(self, record: Record) -> bool:
         """Whether the event could be read; what the stream makes a dead letter of cannot."""
         try:
-            judged = self._judge.judge(codec.decode(record), codec.recorded_at(record))
+            judged = self._judge.judge(codec.decode(record), self._see(record))
         except (UndecodableRecord, InvalidInput):
             return False
         if judged is not None:

@@ -6,27 +6,30 @@ follows from tenant, source and the publisher's id; what only Upshot says of an 
 Headers of other tools are no attributes; names of headers may be in any case, as HTTP bridges write them.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent, is_attribute_name, parse_event
 from shared.bus.cloudevents_rules import attribute_flaws
+from shared.bus.port import Headers
 from shared.bus.published import Publisher, platform_event
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
 
+_CONTENT_TYPE = "content-type"
 _STRUCTURED_PREFIX = "application/cloudevents"
 _STRUCTURED_TYPE = "application/cloudevents+json"
 _CHARSETS = ("utf-8", "utf8", "us-ascii")
 _NO_EVENT = "this is no CloudEvent"
+_NAMES_CACHED = 4096  # a few dozen are in use; a writer could invent many
 
 
-def foreign_event(headers: Iterable[tuple[str, bytes]], value: bytes | None, recorded_at: datetime) -> Event:
+def foreign_event(headers: Headers, value: bytes | None, recorded_at: datetime) -> Event:
     """`recorded_at`: when the bus took it, which is when an event without a time happened.
 
     Raises `InvalidInput` with every flaw; pointers as of the event's JSON form (`#/tenantid`, `#/data/amount_minor`).
     """
-    parsed = _parsed([(name.lower(), bytes_) for name, bytes_ in headers], value)
+    parsed = _parsed(headers, value)
     attributes = parsed.attributes
     flaws = list(attribute_flaws(attributes))
     if not attributes.get("tenantid"):
@@ -38,8 +41,11 @@ def foreign_event(headers: Iterable[tuple[str, bytes]], value: bytes | None, rec
     return platform_event(attributes, parsed.data, publisher)
 
 
-def _parsed(headers: list[tuple[str, bytes]], value: bytes | None) -> ParsedEvent:
-    content_type = next((bytes_ for name, bytes_ in reversed(headers) if name == "content-type"), b"")
+def _parsed(headers: Headers, value: bytes | None) -> ParsedEvent:
+    content_type = b""
+    for name, bytes_ in headers:
+        if len(name) == len(_CONTENT_TYPE) and name.lower() == _CONTENT_TYPE:
+            content_type = bytes_
     try:
         media_type = content_type.decode().strip()
     except UnicodeDecodeError:
@@ -62,23 +68,22 @@ def _structured(media_type: str, value: bytes | None) -> ParsedEvent:
         raise InvalidInput(_NO_EVENT, error.flaws) from None
 
 
-def _binary(headers: list[tuple[str, bytes]], media_type: str, value: bytes | None) -> ParsedEvent:
+def _binary(headers: Headers, media_type: str, value: bytes | None) -> ParsedEvent:
     attributes: dict[str, str] = {}
     flaws: list[Flaw] = []
     for header, bytes_ in headers:
-        if header[:3] != "ce_":
+        name = _attribute(header)
+        if name is None:
             continue
-        name = header[3:]
+        if isinstance(name, Flaw):
+            flaws.append(name)
+            continue
         try:
             text = bytes_.decode()
         except UnicodeDecodeError:
-            flaws.append(Flaw(pointer=f"#/{name[:100]}", detail="not UTF-8"))
+            flaws.append(Flaw(pointer=f"#/{name}", detail="not UTF-8"))
             continue
-        if not is_attribute_name(name):
-            flaws.append(Flaw(pointer=f"#/{name[:100]}", detail="an attribute's name is lower-case letters and digits"))
-        elif name == "datacontenttype":
-            flaws.append(Flaw(pointer="#/datacontenttype", detail="in binary mode this is the content-type header"))
-        elif attributes.setdefault(name, text) != text:
+        if attributes.setdefault(name, text) != text:
             flaws.append(Flaw(pointer=f"#/{name}", detail="stands twice, with two values"))
     if flaws:
         raise InvalidInput(_NO_EVENT, flaws)
@@ -88,6 +93,20 @@ def _binary(headers: list[tuple[str, bytes]], media_type: str, value: bytes | No
     if media_type:
         attributes["datacontenttype"] = media_type
     return ParsedEvent(attributes=attributes, data=value or None)
+
+
+@lru_cache(maxsize=_NAMES_CACHED)
+def _attribute(header: str) -> str | Flaw | None:
+    """The attribute that a header holds; None: it is another tool's."""
+    lowered = header.lower()
+    if lowered[:3] != "ce_":
+        return None
+    name = lowered[3:]
+    if not is_attribute_name(name):
+        return Flaw(pointer=f"#/{name[:100]}", detail="an attribute's name is lower-case letters and digits")
+    if name == "datacontenttype":
+        return Flaw(pointer="#/datacontenttype", detail="in binary mode this is the content-type header")
+    return name
 
 
 def _refusal(pointer: str, detail: str) -> InvalidInput:

@@ -118,7 +118,7 @@ def _reserved(attributes: Mapping[str, str]) -> list[Flaw]:
     if attributes.get("type", "").startswith(_UPSHOTS_TYPES):
         detail = f"types that begin with {_UPSHOTS_TYPES} are the platform's own; name what happened"
         flaws.append(Flaw(pointer="#/type", detail=detail))
-    size = sum(len(name) + len(value.encode()) for name, value in attributes.items())
+    size = len("".join(attributes).encode()) + len("".join(attributes.values()).encode())
     if size > ATTRIBUTES_BYTES_MAX:
         detail = (
             f"the attributes have {size} bytes; {ATTRIBUTES_BYTES_MAX} are the most: what is large belongs into data"

@@ -29,9 +29,7 @@ from services.cli.findings import (
     topic_finding,
     write_level_findings,
 )
-from services.cli.kafka_doctor import kafka_findings
 from services.foundation import MASTER_KEY_FILE, database, master_key_of
-from shared.bus.adapters.kafka import KafkaSettings
 from shared.bus.adapters.postgres import BusSettings
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.write_level import reads_level
@@ -113,6 +111,10 @@ async def _findings(settings: UpshotSettings) -> AsyncIterator[Finding]:
         mend = "see postgres/ in the data folder" if settings.database_url is None else "check UPSHOT_DATABASE_URL"
         yield Finding(level="fail", what=f"the database cannot be reached: {error}", mend=mend)
     if settings.bus == "kafka":
+        # Only here: a machine whose log is on PostgreSQL need not load Kafka's client.
+        from services.cli.kafka_doctor import kafka_findings
+        from shared.bus.adapters.kafka import KafkaSettings
+
         async for finding in kafka_findings(KafkaSettings(), SystemClock(), checkpoints, settings.write_level):
             yield finding
 

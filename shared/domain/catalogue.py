@@ -1,7 +1,8 @@
 """The catalogue of platform event types: what workflows can count on, whoever publishes.
 
 Guarantee: every example is valid by its own schema. A type that is shipped never loses or retypes a field; it may gain
-optional ones. Types that are not listed here (`github.push`, a tenant's own) pass unchecked.
+optional ones. Types that are not listed here (`github.push`, a tenant's own) pass unchecked. What upstreams have appended to
+Kafka themselves is judged whenever it is read: whoever lists a type that they use already raises `MODEL_VERSION` with it.
 Next: `schemas/commerce.py`, `schemas/operations.py` and `schemas/own.py` for the types themselves.
 """
 

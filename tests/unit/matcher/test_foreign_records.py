@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.executor.actions import discover_actions
 from services.matcher.service import Matching
@@ -150,3 +153,31 @@ async def test_what_cannot_be_understood_is_a_dead_letter_and_holds_nothing_up(s
         if letter.partition == RIGHT and not letter.omitted_bytes:
             assert (letter.headers, letter.value) == (headers, value)
     assert stream.matching.counts["dead_letters"] == len(letters)
+
+
+_HEADER_NAMES = st.sampled_from(["content-type", *(name for name, _ in HEADERS), "ce_time", "ce_causalchain", "ce_x"])
+_HEADER_VALUES = st.sampled_from([value for _, value in HEADERS]) | st.binary(max_size=8)
+_SETTLED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@_SETTLED
+@given(
+    st.lists(st.tuples(_HEADER_NAMES, _HEADER_VALUES), max_size=4),
+    st.none() | st.sampled_from([DATA, STRUCTURED]) | st.binary(max_size=30) | st.text(max_size=20).map(str.encode),
+    st.integers(0, PARTITIONS - 1),
+    st.binary(max_size=9),
+)
+async def test_nothing_that_anybody_appends_stops_the_matcher(stream: Stream, more, value, partition, key) -> None:
+    record = Record(
+        topic=EVENTS,
+        partition=partition,
+        offset=0,
+        recorded_at=datetime(2026, 3, 2, tzinfo=UTC),
+        key=key,
+        headers=(*HEADERS, *more),
+        value=value,
+        foreign=True,
+    )
+    for each in (record, replace(record, headers=tuple(more))):
+        produced = stream.matching.handle_batch(partition, [each])
+        assert {made.topic for made in produced.records} <= {EVENTS, RUNS, DEADLETTERS}

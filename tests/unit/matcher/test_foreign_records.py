@@ -139,20 +139,23 @@ async def test_what_cannot_be_understood_is_a_dead_letter_and_holds_nothing_up(s
         await stream.put(RIGHT, headers, value)
     await stream.put(RIGHT, HEADERS, DATA)
     await stream.match_all()
+    told = stream.matching.counts["dead_letters"]
+    await stream.match_all()  # what was appended anew to a partition that had been read before
 
-    assert len(await stream.matches()) == 1
-    letters = await stream.letters()
-    nobody = partition_of(b"nobody", PARTITIONS)
-    lost = {each.offset for each in letters if each.partition == RIGHT}
-    moved = [each for each in letters if each.partition != RIGHT]
-    assert lost | ({3} if nobody != RIGHT else set()) == set(range(len(SICK)))
-    assert all(each.partition == nobody for each in moved)
-    for letter in letters:
-        headers, value, pointer = SICK[letter.offset if letter.partition == RIGHT else 3]
+    assert {each.event.id for each in await stream.matches()} == {EVENT_ID}
+    letters = {each.id: each for each in await stream.letters()}.values()
+    nobodys = [each for each in letters if "there is no tenant 'nobody'" in each.reason]
+    others = [each for each in letters if each not in nobodys]
+    assert {each.partition for each in nobodys} == {partition_of(b"nobody", PARTITIONS)}
+    assert [(each.partition, each.offset) for each in sorted(others, key=lambda each: each.offset)] == [
+        (RIGHT, offset) for offset, (headers, _, _) in enumerate(SICK) if ("ce_tenantid", b"nobody") not in headers
+    ]
+    for letter in others:
+        headers, value, pointer = SICK[letter.offset]
         assert pointer in {flaw.pointer for flaw in letter.flaws}
-        if letter.partition == RIGHT and not letter.omitted_bytes:
+        if not letter.omitted_bytes:
             assert (letter.headers, letter.value) == (headers, value)
-    assert stream.matching.counts["dead_letters"] == len(letters)
+    assert told >= len(others)
 
 
 _HEADER_NAMES = st.sampled_from(["content-type", *(name for name, _ in HEADERS), "ce_time", "ce_causalchain", "ce_x"])

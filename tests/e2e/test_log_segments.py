@@ -50,7 +50,7 @@ async def test_what_is_detached_is_still_explained_backtested_rebuilt_and_read_a
         assert await tenant.get(f"/api/v1/events/{first}/explain") == explained
         assert "equal to the live read model" in await platform.cli("rebuild", "--verify")
         backtest = {"UPSHOT_URL": platform.url, "UPSHOT_TOKEN": tenant.token}
-        assert "6 of 6 events match" in await shell(platform, "upshot backtest 'Note orders'", tmp_path, **backtest)
+        assert "6 matches in 6 events" in await shell(platform, "upshot backtest 'Note orders'", tmp_path, **backtest)
         # and: without its file one tenant's definitions stand still, the other's do not
         archive = tmp_path / "archive" / "upshot.definitions.0"
         archive.rename(tmp_path / "mislaid")

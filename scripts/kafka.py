@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from shared.testing.kafka import BOOTSTRAP_VARIABLE, kafka_cluster, train
 from shared.testing.kafka_jars import kafka_missing
 
-_JVM = ("-XX:+UseG1GC", "-Djava.net.preferIPv4Stack=true")
 _HEAP_MB = 512
 _FIRST_PORT = 9092
 
@@ -42,7 +41,7 @@ async def serve(nodes: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     print(f"kafka: starting {nodes} {'node' if nodes == 1 else 'nodes'}", file=sys.stderr, flush=True)
-    async with kafka_cluster(nodes=nodes, jvm=_JVM, heap_mb=_HEAP_MB, first_port=_FIRST_PORT) as cluster:
+    async with kafka_cluster(nodes=nodes, heap_mb=_HEAP_MB, first_port=_FIRST_PORT) as cluster:
         servers = cluster.bootstrap_servers
         print(json.dumps({"bootstrap_servers": servers, "nodes": nodes, BOOTSTRAP_VARIABLE: servers}), flush=True)
         print(f"kafka: export {BOOTSTRAP_VARIABLE}={servers}", file=sys.stderr)

@@ -144,6 +144,22 @@ class TestAppending:
         assert found == values
 
 
+class TestReading:
+    async def test_a_record_larger_than_a_read_is_not_hidden_by_a_busy_partition(self, log: KafkaLog) -> None:
+        bus = await log.client(poll_bytes_max=4096, batch_bytes_max=2048)
+        large_in = next(each for each in range(PARTITION_COUNT) if each != PARTITION)
+        key = next(b"key%d" % n for n in range(200) if partition_of(b"key%d" % n, PARTITION_COUNT) == large_in)
+        await bus.append([new(b"x" * 500)] * 200)
+        await bus.append([NewRecord(topic=TOPIC, key=key, headers=(), value=b"x" * 90_000)])
+        reader = bus.reader(TOPIC)
+        reader.assign({PARTITION: 0, large_in: 0})
+        for _ in range(20):  # of some 50 that the busy one needs
+            if large_in in await reader.poll(timeout_seconds=5):
+                break
+        assert reader.positions()[large_in] == 1
+        assert reader.positions()[PARTITION] < 200
+
+
 class TestGroups:
     async def test_kafkas_own_tools_see_what_each_member_owns_and_its_lag(self, log: KafkaLog) -> None:
         bus = await log.client()

@@ -224,6 +224,8 @@ def _meaning(head: Head, error: Exception) -> Exception:
     where = f"{head[0]}/{head[1]}"
     if isinstance(error, TransientError | PermanentError):
         return error
+    if isinstance(error, AssertionError):  # aiokafka's, where its metadata lacks a partition for a moment
+        return TransientError(f"{where} is not known to the brokers just now", retry_after_seconds=0.1)
     if isinstance(error, TimeoutError):
         return AppendInDoubt(f"no answer to an append to {where}; it may be in the log", retry_after_seconds=1.0)
     if isinstance(error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError):

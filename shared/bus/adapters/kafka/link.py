@@ -62,6 +62,11 @@ class Link:
         """Whether there will be no further request."""
         return self._closed
 
+    @property
+    def began(self) -> bool:
+        """Whether there is a client: else the next request takes as long as it takes to reach a broker."""
+        return self._client is not None
+
     async def send(self, node_id: int, request: Any, lane: Lane = Lane.FIRST) -> Any:  # aiokafka has no types
         """The broker's answer. `TransientError`: none came; whether the request took effect is unknown."""
         client = await self.client()

@@ -25,7 +25,6 @@ _log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.1  # between two tries while a broker is away or another one takes over
 _PATIENCE_SECONDS = 1.0  # a partition's leader changes in less; only what lasts longer is told
-_PARTITION_BYTES_MIN = 64 * 1024
 _LANES = (Lane.FIRST, Lane.SECOND)
 
 
@@ -42,6 +41,8 @@ class KafkaReader:
         self._unproven: set[int] = set()  # positions that were assigned and that no broker has confirmed yet
         self._fetched: dict[int, Fetched] = {}
         self._reads: dict[tuple[int, Lane], asyncio.Task[None]] = {}
+        self._beginning: asyncio.Task[None] | None = None
+        self._served: dict[int, int] = {}  # partition → the turn in which it was last given something
         self._lane = 0
         self._turn = 0
         self._polls = 0  # since the last assignment
@@ -115,10 +116,11 @@ class KafkaReader:
         self._closed = True
         self._positions = {}
         self._fetched.clear()
-        for task in self._reads.values():
+        tasks = [*self._reads.values(), *([self._beginning] if self._beginning is not None else [])]
+        for task in tasks:
             task.cancel()
-        if self._reads:
-            await asyncio.wait(list(self._reads.values()))
+        if tasks:
+            await asyncio.wait(tasks)
         await self._link.close()
 
     def _nothing(self) -> Mapping[int, Sequence[Record]]:
@@ -155,15 +157,22 @@ class KafkaReader:
 
     async def _read_on(self) -> None:
         """One read per broker that has none under way and nothing left to hand over."""
+        if not self._link.began:
+            if self._beginning is None:
+                self._beginning = asyncio.create_task(self._begin(), name=f"reach {self._full_name}")
+            return
         wanted: dict[int, dict[int, int]] = defaultdict(dict)
         lane = _LANES[self._lane]
-        try:
-            for partition, offset in self._positions.items():
-                if partition in self._unreadable:
-                    continue
-                wanted[await self._link.leader(self._full_name, partition)][partition] = offset
-        except (TransientError, PermanentError) as error:
-            self._stumble(error)
+        # A broker fills its answer in this order, and only the first may exceed its bounds: the longest unserved comes first.
+        for partition in sorted(self._positions, key=lambda each: self._served.get(each, 0)):
+            if partition in self._unreadable:
+                continue
+            try:
+                node_id = await self._link.leader(self._full_name, partition)
+            except (TransientError, PermanentError) as error:
+                self._stumble(error)
+                continue
+            wanted[node_id][partition] = self._positions[partition]
         for node_id, positions in wanted.items():
             key = (node_id, lane)
             if key in self._reads or not self._fetched.keys().isdisjoint(positions) or self._closed:
@@ -171,6 +180,16 @@ class KafkaReader:
             self._reads[key] = asyncio.create_task(
                 self._read_until_done(key, positions), name=f"read {self._full_name}"
             )
+
+    async def _begin(self) -> None:
+        """In the background, since it may take longer than a poll is to take."""
+        try:
+            await self._link.client()
+        except (TransientError, PermanentError) as error:
+            self._stumble(error)
+        finally:
+            self._beginning = None
+            self._woken.set()
 
     async def _read_until_done(self, key: tuple[int, Lane], positions: Mapping[int, int]) -> None:
         try:
@@ -180,7 +199,7 @@ class KafkaReader:
             self._woken.set()
 
     async def _read(self, node_id: int, lane: Lane, positions: Mapping[int, int]) -> None:
-        each_max = max(self._settings.poll_bytes_max // len(positions), _PARTITION_BYTES_MIN)
+        each_max = max(self._settings.poll_bytes_max // len(positions), self._settings.batch_bytes_max)
         request = FetchRequest(
             int(self._settings.fetch_wait_seconds * 1000),
             1,
@@ -213,6 +232,7 @@ class KafkaReader:
             fetched = Fetched(self._topic, partition, offset, rest[-1] or b"", aborted)
             if not fetched.spent:
                 self._fetched[partition] = fetched
+                self._served[partition] = self._turn
 
     async def _mend_position(self, partition: int, offset: int) -> None:
         marks = (await self._offsets.watermarks(self._full_name, [partition]))[partition]

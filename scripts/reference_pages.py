@@ -1,4 +1,4 @@
-"""The reference pages of events, of the command line, and the workflow's JSON Schema. `reference.py` writes them."""
+"""The reference pages of events, of metrics, of the command line, and the workflow's JSON Schema. `reference.py` writes them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ import typer
 
 from services.cli.commands import app
 from shared.domain import catalogue
+from shared.telemetry.metrics import CATALOGUE
 from shared.workflows.document import WorkflowDocument
 
 SCHEMA_ID = "https://upshot.example/schemas/workflow.schema.json"
@@ -91,3 +92,18 @@ def _commands(words: str, command: Any) -> Iterator[tuple[str, Any]]:  # Any: ty
         return
     for name, each in command.commands.items():
         yield from _commands(f"{words} {name}", each)
+
+
+def metrics_page() -> str:
+    """Every metric, by name."""
+    rows = [
+        f"| `{each.name}{'_total' if each.kind == 'counter' else ''}` | {each.kind} "
+        f"| {', '.join(f'`{label}`' for label in each.labels) or '–'} | {each.description} |"
+        for each in CATALOGUE
+    ]
+    head = (
+        "# Metrics\n\nEvery process shows at `/metrics` those that its services have, as Prometheus reads them. No label names a "
+        f"tenant.\n{_MADE}\n\n"
+        "| metric | kind | labels | meaning |\n|---|---|---|---|"
+    )
+    return "\n".join([head, *rows, ""])

@@ -16,7 +16,7 @@ from shared.runtime.clock import SystemClock
 from shared.telemetry.prometheus import CONTENT_TYPE
 from shared.testing.documents import call, cloud_event, tell, wait, workflow
 from shared.testing.kafka import KafkaCluster
-from shared.testing.platform import RunningPlatform
+from shared.testing.platform import RunningPlatform, running_platform
 from shared.testing.receivers import Hang, Receiver, Reply
 from shared.testing.services import SERVICES, RunningServices, running_services
 from shared.testing.tenant_client import TenantClient, tenant_client
@@ -35,13 +35,7 @@ async def services(
 ) -> AsyncIterator[RunningServices]:
     """One process of each, on a log of each kind."""
     bus = str(request.param)
-    environment = {
-        "UPSHOT_EGRESS_ALLOW": inbox.authority,
-        "UPSHOT_BUS": bus,
-        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
-        "UPSHOT_KAFKA_TOPIC_PREFIX": "apart.",
-        "UPSHOT_KAFKA_PARTITION_COUNT": "4",
-    }
+    environment = _environment(bus, inbox, kafka_broker, "apart")
     async with running_services(space, f"apart-{bus}", environment=environment) as it:
         yield it
 
@@ -192,11 +186,37 @@ def _path(services: RunningServices, name: str) -> str:
     return f"/{services.data_dir.name}/{name}"
 
 
+async def test_folding_the_log_anew_amounts_to_what_they_wrote(services: RunningServices) -> None:
+    assert "equal to the live read model" in await services.cli("rebuild", "--verify")
+
+
 async def test_told_to_stop_each_ends_in_order(services: RunningServices) -> None:
     """The last of this file: the next one would find nobody."""
     living = [each for each in services.all if each.alive]
     assert len(living) == len(SERVICES)
     assert await asyncio.gather(*(each.stop() for each in living)) == [0] * len(living)
+
+
+async def test_all_in_one_process_on_kafka(space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster) -> None:
+    environment = _environment("kafka", inbox, kafka_broker, "together")
+    async with running_platform(space, "together", environment=environment) as it, tenant_client(it, "together") as own:
+        await own.make_endpoint("sink", inbox.url("/together"))
+        telling = await own.make_workflow(workflow("Tell", "shop.sold", tell("sink")))
+        (await own.publish(*(cloud_event("shop.sold") for _ in range(5)))).expect(202)
+        await own.runs_of(telling, 5, {"succeeded"})
+        await _ready(it)
+        assert len(inbox.received("/together")) == 5
+        assert await it.stop() == 0
+
+
+def _environment(bus: str, inbox: Receiver, broker: KafkaCluster, name: str) -> dict[str, str]:
+    return {
+        "UPSHOT_EGRESS_ALLOW": inbox.authority,
+        "UPSHOT_BUS": bus,
+        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+        "UPSHOT_KAFKA_TOPIC_PREFIX": f"{name}.",
+        "UPSHOT_KAFKA_PARTITION_COUNT": "4",
+    }
 
 
 async def _asked(process: RunningPlatform, path: str) -> tuple[int, Any]:

@@ -52,12 +52,15 @@ async def test_the_demos_log_moves_and_everything_goes_on(
                 workflow("Ask", "a.asked", tell("sink"), approval={"when": "always", "roles": ["approve"]})
             )
             over = await tenant.make_workflow(workflow("Done", "a.done", wait(0)))
+            await tenant.emit("a.early")
             await tenant.emit("a.done")
             before = await tenant.runs_of(over, 1, {"succeeded"})
             await tenant.emit("a.asked")
             await tenant.runs_of(asking, 1, {"pending_approval"})
             await tenant.emit("a.waited")
             await tenant.runs_of(waiting, 1, {"running"})
+
+            late = await tenant.make_workflow(workflow("Late", "a.early", wait(0)))
 
             with pytest.raises(CommandFailed, match=r"members of the log's groups are alive"):
                 await platform.cli("log", "copy", "--to", "kafka")
@@ -86,6 +89,10 @@ async def test_the_demos_log_moves_and_everything_goes_on(
             await tenant.runs_of(asking, 1, {"succeeded"})
             await tenant.emit("a.done")
             await tenant.runs_of(over, 2, {"succeeded"})
+            await tenant.emit("a.early")
+            assert len(await tenant.runs_of(late, 1, {"succeeded"})) == 1, (
+                "what was matched before is not matched again"
+            )
             assert len(inbox.received("/moved")) == 2, "the timer fired once, the approved step was sent once"
             await platform.stop()
 

@@ -17,7 +17,7 @@ from services.matcher.settings import MatcherSettings
 from services.matcher.stream import MatcherStream
 from services.matcher.triggers import discover_triggers
 from shared.bus import codec, facts, rfc3339
-from shared.bus.adapters.kafka.bus import KafkaBus, group_id
+from shared.bus.adapters.kafka.bus import KafkaBus
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
@@ -25,6 +25,7 @@ from shared.bus.port import Bus, NewRecord, Record
 from shared.bus.seal import Seal, SealedBus, seal_key
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS, TOPICS
 from shared.domain.envelope import Event
+from shared.domain.errors import TransientError
 from shared.domain.records import Command, DefinitionsFact, TenantCreated, WorkflowSaved
 from shared.readmodel.snapshots import WindowsSnapshot
 from shared.runtime.clock import SystemClock, draw_token
@@ -216,9 +217,8 @@ class Log:
         return await eventually(told, f"{count} events are matched", interval_seconds=0.02)
 
     async def committed(self) -> Mapping[int, int]:
-        """What the group has committed, as any tool sees it."""
-        found = await self.admin.list_consumer_group_offsets(group_id(self.kafka, GROUP, EVENTS))
-        return {tp.partition: each.offset for tp, each in found.items()}
+        """What the group has committed, to whoever is no member of it."""
+        return await self.bus.committed(GROUP, EVENTS)
 
     async def ends(self) -> Mapping[int, int]:
         """Where `upshot.events` ends."""
@@ -228,7 +228,10 @@ class Log:
         """Returns when everything is committed."""
 
         async def level() -> bool:
-            committed = await self.committed()
+            try:
+                committed = await self.committed()
+            except TransientError:  # the first group of a new broker has no coordinator for a moment
+                return False
             return all(committed.get(partition) == end for partition, end in (await self.ends()).items())
 
         await eventually(level, "lag is back at 0", interval_seconds=0.02)

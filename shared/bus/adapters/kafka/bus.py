@@ -20,6 +20,8 @@ from shared.bus.topics import TOPICS
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError
 
+_IDLE_LINKS_MAX = 4
+
 
 def group_id(settings: KafkaSettings, group: str, topic: str) -> str:
     """A group's name in Kafka: the port keeps groups of one name on several topics apart."""
@@ -36,6 +38,7 @@ class KafkaBus:
         self._link = Link(settings, clock, frozenset(self._full_names.values()))
         self._offsets = Offsets(self._link, settings.request_timeout_seconds)
         self._appender = Appender(settings, clock, self._full_names)
+        self._idle: list[Link] = []  # of readers that were closed
         self._readers: list[KafkaReader] = []
         self._members: list[KafkaMembership] = []
         self._closed = False
@@ -72,8 +75,8 @@ class KafkaBus:
 
     def reader(self, topic: str) -> KafkaReader:
         full_name = self._full_name(topic)
-        link = Link(self._settings, self._clock, frozenset({full_name}))
-        reader = KafkaReader(topic, full_name, link, self._offsets, self._settings)
+        link = self._idle.pop() if self._idle else Link(self._settings, self._clock, self._link.topics)
+        reader = KafkaReader(topic, full_name, link, self._offsets, self._settings, self._give_back)
         self._readers = [each for each in self._readers if not each.closed]
         self._readers.append(reader)
         return reader
@@ -112,7 +115,7 @@ class KafkaBus:
     ) -> Mapping[int, Watermarks]:
         """What is asked now holds as of any record there is: its append returned before this was asked."""
         if as_of is not None:
-            partitions = list(as_of)
+            return await self._offsets.ends(self._full_name(topic), list(as_of))
         wanted = range(self.partition_count) if partitions is None else partitions
         return await self._offsets.watermarks(self._full_name(topic), list(wanted))
 
@@ -125,7 +128,15 @@ class KafkaBus:
             await member.leave()
         for reader in self._readers:
             await reader.close()
-        await self._link.close()
+        for link in (*self._idle, self._link):
+            await link.close()
+
+    async def _give_back(self, link: Link) -> None:
+        """Whoever looks something up reads for a moment: reaching a broker anew would take longer than the reading."""
+        if self._closed or len(self._idle) >= _IDLE_LINKS_MAX:
+            await link.close()
+        else:
+            self._idle.append(link)
 
     def _full_name(self, topic: str) -> str:
         full_name = self._full_names.get(topic)

@@ -63,6 +63,11 @@ class Link:
         return self._closed
 
     @property
+    def topics(self) -> frozenset[str]:
+        """Full names of those whose leaders it knows."""
+        return self._topics
+
+    @property
     def began(self) -> bool:
         """Whether there is a client: else the next request takes as long as it takes to reach a broker."""
         return self._client is not None

@@ -8,7 +8,7 @@ ever handed (`unpacking.py`). A read that is cancelled goes on by itself: nothin
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.protocol.fetch import FetchRequest
@@ -31,7 +31,17 @@ _LANES = (Lane.FIRST, Lane.SECOND)
 class KafkaReader:
     """A `Reader`; one task at a time may poll it."""
 
-    def __init__(self, topic: str, full_name: str, link: Link, offsets: Offsets, settings: KafkaSettings) -> None:
+    def __init__(
+        self,
+        topic: str,
+        full_name: str,
+        link: Link,
+        offsets: Offsets,
+        settings: KafkaSettings,
+        give_back: Callable[[Link], Awaitable[None]],
+    ) -> None:
+        """`give_back` takes the link over when the reader is closed and no broker holds a read on it."""
+        self._give_back = give_back
         self._topic = topic
         self._full_name = full_name
         self._link = link
@@ -113,6 +123,8 @@ class KafkaReader:
         return self._closed
 
     async def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         self._positions = {}
         self._fetched.clear()
@@ -121,7 +133,9 @@ class KafkaReader:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._link.close()
+            await self._link.close()
+        else:
+            await self._give_back(self._link)
 
     def _nothing(self) -> Mapping[int, Sequence[Record]]:
         if self._trouble is not None and asyncio.get_running_loop().time() - self._troubled_at > _PATIENCE_SECONDS:

@@ -82,9 +82,9 @@ async def test_a_service_reads_and_appends_and_can_change_nothing(log: PostgresL
     await bus.append([new(n) for n in range(2 * SEGMENT_RECORDS)])  # makes segments too
     reader = bus.reader(TOPIC)
     reader.assign({PARTITION: 0})
-    assert len((await reader.poll(timeout_seconds=5))[PARTITION]) > 1
+    assert len((await reader.poll(timeout_seconds=20))[PARTITION]) > 1
     member = await bus.join("g", TOPIC, member_id="a")
-    assignment = await member.next_assignment(timeout_seconds=5)
+    assignment = await member.next_assignment(timeout_seconds=20)
     assert assignment is not None
     await member.commit({PARTITION: 1}, generation=assignment.generation)
     assert await member.committed() == {PARTITION: 1}
@@ -141,7 +141,7 @@ async def test_what_an_append_brought_along_is_answered_from_memory(log: Postgre
     reader.assign({PARTITION: 0})
     await theirs.append([other])
     await ours.append([replace(new(), origin=event)])
-    batch = await reader.poll(timeout_seconds=5)
+    batch = await reader.poll(timeout_seconds=20)
     await theirs.append([other])
     assert (await ours.watermarks(TOPICS[1], as_of=batch))[PARTITION].high == 1
     assert (await ours.watermarks(TOPICS[1], [PARTITION]))[PARTITION].high == 2
@@ -159,7 +159,7 @@ async def test_segments_stand_ahead_of_need_whoever_writes(log: PostgresLog, own
     reader.assign({PARTITION: 0})
     offsets: list[int] = []
     while len(offsets) < 780 + 7 * SEGMENT_RECORDS:
-        found = await reader.poll(timeout_seconds=5)
+        found = await reader.poll(timeout_seconds=20)
         offsets += [record.offset for record in found[PARTITION]]
     assert offsets == list(range(len(offsets)))
 
@@ -174,7 +174,7 @@ async def test_readers_beside_the_writer_share_records_and_ask_nobody(log: Postg
         assert await reader.poll(timeout_seconds=0.01) == {}
     gate.away = True  # reading connections were never made, and cannot be any more
     await bus.append([new(n) for n in range(5)])
-    first, *rest = [(await reader.poll(timeout_seconds=5))[PARTITION] for reader in readers]
+    first, *rest = [(await reader.poll(timeout_seconds=20))[PARTITION] for reader in readers]
     assert [record.value for record in first] == [b"%d" % n for n in range(5)]
     assert all(ours is theirs for other in rest for ours, theirs in zip(first, other, strict=True))
     await bus.close()
@@ -186,13 +186,13 @@ async def test_a_position_beyond_the_end_or_a_record_that_is_gone_is_loud(log: P
     ahead = bus.reader(TOPIC)
     ahead.assign({PARTITION: 6})
     with pytest.raises(PermanentError, match="another log"):
-        await ahead.poll(timeout_seconds=5)
+        await ahead.poll(timeout_seconds=20)
     await owner.execute(f'delete from log."{TOPIC}" where "offset" = 2')
     behind = bus.reader(TOPIC)
     behind.assign({PARTITION: 0})
-    assert len((await behind.poll(timeout_seconds=5))[PARTITION]) == 2
+    assert len((await behind.poll(timeout_seconds=20))[PARTITION]) == 2
     with pytest.raises(PermanentError, match="gone"):
-        await behind.poll(timeout_seconds=5)
+        await behind.poll(timeout_seconds=20)
 
 
 async def test_one_query_brings_no_more_bytes_than_it_may_and_starves_nobody(log: PostgresLog) -> None:
@@ -204,7 +204,7 @@ async def test_one_query_brings_no_more_bytes_than_it_may_and_starves_nobody(log
     seen: dict[int, int] = {}
     polls = 0
     while sum(seen.values()) < 4 * len(keys):
-        found = await reader.poll(timeout_seconds=5)
+        found = await reader.poll(timeout_seconds=20)
         polls += 1
         assert sum(len(record.value or b"") for records in found.values() for record in records) <= 30_000
         for partition, records in found.items():
@@ -264,7 +264,7 @@ async def test_while_the_server_is_away_appends_fail_fast_and_polls_at_their_dea
     with pytest.raises(TransientError):
         await reader.poll(timeout_seconds=0.3)
     gate.away = False
-    assert (await reader.poll(timeout_seconds=5))[PARTITION][0].offset == 0
+    assert (await reader.poll(timeout_seconds=20))[PARTITION][0].offset == 0
     await bus.close()
 
 
@@ -276,14 +276,14 @@ async def test_an_append_of_very_many_records_is_to_be_cut_up_by_its_caller(log:
 
 async def test_nobody_is_notified_where_nobody_else_listens(log: PostgresLog) -> None:
     alone = await log.client(poll_interval_seconds=0.02)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while alone.others_listen:
             await asyncio.sleep(0.01)
     second = await log.client()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not alone.others_listen:
             await asyncio.sleep(0.01)
     await second.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while alone.others_listen:
             await asyncio.sleep(0.01)

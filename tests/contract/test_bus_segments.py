@@ -92,7 +92,7 @@ async def test_a_detached_segment_is_read_as_before_by_every_reader(
     for offset in (1, SEGMENT_RECORDS - 1, SEGMENT_RECORDS, COUNT - 11):
         reader = running.reader(TOPIC)
         reader.assign({PARTITION: offset})
-        assert (await reader.poll(timeout_seconds=5))[PARTITION][0] == before[PARTITION][offset]
+        assert (await reader.poll(timeout_seconds=20))[PARTITION][0] == before[PARTITION][offset]
         await reader.close()
     assert {each.low for each in (await running.watermarks(TOPIC)).values()} == {0}
 
@@ -147,7 +147,7 @@ async def test_what_is_open_needed_unfinished_or_damaged_is_not_detached(
 
     bus = await log.client()
     member = await bus.join("g", TOPIC, member_id="a")
-    assignment = await member.next_assignment(timeout_seconds=5)
+    assignment = await member.next_assignment(timeout_seconds=20)
     assert assignment is not None
     await member.commit({PARTITION: 7}, generation=assignment.generation)
     with pytest.raises(PermanentError, match=f"offset 7 of partition {PARTITION}"):
@@ -183,12 +183,12 @@ async def test_a_file_that_is_gone_keeps_back_its_partition_only_and_is_named(
     bus = await log.client()
     reader = bus.reader(TOPIC)
     reader.assign({PARTITION: 0, IDLE_PARTITION: 0})
-    assert list(await reader.poll(timeout_seconds=5)) == [IDLE_PARTITION]
+    assert list(await reader.poll(timeout_seconds=20)) == [IDLE_PARTITION]
     with pytest.raises(PartitionUnreadable, match=str(path)) as missing:
         await reader.poll(timeout_seconds=0.01)
     assert missing.value.partitions == {PARTITION}
     await bus.append([new(9, IDLE)])
-    assert list(await reader.poll(timeout_seconds=5)) == [IDLE_PARTITION], "the other one goes on"
+    assert list(await reader.poll(timeout_seconds=20)) == [IDLE_PARTITION], "the other one goes on"
 
     there = PostgresBus.open(log.connect, settings_of().model_copy(update={"archive_dir": moved}), SystemClock())
     found = await there
@@ -196,7 +196,7 @@ async def test_a_file_that_is_gone_keeps_back_its_partition_only_and_is_named(
     await found.close()
 
     (moved / FIRST).rename(path)
-    assert (await reader.poll(timeout_seconds=5))[PARTITION][0].offset == 0, "it goes on where it was"
+    assert (await reader.poll(timeout_seconds=20))[PARTITION][0].offset == 0, "it goes on where it was"
 
 
 async def test_readers_and_writers_beside_it_miss_nothing(log: PostgresLog, owner: Connection, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ async def read_all(bus: PostgresBus, upto: dict[int, int] | None = None) -> dict
     reader: Reader = bus.reader(TOPIC)
     reader.assign(dict.fromkeys(wanted, 0))
     while any(len(found[partition]) < high for partition, high in wanted.items()):
-        for partition, records in (await reader.poll(timeout_seconds=5)).items():
+        for partition, records in (await reader.poll(timeout_seconds=20)).items():
             found[partition] += records
     await reader.close()
     return {partition: records[: wanted[partition]] for partition, records in found.items()}

@@ -113,7 +113,7 @@ async def _matched(bus: MemoryBus, count: int) -> list[str]:
     reader = bus.reader(RUNS)
     reader.assign(dict.fromkeys(range(bus.partition_count), 0))
     found: list[str] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(found) < count:
             for records in (await reader.poll(timeout_seconds=1.0)).values():
                 found += [str(codec.decode(record).causation_id) for record in records]

@@ -46,7 +46,7 @@ from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
 from shared.runtime.shards import RunsFollower
 from shared.testing.postgres import embedded_postgres
-from shared.testing.waiting import eventually
+from shared.testing.waiting import PATIENCE_SECONDS, eventually
 from shared.workflows.catalogue import Catalogue
 
 MASTER_KEY = b"a master key of no consequence.."
@@ -104,7 +104,7 @@ class World:
             cause=Cause(causation_id=None, correlation_id=None),
         )
         (position,) = await self.bus.append([codec.encode(DEFINITIONS, event)])
-        assert await self.progress.wait(DEFINITIONS, position.partition, position.offset, 5)
+        assert await self.progress.wait(DEFINITIONS, position.partition, position.offset, PATIENCE_SECONDS)
 
     async def call(
         self,
@@ -149,7 +149,7 @@ class World:
             replay_id=replay_id,
         )
         (position,) = await self.bus.append([codec.encode(EVENTS, event)])
-        assert await self.progress.wait(EVENTS, position.partition, position.offset, 5)
+        assert await self.progress.wait(EVENTS, position.partition, position.offset, PATIENCE_SECONDS)
         return derived
 
     async def record(self, run_id: str, fact: RunsFact, *, tenant_id: str = "acme") -> None:
@@ -163,7 +163,7 @@ class World:
             cause=Cause(causation_id="what-came-before", correlation_id=None),
         )
         (position,) = await self.bus.append([codec.encode(RUNS, event)])
-        assert await self.progress.wait(RUNS, position.partition, position.offset, 5)
+        assert await self.progress.wait(RUNS, position.partition, position.offset, PATIENCE_SECONDS)
 
     async def run_of(self, workflow_id: str, **more: str) -> Json:
         """The only run of a workflow, once there is one."""
@@ -172,7 +172,7 @@ class World:
             items = (await self.call("GET", f"/api/v1/runs?workflow={workflow_id}", **more)).expect(200)["items"]
             return items[0] if items else None
 
-        return await eventually(found, f"a run of {workflow_id}", timeout_seconds=5)
+        return await eventually(found, f"a run of {workflow_id}")
 
     async def make_tenant(self, tenant_id: str) -> None:
         command = Command(id=f"make-{tenant_id}", payload_hash="", actor="operator")

@@ -43,7 +43,7 @@ async def test_a_late_verdict_is_a_202_that_says_where_it_will_be(world, slow):
         found = await world.call("GET", path)
         return found if found.status != 202 else None
 
-    found = await eventually(decided, "the verdict", timeout_seconds=5)
+    found = await eventually(decided, "the verdict")
     assert found.expect(201)["id"] == answer.body["id"]
     assert "secret" not in answer.body
 
@@ -61,7 +61,7 @@ async def test_what_was_never_asked_for_is_unknown_once_all_that_was_asked_is_de
     async def decided():
         return (await world.call("GET", "/api/v1/commands/never")).status == 404
 
-    await eventually(decided, "the read model has caught up", timeout_seconds=5)
+    await eventually(decided, "the read model has caught up")
     (await world.call("GET", "/api/v1/commands/on-its-way")).expect(201)
 
 
@@ -78,7 +78,7 @@ async def test_a_pending_run_is_named_all_the_same(world, slow):
     async def known():
         return (await world.call("GET", f"/api/v1/workflows/{saved.body['id']}")).status == 200
 
-    await eventually(known, "the workflow", timeout_seconds=5)
+    await eventually(known, "the workflow")
     slow.clear()
     answer = await world.call("POST", f"/api/v1/workflows/{saved.body['id']}/runs", {}, key="r")
     run_id = answer.expect(202)["run_id"]
@@ -88,7 +88,7 @@ async def test_a_pending_run_is_named_all_the_same(world, slow):
     async def shown():
         return (await world.call("GET", f"/api/v1/runs/{run_id}")).status == 200
 
-    await eventually(shown, "the run", timeout_seconds=5)
+    await eventually(shown, "the run")
     assert (await world.call("GET", "/api/v1/commands/r")).expect(200) == {"run_id": run_id}
 
 
@@ -141,6 +141,6 @@ async def test_who_has_not_been_told_its_partitions_yet_knows_so(world):
     async def level():
         return follower.assigned and follower.level
 
-    await eventually(level, "its partitions", timeout_seconds=5)
+    await eventually(level, "its partitions")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

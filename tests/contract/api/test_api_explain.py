@@ -116,7 +116,7 @@ async def test_what_was_skipped_says_by_which_limit(world):
         item = await explain_one(world, second, workflow)
         return item if item["outcome"]["kind"] == "skipped" else None
 
-    item = await eventually(skipped, "the second is skipped", timeout_seconds=5)
+    item = await eventually(skipped, "the second is skipped")
     assert item["outcome"]["reason_kind"] == "cooldown"
     assert "but run" in item["sentence"]
     assert "was skipped (cooldown): last admitted" in item["sentence"]
@@ -132,7 +132,7 @@ async def test_a_cooldown_by_a_secret_key_tells_no_key(world):
         item = await explain_one(world, event, workflow)
         return item if item["outcome"]["kind"] == "skipped" else None
 
-    item = await eventually(skipped, "the second is skipped", timeout_seconds=5)
+    item = await eventually(skipped, "the second is skipped")
     assert "s3cr3t" not in orjson.dumps(item).decode()
     assert "(hidden)" in item["outcome"]["reason"]
 

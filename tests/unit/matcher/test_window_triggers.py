@@ -164,12 +164,16 @@ happenings = st.lists(
 @given(happened=happenings)
 async def test_whoever_dies_in_between_and_whatever_is_read_again_makes_no_difference(make_world, happened):
     calm, troubled = await make_world(), await make_world()
+    times: dict[str, int] = {}
+    elapsed = 0
     for number, event_type, key, ago, pause, trouble in happened:
+        # An id names one event: what comes again is what came before, of the same time.
+        event_id, data = f"{event_type} {number} {key}", {"user": key, "order": key}
+        age = elapsed - times.setdefault(event_id, elapsed - ago)
         for world in (calm, troubled):
-            # An id names one event: what comes again is what came before.
-            data = {"user": key, "order": key}
-            await world.happen(f"{event_type} {number} {key}", event_type, data, ago=ago)
+            await world.happen(event_id, event_type, data, ago=age)
             await world.move(pause)
+        elapsed += pause
         if trouble == "dies":
             await troubled.restart()
             await troubled.work()

@@ -6,14 +6,16 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from shared.bus.topics import TOPICS
 from shared.runtime.clock import SystemClock
 from shared.telemetry.prometheus import CONTENT_TYPE
+from shared.testing.bus.kafka import KafkaLog, fresh_log
 from shared.testing.documents import call, cloud_event, tell, wait, workflow
 from shared.testing.kafka import KafkaCluster
 from shared.testing.platform import RunningPlatform, running_platform
@@ -29,15 +31,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ANSWER = {"webhook": {"answer": {"wait_seconds": 20}}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["postgres", "kafka"])
-async def services(
-    space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster, request: pytest.FixtureRequest
-) -> AsyncIterator[RunningServices]:
-    """One process of each, on a log of each kind."""
-    bus = str(request.param)
-    environment = _environment(bus, inbox, kafka_broker, "apart")
-    async with running_services(space, f"apart-{bus}", environment=environment) as it:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def on_postgres(space: Workspace, inbox: Receiver) -> AsyncIterator[RunningServices]:
+    async with running_services(space, "apart-postgres", environment={"UPSHOT_EGRESS_ALLOW": inbox.authority}) as it:
         yield it
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def on_kafka(space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster) -> AsyncIterator[RunningServices]:
+    async with (
+        fresh_log(kafka_broker, TOPICS) as log,
+        running_services(space, "apart-kafka", environment=_on_kafka(log, inbox)) as it,
+    ):
+        yield it
+
+
+@pytest.fixture(
+    scope="module", params=["on_postgres", pytest.param("on_kafka", marks=pytest.mark.xdist_group("kafka"))]
+)
+def services(request: pytest.FixtureRequest) -> RunningServices:
+    """One process of each, on a log of each kind."""
+    return cast(RunningServices, request.getfixturevalue(request.param))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -198,8 +212,11 @@ async def test_told_to_stop_each_ends_in_order(services: RunningServices) -> Non
 
 
 async def test_all_in_one_process_on_kafka(space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster) -> None:
-    environment = _environment("kafka", inbox, kafka_broker, "together")
-    async with running_platform(space, "together", environment=environment) as it, tenant_client(it, "together") as own:
+    async with (
+        fresh_log(kafka_broker, TOPICS) as log,
+        running_platform(space, "together", environment=_on_kafka(log, inbox)) as it,
+        tenant_client(it, "together") as own,
+    ):
         await own.make_endpoint("sink", inbox.url("/together"))
         telling = await own.make_workflow(workflow("Tell", "shop.sold", tell("sink")))
         (await own.publish(*(cloud_event("shop.sold") for _ in range(5)))).expect(202)
@@ -209,12 +226,12 @@ async def test_all_in_one_process_on_kafka(space: Workspace, inbox: Receiver, ka
         assert await it.stop() == 0
 
 
-def _environment(bus: str, inbox: Receiver, broker: KafkaCluster, name: str) -> dict[str, str]:
+def _on_kafka(log: KafkaLog, inbox: Receiver) -> dict[str, str]:
     return {
         "UPSHOT_EGRESS_ALLOW": inbox.authority,
-        "UPSHOT_BUS": bus,
-        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-        "UPSHOT_KAFKA_TOPIC_PREFIX": f"{name}.",
+        "UPSHOT_BUS": "kafka",
+        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": log.cluster.bootstrap_servers,
+        "UPSHOT_KAFKA_TOPIC_PREFIX": log.prefix,
         "UPSHOT_KAFKA_PARTITION_COUNT": "4",
     }
 

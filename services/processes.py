@@ -10,12 +10,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeAlias
 
-from services.api.app import ABOUT as API_ABOUT
 from services.levelling import read_definitions
 from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.projector.service.projector import Projector
 from services.running import Running
-from services.wiring import acting, serving, showing
+from services.wiring import acting, showing
 from services.wiring.common import common, open_progress, open_queries, open_sealer
 from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.http import About
@@ -28,17 +27,21 @@ Process: TypeAlias = Callable[[UpshotSettings], contextlib.AbstractAsyncContextM
 _HEALTH_ABOUT = About(
     title="Upshot", version="1", description="For whoever runs the platform.", tags=(("health", "Is it well?"),)
 )
-_INGEST_ABOUT = About(
-    title="Upshot ingest",
-    version="1",
-    description="Where vendors and upstream services deliver to.",
-    tags=(*(tag for tag in API_ABOUT.tags if tag[0] in ("ingest", "sources")), *_HEALTH_ABOUT.tags),
-)
 
 
 @contextlib.asynccontextmanager
 async def ingest(settings: UpshotSettings) -> AsyncIterator[Running]:
     """Takes vendors' deliveries and upstream services' events."""
+    # Here and below, not above: those that serve nothing start a quarter sooner without.
+    from services.api.app import ABOUT
+    from services.wiring import serving
+
+    about = About(
+        title="Upshot ingest",
+        version=ABOUT.version,
+        description="Where vendors and upstream services deliver to.",
+        tags=(*(tag for tag in ABOUT.tags if tag[0] in ("ingest", "sources")), *_HEALTH_ABOUT.tags),
+    )
     async with contextlib.AsyncExitStack() as stack:
         it = await stack.enter_async_context(common(settings))
         running = Running(ground=it.ground, name="ingest")
@@ -50,13 +53,16 @@ async def ingest(settings: UpshotSettings) -> AsyncIterator[Running]:
         await read_definitions(it.ground, it.definitions)
         routes = serving.ingest(it, sealer, queries, progress, matched)
         showing.show_definitions(running, it.definitions)
-        await running.listen(stack, [*routes, *health_routes(running.readiness, running.metrics_page)], _INGEST_ABOUT)
+        await running.listen(stack, [*routes, *health_routes(running.readiness, running.metrics_page)], about)
         yield running
 
 
 @contextlib.asynccontextmanager
 async def api(settings: UpshotSettings) -> AsyncIterator[Running]:
     """The HTTP interface of tenants."""
+    from services.api.app import ABOUT
+    from services.wiring import serving
+
     async with contextlib.AsyncExitStack() as stack:
         it = await stack.enter_async_context(common(settings))
         running = Running(ground=it.ground, name="api")
@@ -75,7 +81,7 @@ async def api(settings: UpshotSettings) -> AsyncIterator[Running]:
             metrics_page=running.metrics_page,
         )
         showing.show_definitions(running, it.definitions)
-        await running.listen(stack, routes, API_ABOUT)
+        await running.listen(stack, routes, ABOUT)
         # First of all: the server waits for the streams that follow them.
         stack.push_async_callback(tried.backtests.close)
         yield running

@@ -36,6 +36,9 @@ POLL_SECONDS = 1.0
 """How long one read waits for something to come. No setting: whatever comes ends the wait, and a shorter one only asks more
 often whether the assignment has changed."""
 
+STANDS_BY_AFTER = 15
+"""So many waits of an answered member without any partition mean that there is none for it."""
+
 
 class Snapshots(Protocol):
     """Where a shard's past is: the read model."""
@@ -155,7 +158,8 @@ class RunsFollower:
         self._may_read = may_read if may_read is not None else _always()
         self._projected_elsewhere = projected_elsewhere
         self.assigned = False
-        """Whether the group has ever said which partitions are this member's."""
+        """Whether the group has ever said which partitions are this member's, or has had the time to: with more members than
+        partitions one stands by."""
 
     @property
     def level(self) -> bool:
@@ -199,9 +203,12 @@ class RunsFollower:
 
     async def _watch(self, membership: Membership, changes: asyncio.Queue[Assignment]) -> None:
         """Stops acting at once; restoring is left to the loop."""
+        without_news = 0
         while True:
             change = await membership.next_assignment(timeout_seconds=POLL_SECONDS)
             if change is None:
+                without_news = without_news + 1 if membership.alive() else 0
+                self.assigned = self.assigned or without_news >= STANDS_BY_AFTER
                 continue
             for partition in change.revoked:
                 shard = self.shards.pop(partition, None)

@@ -33,6 +33,9 @@ Foresee = Callable[[Mapping[int, Collection[str]]], None]
 POLL_SECONDS = 1.0
 """How long one wait for events, or for a change of assignment, takes. No setting: what comes ends the wait."""
 
+STANDS_BY_AFTER = 15
+"""As in `shared/runtime/shards.py`: so many waits without any partition mean that there is none for this member."""
+
 
 class Reading(Protocol):
     """Where a shell reads `upshot.events`: the part of a port's `Reader` that does not fetch."""
@@ -77,7 +80,7 @@ class Handling:
         self._done: dict[int, int] = {}
         self._restores: dict[int, asyncio.Task[None]] = {}
         self.assigned = False
-        """Whether the group has ever said which partitions are this member's."""
+        """Whether the group has ever said which partitions are this member's, or has had the time to."""
 
         self.owned: frozenset[int] = frozenset()
         """This member's partitions, as it was told last."""
@@ -91,9 +94,12 @@ class Handling:
         """Take over what is assigned, give up what is revoked, commit what is done; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._commit_now_and_then(membership), name="matcher-commits")
+            without_news = 0
             while True:
                 change = await membership.next_assignment(timeout_seconds=POLL_SECONDS)
                 if change is None:
+                    without_news = without_news + 1 if membership.alive() else 0
+                    self.assigned = self.assigned or without_news >= STANDS_BY_AFTER
                     continue
                 for partition in change.revoked:
                     self._done.pop(partition, None)

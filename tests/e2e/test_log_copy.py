@@ -11,10 +11,11 @@ import pytest
 
 from services.foundation import foundation
 from services.tenants import create_tenant
+from shared.bus.topics import TOPICS
 from shared.domain.plans import DEFAULT_PLAN
 from shared.readmodel.connect import SERVICE, connect
-from shared.runtime.clock import draw_token
 from shared.runtime.settings import UpshotSettings
+from shared.testing.bus.kafka import KafkaLog, fresh_log
 from shared.testing.documents import tell, wait, workflow
 from shared.testing.kafka import KafkaCluster
 from shared.testing.markdown import snippets
@@ -34,14 +35,11 @@ WAIT_SECONDS = 8.0
 async def test_the_demos_log_moves_and_everything_goes_on(
     space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster
 ) -> None:
-    environment = {
-        **PARTITIONS,
-        "UPSHOT_EGRESS_ALLOW": inbox.authority,
-        "UPSHOT_KAFKA_TOPIC_PREFIX": f"moved-{draw_token(4)}.",
-        "KAFKA": kafka_broker.bootstrap_servers,
-        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
-    }
-    async with not_started(space, "moved", environment) as platform:
+    async with (
+        fresh_log(kafka_broker, TOPICS) as first,
+        fresh_log(kafka_broker, TOPICS) as second,
+        not_started(space, "moved", _environment(first, inbox)) as platform,
+    ):
         await shell(platform, "upshot demo --exit")  # a log of real deliveries
         await platform.start()
         async with tenant_client(platform, "mover") as tenant:
@@ -97,7 +95,7 @@ async def test_the_demos_log_moves_and_everything_goes_on(
             await platform.stop()
 
             # and: with another number of partitions, to topics of another prefix
-            told = await shell(platform, GROWN.replace("64", "3").replace("grown", f"grown-{draw_token(4)}"))
+            told = await shell(platform, GROWN.replace("64", "3").replace("grown.", second.prefix))
             assert "equal; generation" in told
             assert "UPSHOT_KAFKA_PARTITION_COUNT=3" in told
 
@@ -128,6 +126,16 @@ async def test_a_log_moves_to_another_postgresql_with_the_keys_of_its_tenants(
             other = await connect(replace(ground.role(SERVICE), database="other"))
             assert tuple(await other.fetchrow("SELECT tenant_id, key_id, wrapped FROM keystore.data_keys") or ()) == key
             await other.close()
+
+
+def _environment(log: KafkaLog, inbox: Receiver) -> dict[str, str]:
+    return {
+        **PARTITIONS,
+        "UPSHOT_EGRESS_ALLOW": inbox.authority,
+        "UPSHOT_KAFKA_TOPIC_PREFIX": log.prefix,
+        "UPSHOT_KAFKA_BOOTSTRAP_SERVERS": log.cluster.bootstrap_servers,
+        "KAFKA": log.cluster.bootstrap_servers,
+    }
 
 
 @asynccontextmanager

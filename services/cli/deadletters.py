@@ -132,8 +132,9 @@ async def _all_of(bus: Bus, wanted: Wanted) -> AsyncIterator[Record]:
     try:
         reader.assign({partition: marks[partition].low for partition in ends})
         while any(at < ends[partition] for partition, at in reader.positions().items()):
+            before = dict(reader.positions())
             batches = await reader.poll(timeout_seconds=READ_TIMEOUT_SECONDS)
-            if not batches:
+            if not batches and reader.positions() == before:  # a poll may only pass what is no record
                 raise TransientError(f"{DEADLETTERS} does not give all that it holds")
             for records in batches.values():
                 for record in records:

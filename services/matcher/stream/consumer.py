@@ -1,7 +1,8 @@
 """How Faust carries a whole batch as one message, and leaves acknowledging and committing to the matcher.
 
 Faust's work per message is what bounds a Faust agent; per batch it is nothing. So the consumer wraps each partition's records in
-one carrier that has the last record's offset. Where a fetch begins the share decides, and what is committed the matcher's core.
+one carrier that has the last record's offset. A reader of the bus fetches, from where the share says; what is committed the
+matcher's core decides.
 What Faust offers no public way to is named in `PRIVATE_NAMES`, and a contract test fails where a version drops one of it.
 """
 
@@ -13,8 +14,9 @@ from typing import Any, ClassVar, cast
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 
-from services.matcher.stream.share import Carrier, Share
-from shared.bus.adapters.kafka.consuming import FetchedRecords, GroupConsumer
+from services.matcher.stream.share import Carrier, Fetched, Share
+from shared.bus.adapters.kafka.consuming import GroupConsumer
+from shared.bus.port import Reader
 from shared.domain.errors import TransientError
 
 _log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ PRIVATE_NAMES = {
 _SETTLING_SECONDS = 0.1
 """While partitions of this process cannot be read yet, how often it is asked whether they can."""
 _RETRY_SECONDS = 0.5
+_CHECK_SECONDS = 1.0
+"""How often the group is asked whether it has refused this member."""
 
 
 class EventsTransport(driver.Transport):
@@ -39,6 +43,7 @@ class EventsTransport(driver.Transport):
         app: AppT,
         member: GroupConsumer,
         share: Share,
+        reader: Reader,
         *,
         records_max: int,
         let_go: Callable[[], Awaitable[bool]],
@@ -47,6 +52,7 @@ class EventsTransport(driver.Transport):
         super().__init__(app.conf.broker_consumer, app)
         self.member = member
         self.share = share
+        self.reader = reader
         self.records_max = records_max
         self.let_go = let_go
 
@@ -67,9 +73,13 @@ class EventsThread(driver.AIOKafkaConsumerThread):
             self._events.member.prepare_to_leave(self._consumer)
         await super().on_thread_stop()
 
-    async def fetch(self, positions: Mapping[int, int], timeout_seconds: float) -> FetchedRecords:
-        """As `GroupConsumer.fetch`, from the main loop; likewise the others."""
-        return cast(FetchedRecords, await self.call_thread(self._fetch, positions, timeout_seconds))
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._events.member.begin(self._ensure_consumer())
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def check(self) -> None:
+        """As `GroupConsumer.check`, from the main loop; likewise the others."""
+        await self.call_thread(self._check)
 
     async def commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
         await self.call_thread(self._commit_offsets, offsets, generation)
@@ -77,11 +87,8 @@ class EventsThread(driver.AIOKafkaConsumerThread):
     async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
         return cast(Mapping[int, int], await self.call_thread(self._committed_offsets, partitions))
 
-    async def _fetch(self, positions: Mapping[int, int], timeout_seconds: float) -> FetchedRecords:
-        events = self._events
-        return await events.member.fetch(
-            self._ensure_consumer(), positions, timeout_seconds=timeout_seconds, records_max=events.records_max
-        )
+    async def _check(self) -> None:
+        self._events.member.check(self._ensure_consumer())
 
     async def _commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
         await self._events.member.commit(self._ensure_consumer(), offsets, generation=generation)
@@ -99,25 +106,33 @@ class EventsConsumer(driver.Consumer):
 
     _thread: EventsThread
     _finished = True
+    _checked_at = 0.0
 
     def _new_consumer_thread(self) -> EventsThread:
         return EventsThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Carrier]]:
         share = self._events.share
+        now = asyncio.get_running_loop().time()
+        if now - self._checked_at > _CHECK_SECONDS:
+            self._checked_at = now
+            await self._thread.check()
         wanted = share.wanted({tp.partition for tp in active_partitions or ()})
         if not wanted:
             await asyncio.sleep(min(timeout, _SETTLING_SECONDS))
             return {}
         if len(wanted) < len(share.assignment.partitions):
             timeout = min(timeout, _SETTLING_SECONDS)
-        generation = share.generation
+        generation, reader = share.generation, self._events.reader
+        if reader.positions() != wanted:
+            reader.assign(wanted)
         try:
-            fetched = await self._thread.fetch(wanted, timeout)
+            records = await reader.poll(timeout_seconds=timeout, records_max=self._events.records_max)
         except TransientError as error:
             _log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
             return {}
+        fetched = Fetched(records=records, positions=reader.positions())
         topic = self._events.member.full_name
         return {TP(topic, each.partition): [each] for each in share.accept(fetched, generation)}
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.bus.adapters.kafka.consuming import FetchedRecords
 from shared.bus.port import Assignment, Record
 
 _NOBODY = Assignment(generation=0, partitions=frozenset(), assigned=frozenset(), revoked=frozenset())
@@ -24,6 +23,15 @@ class Carrier:
     generation: int
     partition: int
     records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one fetch brought, and the position of each partition after it: behind the last record, and behind transaction
+    markers and aborted records that follow it."""
+
+    records: Mapping[int, Sequence[Record]]
+    positions: Mapping[int, int]
 
 
 class Committer(Protocol):
@@ -94,7 +102,7 @@ class Share:
             return {}
         return {partition: at for partition, at in self._next.items() if partition in among}
 
-    def accept(self, fetched: FetchedRecords, generation: int) -> list[Carrier]:
+    def accept(self, fetched: Fetched, generation: int) -> list[Carrier]:
         """What is to be handed over of a fetch that began under `generation`. What is not is fetched again."""
         if not self._settled or generation != self._generation:
             return []

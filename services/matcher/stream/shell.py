@@ -20,7 +20,6 @@ from services.matcher.stream.share import Carrier, Share
 from shared.bus.adapters.kafka.consuming import GroupConsumer
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.port import Bus, Record
-from shared.bus.seal import seal_of
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.runtime.definitions import DefinitionsFollower
@@ -28,6 +27,8 @@ from shared.runtime.progress import ProjectionProgress
 
 log = logging.getLogger(__name__)
 
+BATCHES_TOGETHER = 4
+"""What a batch costs by itself, a question to the broker and Faust's own work, is a quarter of an event's time with one."""
 DRAIN_SECONDS = 10.0
 """Longest wait for Faust and for what is in hand when the process ends; what is not committed then is read again."""
 
@@ -66,7 +67,8 @@ class MatcherStream:
         )
         self.share = Share(session_timeout_seconds=kafka.session_timeout_seconds, monotonic=clock.monotonic)
         self._member = GroupConsumer(kafka, clock, group, EVENTS, member_id=member_id, heard=self.share.heard)
-        self._seal = seal_of(bus)
+        self._reader = bus.reader(EVENTS)
+        self._records_max = settings.batch_records_max * BATCHES_TOGETHER
         self._acting = asyncio.Lock()
         self._noted: dict[int, int] = {}
 
@@ -99,7 +101,12 @@ class MatcherStream:
 
         app = stream_app(self._member.group_id, self._member.full_name, match)
         transport = EventsTransport(
-            app, self._member, self.share, records_max=self._settings.batch_records_max, let_go=self._let_go
+            app,
+            self._member,
+            self.share,
+            self._reader,
+            records_max=self._settings.batch_records_max,
+            let_go=self._let_go,
         )
         app.transport = app.producer_transport = transport
         consumer = app.consumer
@@ -117,11 +124,9 @@ class MatcherStream:
         async for carrier in carriers:
             if carrier.generation != generation:
                 gathered, count, generation = {}, 0, carrier.generation
-            if self._seal is not None:
-                self._seal.mark(carrier.records)
             gathered.setdefault(carrier.partition, []).extend(carrier.records)
             count += len(carrier.records)
-            if count < self._settings.batch_records_max and not stream.channel.empty():
+            if count < self._records_max and not stream.channel.empty():
                 continue
             batches, gathered, count = gathered, {}, 0
             await self._match(batches, generation)
@@ -177,6 +182,7 @@ class MatcherStream:
                 await app.stop()
         except TimeoutError:
             log.warning("the stream did not end in time")
+        await self._reader.close()
 
 
 async def _until_ended(app: StreamApp) -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from services.matcher.stream.share import Share
-from shared.bus.adapters.kafka.consuming import FetchedRecords
+from services.matcher.stream.share import Fetched, Share
 from shared.bus.port import Record
 from shared.runtime.clock import SystemClock
 
@@ -17,8 +16,8 @@ def records(partition: int, *offsets: int) -> list[Record]:
     ]
 
 
-def brought(partition: int, *offsets: int, position: int) -> FetchedRecords:
-    return FetchedRecords(records={partition: records(partition, *offsets)}, positions={partition: position})
+def brought(partition: int, *offsets: int, position: int) -> Fetched:
+    return Fetched(records={partition: records(partition, *offsets)}, positions={partition: position})
 
 
 class Group:
@@ -107,7 +106,7 @@ async def test_with_nothing_in_hand_the_position_is_behind_markers(group: Group)
     assert share.positions() == {0: 0}
     share.handled({0: 2}, 5)
     assert share.positions() == {0: 4}
-    assert share.accept(FetchedRecords(records={}, positions={0: 7}), 5) == []
+    assert share.accept(Fetched(records={}, positions={0: 7}), 5) == []
     assert share.positions() == {0: 7}
 
 

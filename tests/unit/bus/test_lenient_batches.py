@@ -1,13 +1,11 @@
 """Batches of foreign producers: a header's name may be any bytes, and holds nothing up, whoever reads."""
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from shared.bus.adapters.kafka.lenient import ReadableRecords, read_foreign_batches
+from shared.bus.adapters.kafka.unpacking import Fetched
 
 CRC_AT, CHECKED_FROM = 17, 21
 
@@ -33,23 +31,9 @@ def test_aiokafka_itself_cannot_read_it() -> None:
 
 
 def test_every_record_is_read_and_bytes_that_are_no_text_are_shown() -> None:
-    records = ReadableRecords(batch(7) + batch(10))
-    found = {}
-    while records.has_next():
-        one = records.next_batch()
-        assert one.validate_crc()
-        for each in one:
-            found.setdefault(each.offset, (each.value, tuple(each.headers)))
+    fetched = Fetched("t", 0, 7, batch(7) + batch(10), None)
+    found = {each.offset: (each.value, each.headers) for each in fetched.take(100)}
     assert list(found) == [7, 8, 9, 10, 11, 12]
-    assert found[7] == (b"first", (("aaaa", b"1"), ("none", None)))
+    assert found[7] == (b"first", (("aaaa", b"1"), ("none", b"")))
     assert found[8] == found[11] == (b"second", (("\\xff", b"2"),))
-    assert records.next_batch() is None
-
-
-def test_aiokafkas_own_consumer_reads_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetcher, "MemoryRecords", fetcher.MemoryRecords)
-    read_foreign_batches()
-    records = fetcher.PartitionRecords(
-        TopicPartition("t", 0), fetcher.MemoryRecords(batch(0)), [], 0, None, None, True, fetcher.READ_COMMITTED
-    )
-    assert [(each.offset, each.value) for each in records] == [(0, b"first"), (1, b"second"), (2, None)]
+    assert fetched.spent and fetched.position == 13

@@ -9,9 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy
-from aiokafka.record.memory_records import MemoryRecords
 
 _LENGTH = struct.Struct(">qi")
 """Base offset and length, with which every batch begins."""
@@ -47,45 +45,3 @@ class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka ha
         super()._maybe_uncompress()
         if not isinstance(self._buffer, _Buffer):
             self._buffer = _Buffer(self._buffer)
-
-
-class ReadableRecords:
-    """What a fetch brought of one partition: in place of aiokafka's `MemoryRecords`, which it is otherwise."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._records = MemoryRecords(data)
-
-    def __getattr__(self, name: str) -> Any:  # as above
-        return getattr(self._records, name)
-
-    def next_batch(self) -> Any:  # as above
-        """The next batch, None where there is none."""
-        batch = self._records.next_batch()
-        return _ReadableBatch(batch, self._data) if batch is not None else None
-
-
-class _ReadableBatch:
-    """A batch that is read anew, leniently, from where aiokafka gives up: some of its records come twice then, and whoever
-    iterates passes over offsets that it has had, as it does with every batch that begins before its position."""
-
-    def __init__(self, batch: Any, data: bytes) -> None:  # as above
-        self._batch = batch
-        self._data = data
-
-    def __getattr__(self, name: str) -> Any:  # as above
-        return getattr(self._batch, name)
-
-    def __next__(self) -> Any:  # as above
-        return next(self._batch)
-
-    def __iter__(self) -> Iterator[Any]:  # as above
-        try:
-            yield from self._batch
-        except UnicodeDecodeError:
-            yield from read_leniently(self._data, self._batch.base_offset)
-
-
-def read_foreign_batches() -> None:
-    """Have aiokafka's own consumer read them, too: it makes `MemoryRecords` by this name."""
-    fetcher.MemoryRecords = ReadableRecords

@@ -3,8 +3,10 @@
 Next: `e2e/conftest.py`; `shared/testing/spreading.py` for the hooks.
 """
 
+import faulthandler
 import os
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -25,6 +27,8 @@ __all__ = [
     "pytest_unconfigure",
     "pytest_xdist_make_scheduler",
 ]
+
+PUTTING_DOWN_SECONDS_MAX = 180.0
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +61,13 @@ async def secured_kafka(space: Workspace) -> AsyncIterator[KafkaCluster]:
         pytest.skip(missing)
     async with kafka_cluster(space.folder / "secured-kafka", security="sasl_tls") as cluster:
         yield cluster
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """A test has one time-out. What it ended may hang again while it is put down: then the worker says where, and ends."""
+    faulthandler.dump_traceback_later(PUTTING_DOWN_SECONDS_MAX, exit=True, file=sys.__stderr__)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()

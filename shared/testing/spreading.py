@@ -36,6 +36,23 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's cla
             self._file.unlink()
         super().schedule()
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """The test that a worker died of has failed; the rest of its group goes on. xdist would begin with that test again."""
+        units = self.assigned_work[node]
+        died_of: str | None = next((each for unit in units.values() for each, done in unit.items() if not done), None)
+        for scope, unit in list(units.items()):
+            if died_of in unit:
+                unit[died_of] = True
+            if all(unit.values()):
+                del units[scope]
+        super().remove_node(node)
+        return died_of
+
+    def _reschedule(self, node: WorkerController) -> None:
+        """A worker that replaces another has to collect first; `schedule` is called again then."""
+        if node in self.registered_collections:
+            super()._reschedule(node)
+
     def _split_scope(self, nodeid: str) -> str:
         return self._groups[nodeid]
 

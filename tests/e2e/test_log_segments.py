@@ -15,7 +15,7 @@ from shared.testing.tenant_client import TenantClient, tenant_client
 from shared.testing.waiting import eventually
 from tests.e2e.conftest import StartPlatform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(300)]
 
 DOCUMENTED = [each.text for each in snippets(REPOSITORY) if each.kind == "sh segments"]
 TOPICS = ("upshot.definitions", "upshot.events", "upshot.runs")

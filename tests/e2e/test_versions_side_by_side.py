@@ -25,7 +25,7 @@ from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 from tests.e2e.conftest import StartPlatform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(300)]
 
 RECORD_VERSIONS = """
 from dataclasses import replace

@@ -70,6 +70,9 @@ async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> 
             await asyncio.sleep(_PAUSE_SECONDS)  # brokers learn of new topics one after another
             found |= await _partitions(admin, missing, led=True)
     configs = await _configs(admin, names)
+    while len(configs) < len(names):
+        await asyncio.sleep(_PAUSE_SECONDS)  # another process has made them just now, and this broker has not heard yet
+        configs = await _configs(admin, names)
     for name in names:
         if flaw := topic_flaw(settings, name, found[name], configs[name]):
             raise PermanentError(flaw)
@@ -126,6 +129,7 @@ async def _partitions(admin: Any, names: Sequence[str], *, led: bool = False) ->
 
 
 async def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:  # as above
+    """Of those that the broker that was asked knows."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIG_NAMES)) for name in names]
     found: dict[str, dict[str, str]] = {}
     for response in await admin.describe_configs(wanted):
@@ -133,6 +137,8 @@ async def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]
             error = kafka_errors.for_code(code)
             if error is kafka_errors.TopicAuthorizationFailedError:
                 raise PermanentError(f"this user may not read the settings of the topic {name}: grant DescribeConfigs")
+            if error is kafka_errors.UnknownTopicOrPartitionError:
+                continue
             if error is not kafka_errors.NoError:
                 raise TransientError(f"the settings of the topic {name} cannot be read: {message or error.__name__}")
             found[name] = {entry[0]: entry[1] for entry in entries}

@@ -35,10 +35,19 @@ from shared.runtime.clock import SystemClock
 from shared.testing.kafka import KafkaCluster, kafka_cluster
 from shared.testing.platform import RunningPlatform
 from shared.testing.services import RunningServices, running_services
-from shared.testing.tenant_client import make_tenant
+from shared.testing.tenant_client import ALL_ROLES, TenantClient, client_session, make_tenant, make_token
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace, workspace
-from tests.bench.delivery.measuring import CONNECTIONS, TENANTS, WARM_UP, Bench, Target, measure, set_up
+from tests.bench.delivery.measuring import (
+    CONNECTIONS,
+    TENANTS,
+    WARM_UP,
+    Bench,
+    Target,
+    measure,
+    set_up,
+    tenants_on_different_partitions,
+)
 from tests.bench.delivery.usage import cpu_of, postgres_cpu, resident_mb
 from tests.bench.delivery.wire import Helper
 from tests.chaos.verdict import ground_of
@@ -104,42 +113,66 @@ async def alone(setting: Setting, count: int) -> None:
         await setting.bench.generator.ask(do="saturate", connections=CONNECTIONS, timeout=10.0)
         await setting.bench.receiver.ask(do="wait", count=WARM_UP, timeout=10.0)
         await _until_projected(ground)
-        (ingest,), (matcher,) = services.of("ingest"), services.of("matcher")
-        (executor,), (projector,) = services.of("executor"), services.of("projector")
-        still = [matcher, executor, projector, *services.of("approvals"), *services.of("api")]
-        for process in still:
-            process.freeze()
-        before = {topic: await _bytes_of(setting, topic) for topic in (EVENTS, RUNS)}
+        print("each starts one run with one webhook")
+        await _in_turns(setting, services, ground, target, count)
+        await _disable_workflows(services)
+        await _until_projected(ground)
+        print("none matches anything")
+        await _in_turns(setting, services, ground, target, count, matching=False)
 
-        await setting.bench.load(target, count)
 
-        async def all_sent() -> None:
-            await setting.bench.generator.ask(do="saturate", connections=CONNECTIONS, timeout=60.0, timeout_seconds=90)
+async def _in_turns(
+    setting: Setting,
+    services: RunningServices,
+    ground: Foundation,
+    target: Target,
+    count: int,
+    *,
+    matching: bool = True,
+) -> None:
+    """One service after the other takes up what the one before has left; the others stand still."""
+    (ingest,), (matcher,) = services.of("ingest"), services.of("matcher")
+    (executor,), (projector,) = services.of("executor"), services.of("projector")
+    still = [matcher, executor, projector, *services.of("approvals"), *services.of("api")]
+    for process in still:
+        process.freeze()
+    before = {topic: await _bytes_of(setting, topic) for topic in (EVENTS, RUNS)}
+    await setting.bench.load(target, count)
 
-        async def all_matched() -> None:
-            async def level() -> bool:
-                committed = await ground.bus.committed(MATCHER_GROUP, EVENTS)
-                marks = await ground.bus.watermarks(EVENTS)
-                return all(each.high <= committed.get(number, each.low) for number, each in marks.items())
+    async def all_sent() -> None:
+        await setting.bench.generator.ask(do="saturate", connections=CONNECTIONS, timeout=60.0, timeout_seconds=90)
 
-            await eventually(level, "all is matched", timeout_seconds=PATIENCE_SECONDS, interval_seconds=0.05)
+    async def all_matched() -> None:
+        async def level() -> bool:
+            committed = await ground.bus.committed(MATCHER_GROUP, EVENTS)
+            marks = await ground.bus.watermarks(EVENTS)
+            return all(each.high <= committed.get(number, each.low) for number, each in marks.items())
 
-        async def all_arrived() -> None:
-            came = await setting.bench.receiver.ask(
-                do="wait", count=count, timeout=PATIENCE_SECONDS, timeout_seconds=200
-            )
-            assert came["count"] == count, came
+        await eventually(level, "all is matched", timeout_seconds=PATIENCE_SECONDS, interval_seconds=0.05)
 
-        await _one(setting, services, "ingest", ingest, count, all_sent)
-        await _one(setting, services, "matcher", matcher, count, all_matched)
+    async def all_arrived() -> None:
+        came = await setting.bench.receiver.ask(do="wait", count=count, timeout=PATIENCE_SECONDS, timeout_seconds=200)
+        assert came["count"] == count, came
+
+    await _one(setting, services, "ingest", ingest, count, all_sent)
+    await _one(setting, services, "matcher", matcher, count, all_matched)
+    if matching:
         await _one(setting, services, "executor", executor, count, all_arrived)
         executor.freeze()
-        await _one(setting, services, "projector", projector, count, lambda: _until_projected(ground))
-        for topic, bytes_before in before.items():
-            grown = await _bytes_of(setting, topic) - bytes_before
-            print(f"  {topic}: {grown / count:,.0f} bytes a delivery on the broker's disk")
-        for process in still:
-            process.thaw()
+    await _one(setting, services, "projector", projector, count, lambda: _until_projected(ground))
+    for topic, bytes_before in before.items():
+        grown = await _bytes_of(setting, topic) - bytes_before
+        print(f"  {topic}: {grown / count:,.0f} bytes each on the broker's disk")
+    for process in still:
+        process.thaw()
+
+
+async def _disable_workflows(services: RunningServices) -> None:
+    async with client_session() as session:
+        for name in tenants_on_different_partitions(TENANTS):
+            client = TenantClient(services, session, name, make_token(services, name, *ALL_ROLES, subject="bench"))
+            for workflow in await client.every("/api/v1/workflows"):
+                (await client.command("POST", f"/api/v1/workflows/{workflow['id']}/disable")).expect(200)
 
 
 async def _one(

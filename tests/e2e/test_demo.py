@@ -22,7 +22,8 @@ from shared.testing.platform import REPOSITORY
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+# Demos take the first free port, so only one may run at a time; one of the tests on Kafka runs one, too.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
 RUN_SECONDS = 90.0
 VENDOR_ROWS = (

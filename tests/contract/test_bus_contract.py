@@ -596,6 +596,12 @@ class TestWhenTheServerDies:
                 try:
                     await member.commit({0: 3}, generation=owned.generation)
                     break
+                except StaleGenerationError:
+                    # The server came back, and gave up on its members before these found it again: then they are told.
+                    told = await member.next_assignment(timeout_seconds=20)
+                    assert told is not None
+                    assert told.revoked == owned.partitions or told.assigned == told.partitions
+                    owned = told
                 except TransientError:
                     await asyncio.sleep(0.02)
         assert await member.committed() == {0: 3}

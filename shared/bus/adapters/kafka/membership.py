@@ -54,6 +54,9 @@ class KafkaMembership:
         self._assignment = Assignment(0, frozenset(), frozenset(), frozenset())
         self._lost = False  # the group gave partitions away that the caller still believes to hold
         self._gone = False
+        self._unanswered_joins = (
+            0  # of each the coordinator may take notice at any time: a broker that slept, when it wakes
+        )
         self._refusal: PermanentError | None = None
         self._join_due = asyncio.Event()
         self._changed = asyncio.Event()
@@ -221,6 +224,9 @@ class KafkaMembership:
         except Lost as lost:
             self._seen_as(lost.standing)
             return
+        except TransientError:
+            self._unanswered_joins += 1
+            raise
         finally:
             self._round += 1
             self._settled.set()
@@ -248,6 +254,15 @@ class KafkaMembership:
 
     def _seen_as(self, standing: Standing) -> None:
         """What the coordinator thinks of the present seat."""
+        if standing is Standing.REPLACED and self._unanswered_joins:
+            # By its own former self, whose join was taken notice of only now: nobody else has come.
+            self._unanswered_joins -= 1
+            _log.warning("%s: %s was replaced by a join of its own that went unanswered", self._name, self._member_id)
+            standing = Standing.EXPIRED
+        elif standing is Standing.REPLACED:
+            _log.error(
+                "%s: another process joined as %s; this one acts on nothing any more", self._name, self._member_id
+            )
         if standing is Standing.REJOIN:
             self._join_due.set()
         elif standing is not Standing.MEMBER:

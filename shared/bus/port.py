@@ -39,7 +39,7 @@ Next: `codec.py` for what a record holds, `adapters/` for the technologies behin
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError, TransientError
@@ -105,6 +105,17 @@ class Assignment:
     partitions: frozenset[int]
     assigned: frozenset[int]
     revoked: frozenset[int]
+
+    @classmethod
+    def between(cls, held: Mapping[int, int], owned: Mapping[int, int], generation: int) -> Self:
+        """The change from what a member holds to what it owns: both say since which generation, by partition. One that it
+        owns anew was somebody else's meanwhile: it is revoked and assigned."""
+        return cls(
+            generation=generation,
+            partitions=frozenset(owned),
+            assigned=frozenset(partition for partition, since in owned.items() if held.get(partition) != since),
+            revoked=frozenset(partition for partition, since in held.items() if owned.get(partition) != since),
+        )
 
 
 class AppendInDoubt(TransientError):

@@ -15,7 +15,8 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from shared.bus.codec import RECORDED_TIME
-from shared.bus.port import Bus, Headers, Membership, NewRecord, Position, Reader, Record, Watermarks
+from shared.bus.passing import PassingBus, PassingReader
+from shared.bus.port import Bus, Headers, NewRecord, Position, Reader, Record
 from shared.bus.topics import EVENTS
 
 SEAL_HEADER = "upshot_seal"
@@ -89,42 +90,20 @@ class Seal:
         return digest.digest()
 
 
-class SealedBus:
+class SealedBus(PassingBus):
     """A `Bus` on which others append events, too: seals what goes in, marks what comes out."""
 
     def __init__(self, bus: Bus, seal: Seal) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self.seal = seal
-
-    @property
-    def partition_count(self) -> int:
-        return self._bus.partition_count
 
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         stamp = self.seal.stamp
-        return await self._bus.append([stamp(each) if each.topic == EVENTS else each for each in records])
+        return await self.beneath.append([stamp(each) if each.topic == EVENTS else each for each in records])
 
     def reader(self, topic: str) -> Reader:
-        reader = self._bus.reader(topic)
+        reader = self.beneath.reader(topic)
         return _MarkingReader(reader, self.seal) if topic == EVENTS else reader
-
-    async def join(self, group: str, topic: str, *, member_id: str) -> Membership:
-        return await self._bus.join(group, topic, member_id=member_id)
-
-    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
-        return await self._bus.committed(group, topic)
-
-    async def watermarks(
-        self,
-        topic: str,
-        partitions: Sequence[int] | None = None,
-        *,
-        as_of: Mapping[int, Sequence[Record]] | None = None,
-    ) -> Mapping[int, Watermarks]:
-        return await self._bus.watermarks(topic, partitions, as_of=as_of)
-
-    async def close(self) -> None:
-        await self._bus.close()
 
 
 def seal_of(bus: Bus) -> Seal | None:
@@ -132,29 +111,19 @@ def seal_of(bus: Bus) -> Seal | None:
     to the log, and nothing needs judging."""
     if isinstance(bus, SealedBus):
         return bus.seal
-    beneath = getattr(bus, "beneath", None)
-    return seal_of(beneath) if beneath is not None else None
+    return seal_of(bus.beneath) if isinstance(bus, PassingBus) else None
 
 
-class _MarkingReader:
+class _MarkingReader(PassingReader):
     def __init__(self, reader: Reader, seal: Seal) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._seal = seal
 
-    def assign(self, positions: Mapping[int, int]) -> None:
-        self._reader.assign(positions)
-
-    def positions(self) -> Mapping[int, int]:
-        return self._reader.positions()
-
     async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
-        batches = await self._reader.poll(timeout_seconds=timeout_seconds, records_max=records_max)
+        batches = await super().poll(timeout_seconds=timeout_seconds, records_max=records_max)
         for records in batches.values():
             self._seal.mark(records)
         return batches
-
-    async def close(self) -> None:
-        await self._reader.close()
 
 
 def _up_to_the_seal(headers: Headers) -> Headers:

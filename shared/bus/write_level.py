@@ -6,10 +6,11 @@ Next: `record_versions.py`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from shared.bus import codec
-from shared.bus.port import Bus, Membership, NewRecord, Position, Reader, Record, Watermarks
+from shared.bus.passing import PassingBus
+from shared.bus.port import Bus, NewRecord, Position
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.upcasters import RecordVersions
 
@@ -36,47 +37,17 @@ def reads_level(member_id: str) -> int | None:
     return int(found[1]) if found is not None else None
 
 
-class _LevelledBus:
+class _LevelledBus(PassingBus):
     """A `Bus`."""
 
     def __init__(self, bus: Bus, write_level: int, versions: RecordVersions) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._write_level = write_level
         self._versions = versions
 
-    @property
-    def beneath(self) -> Bus:
-        """The bus that the lowered records go to."""
-        return self._bus
-
-    @property
-    def partition_count(self) -> int:
-        return self._bus.partition_count
-
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         """See the port. Raises `NotWritableYet`, too, before anything is appended."""
-        return await self._bus.append([self._lowered(record) for record in records])
-
-    def reader(self, topic: str) -> Reader:
-        return self._bus.reader(topic)
-
-    async def join(self, group: str, topic: str, *, member_id: str) -> Membership:
-        return await self._bus.join(group, topic, member_id=member_id)
-
-    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
-        return await self._bus.committed(group, topic)
-
-    async def watermarks(
-        self,
-        topic: str,
-        partitions: Sequence[int] | None = None,
-        *,
-        as_of: Mapping[int, Sequence[Record]] | None = None,
-    ) -> Mapping[int, Watermarks]:
-        return await self._bus.watermarks(topic, partitions, as_of=as_of)
-
-    async def close(self) -> None:
-        await self._bus.close()
+        return await self.beneath.append([self._lowered(record) for record in records])
 
     def _lowered(self, record: NewRecord) -> NewRecord:
         if all(name != "ce_recordversion" for name, _ in record.headers):

@@ -185,12 +185,7 @@ class MemoryMembership:
         owned = self._owned()
         if owned == self._held:
             return None
-        self._assignment = Assignment(
-            generation=self._group.generation,
-            partitions=frozenset(owned),
-            assigned=frozenset(p for p, since in owned.items() if self._held.get(p) != since),
-            revoked=frozenset(p for p, since in self._held.items() if owned.get(p) != since),
-        )
+        self._assignment = Assignment.between(self._held, owned, self._group.generation)
         self._held = owned
         return self._assignment
 

@@ -94,13 +94,8 @@ class KafkaMembership:
                     await self._changed.wait()
             except TimeoutError:
                 return None
-        owned, held = self._owned, self._held
-        self._assignment = Assignment(
-            generation=self._generation,
-            partitions=frozenset(owned),
-            assigned=frozenset(p for p, since in owned.items() if held.get(p) != since),
-            revoked=frozenset(p for p, since in held.items() if owned.get(p) != since),
-        )
+        owned = self._owned
+        self._assignment = Assignment.between(self._held, owned, self._generation)
         self._held = owned
         self._unreleased = self._assignment.revoked
         self._lost = False

@@ -4,27 +4,18 @@ Skipped unless asked for. Its short form is `tests/e2e/test_faults_on_kafka.py`.
 """
 
 import os
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-import pytest_asyncio
 
-from shared.runtime.clock import SystemClock
 from shared.testing.kafka_jars import kafka_missing
-from shared.testing.receivers import Receiver, receiver
+from shared.testing.receivers import Receiver
 from shared.testing.workspace import Workspace
 from tests.chaos.campaign import run_campaign
 from tests.chaos.faults import Faults, check_nothing_is_unread, services_on_three_brokers
 
 FAULTS = int(os.environ.get("UPSHOT_CHAOS_FAULTS", "0"))
 SECONDS_PER_ROUND_MAX = 400
-
-
-@pytest_asyncio.fixture
-async def receiving() -> AsyncIterator[Receiver]:
-    async with receiver(SystemClock()) as it:
-        yield it
 
 
 @pytest.mark.slow

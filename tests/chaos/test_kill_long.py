@@ -1,27 +1,18 @@
 """The kill campaign as long as you like: `UPSHOT_CHAOS_KILLS=50 pytest tests/chaos`. Skipped unless asked for."""
 
 import os
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-import pytest_asyncio
 
-from shared.runtime.clock import SystemClock
 from shared.testing.platform import running_platform
-from shared.testing.receivers import Receiver, receiver
+from shared.testing.receivers import Receiver
 from shared.testing.workspace import Workspace
 from tests.chaos.campaign import run_campaign
 from tests.chaos.killer import Killer
 
 KILLS = int(os.environ.get("UPSHOT_CHAOS_KILLS", "0"))
 SECONDS_PER_KILL_MAX = 40
-
-
-@pytest_asyncio.fixture
-async def receiving() -> AsyncIterator[Receiver]:
-    async with receiver(SystemClock()) as it:
-        yield it
 
 
 @pytest.mark.slow

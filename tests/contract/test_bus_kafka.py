@@ -17,7 +17,10 @@ from aiokafka.coordinator.protocol import ConsumerProtocol
 from pydantic import SecretStr
 
 from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
+from shared.bus.adapters.kafka.assigning import Claims, Part
 from shared.bus.adapters.kafka.group_requests import Heartbeat, LeaveGroup
+from shared.bus.adapters.kafka.membership import KafkaMembership
+from shared.bus.adapters.kafka.rounds import GroupLink, Seat
 from shared.bus.partitioner import partition_of
 from shared.bus.port import AppendInDoubt, NewRecord, RecordTooLarge
 from shared.domain.errors import PermanentError, TransientError
@@ -192,6 +195,42 @@ class TestGroups:
         with pytest.raises(PermanentError, match="members that are not Upshot's"):
             await (await log.client()).join("taken", TOPIC, member_id="a")
         await stranger.stop()
+
+    async def test_a_join_of_its_own_that_is_noticed_late_does_not_end_a_member(self, log: KafkaLog) -> None:
+        """As of a broker that was asleep: it reads what waited in its sockets, and nobody waits for the answer any more."""
+        await log.client()  # makes the topics
+        settings = settings_of(log.cluster.bootstrap_servers, log.prefix)
+        names = {"group_id": f"{log.prefix}late", "topic": log.prefix + TOPIC, "instance": "a"}
+
+        class UnansweredOnce(GroupLink):
+            unanswered = 1
+
+            async def join(self, seat: Seat, claims: Claims) -> tuple[Seat, Mapping[str, Part]]:
+                if self.unanswered:
+                    self.unanswered -= 1
+                    raise TransientError("no answer came")
+                return await super().join(seat, claims)
+
+        link = UnansweredOnce(settings, CLOCK, partition_count=PARTITION_COUNT, **names)
+        member = KafkaMembership(link, settings, CLOCK, member_id="a", name="late")
+        await member.start()
+        owned = await member.next_assignment(timeout_seconds=10)
+        assert owned is not None
+        assert len(owned.partitions) == PARTITION_COUNT
+
+        # when the broker takes notice of what went unanswered
+        late = GroupLink(settings, CLOCK, partition_count=PARTITION_COUNT, **names)
+        await late.join(Seat("", -1), Claims())
+        told = await member.next_assignment(timeout_seconds=10)
+        while told is not None and not told.partitions:
+            told = await member.next_assignment(timeout_seconds=10)
+
+        # then
+        assert told is not None
+        await eventually(lambda: _truth(member.alive()), "it may act again")
+        await member.commit({PARTITION: 1}, generation=told.generation)
+        await member.leave()
+        await late.close()
 
 
 class TestWhenNothingIsAnswered:

@@ -54,9 +54,9 @@ class KafkaMembership:
         self._assignment = Assignment(0, frozenset(), frozenset(), frozenset())
         self._lost = False  # the group gave partitions away that the caller still believes to hold
         self._gone = False
-        self._unanswered_joins = (
-            0  # of each the coordinator may take notice at any time: a broker that slept, when it wakes
-        )
+        # Rounds that ended without an answer. A broker that slept may take notice of such a join when it wakes, and the
+        # next coordinator may not know the seat that its predecessor gave: both look like another process of this name.
+        self._unanswered_joins = 0
         self._refusal: PermanentError | None = None
         self._join_due = asyncio.Event()
         self._changed = asyncio.Event()
@@ -250,9 +250,9 @@ class KafkaMembership:
     def _seen_as(self, standing: Standing) -> None:
         """What the coordinator thinks of the present seat."""
         if standing is Standing.REPLACED and self._unanswered_joins:
-            # By its own former self, whose join was taken notice of only now: nobody else has come.
+            # By a round of its own, as `__init__` tells: nobody else has come.
             self._unanswered_joins -= 1
-            _log.warning("%s: %s was replaced by a join of its own that went unanswered", self._name, self._member_id)
+            _log.warning("%s: %s was replaced by a round of its own that went unanswered", self._name, self._member_id)
             standing = Standing.EXPIRED
         elif standing is Standing.REPLACED:
             _log.error(

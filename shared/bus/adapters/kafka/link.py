@@ -7,6 +7,7 @@ have a lane (`Lane`), a connection of their own to the same broker.
 
 import asyncio
 import logging
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -25,6 +26,11 @@ _LOST_SECONDS = 15.0
 """After this long without any answer the addresses learned from the cluster may be out of date: begin with the settings'."""
 
 _PAUSE_SECONDS_FIRST = 0.05
+
+
+def leaderless(topic: str, partition: int) -> TransientError:
+    """What to tell of a partition while brokers agree on who leads it."""
+    return TransientError(f"{topic}/{partition} has no leading broker just now")
 
 
 class Lane(Enum):
@@ -85,14 +91,14 @@ class Link:
         self._answered_at = self._clock.monotonic()
         return answer
 
-    async def leader(self, topic: str, partition: int) -> int:
-        """The broker that leads the partition. `TransientError`: none does just now."""
-        client = await self.client()
-        node_id = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        if node_id is None or node_id < 0:
+    async def leaders(self, topic: str, partitions: Iterable[int]) -> Mapping[int, int]:
+        """The broker that leads each partition; without those that none leads just now."""
+        cluster = (await self.client()).cluster
+        found = {each: cluster.leader_for_partition(TopicPartition(topic, each)) for each in partitions}
+        led = {each: int(node_id) for each, node_id in found.items() if node_id is not None and node_id >= 0}
+        if len(led) < len(found):
             self.refresh()
-            raise TransientError(f"{topic}/{partition} has no leading broker just now")
-        return int(node_id)
+        return led
 
     async def coordinator(self, group_id: str) -> int:
         """The broker that keeps the group. `TransientError`: none does just now."""

@@ -66,8 +66,8 @@ class Offsets:
         while missing := [partition for partition in partitions if partition not in found]:
             try:
                 by_leader: dict[int, list[int]] = defaultdict(list)
-                for partition in missing:
-                    by_leader[await self._link.leader(topic, partition)].append(partition)
+                for partition, node_id in (await self._link.leaders(topic, missing)).items():
+                    by_leader[node_id].append(partition)
                 answers = await asyncio.gather(
                     *(self._ask_one(node_id, topic, asked, instant) for node_id, asked in by_leader.items())
                 )

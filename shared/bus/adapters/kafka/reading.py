@@ -8,14 +8,13 @@ ever handed (`unpacking.py`). A read that is cancelled goes on by itself: nothin
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any
 
-from aiokafka.protocol.fetch import FetchRequest
-
 from shared.bus.adapters.kafka.answers import OFFSET_OUT_OF_RANGE, Answer, judge
-from shared.bus.adapters.kafka.link import Lane, Link
-from shared.bus.adapters.kafka.offsets import READ_COMMITTED, Offsets
+from shared.bus.adapters.kafka.fetch_session import FetchSession
+from shared.bus.adapters.kafka.link import Lane, Link, leaderless
+from shared.bus.adapters.kafka.offsets import Offsets
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.adapters.kafka.unpacking import Fetched
 from shared.bus.port import PartitionUnreadable, Record
@@ -51,6 +50,7 @@ class KafkaReader:
         self._unproven: set[int] = set()  # positions that were assigned and that no broker has confirmed yet
         self._fetched: dict[int, Fetched] = {}
         self._reads: dict[tuple[int, Lane], asyncio.Task[None]] = {}
+        self._sessions: dict[tuple[int, Lane], FetchSession] = {}
         self._beginning: asyncio.Task[None] | None = None
         self._served: dict[int, int] = {}  # partition → the turn in which it was last given something
         self._lane = 0
@@ -177,14 +177,17 @@ class KafkaReader:
             return
         wanted: dict[int, dict[int, int]] = defaultdict(dict)
         lane = _LANES[self._lane]
+        try:
+            leaders = await self._link.leaders(self._full_name, self._positions)
+        except (TransientError, PermanentError) as error:
+            self._stumble(error)
+            return
         # A broker fills its answer in this order, and only the first may exceed its bounds: the longest unserved comes first.
         for partition in sorted(self._positions, key=lambda each: self._served.get(each, 0)):
             if partition in self._unreadable:
                 continue
-            try:
-                node_id = await self._link.leader(self._full_name, partition)
-            except (TransientError, PermanentError) as error:
-                self._stumble(error)
+            if (node_id := leaders.get(partition)) is None:
+                self._stumble(leaderless(self._full_name, partition))
                 continue
             wanted[node_id][partition] = self._positions[partition]
         for node_id, positions in wanted.items():
@@ -213,37 +216,48 @@ class KafkaReader:
             self._woken.set()
 
     async def _read(self, node_id: int, lane: Lane, positions: Mapping[int, int]) -> None:
-        each_max = max(self._settings.poll_bytes_max // len(positions), self._settings.batch_bytes_max)
-        request = FetchRequest(
-            int(self._settings.fetch_wait_seconds * 1000),
-            1,
-            self._settings.poll_bytes_max,
-            READ_COMMITTED,
-            [(self._full_name, [(partition, offset, each_max) for partition, offset in positions.items()])],
-        )
+        session = self._sessions.get((node_id, lane))
+        if session is None:
+            session = self._sessions[node_id, lane] = FetchSession(self._full_name, self._settings)
+        parts = None
         try:
-            response = await self._link.send(node_id, request, lane)
-            for _, parts in response.topics:
-                for partition, code, _, *rest in parts:
-                    await self._accept(partition, positions[partition], code, rest)
-        except (TransientError, PermanentError) as error:
+            while parts is None:
+                response = await self._link.send(node_id, session.question(positions), lane)
+                parts = session.heard(response)
+            if judge(response.error_code, self._topic) is Answer.AGAIN:
+                raise TransientError(f"broker {node_id} cannot read {self._topic} just now")
+            self._confirm(positions, refused={partition for partition, code, *_ in parts if code})
+            for partition, code, _, *rest in parts:
+                await self._accept(partition, positions[partition], code, rest)
+        except TransientError as error:
+            session.lost()
+            self._stumble(error)
+        except PermanentError as error:
             self._stumble(error)
 
+    def _confirm(self, positions: Mapping[int, int], refused: Set[int]) -> None:
+        """All but the refused are well: a broker is silent of what has nothing to tell."""
+        if len(refused) < len(positions) and isinstance(self._trouble, TransientError):
+            self._trouble = None
+        if self._unproven:
+            self._unproven -= {
+                partition
+                for partition, offset in positions.items()
+                if partition not in refused and self._positions.get(partition) == offset
+            }
+
     async def _accept(self, partition: int, offset: int, code: int, rest: Sequence[Any]) -> None:
-        """`rest`: last stable offset, …, aborted transactions, (preferred replica from version 11 on,) records."""
+        """`rest`: last stable offset, log start, aborted transactions, preferred replica, records."""
         if self._positions.get(partition) != offset or partition in self._fetched:
             return  # assigned anew meanwhile, or another read was quicker
         if code == OFFSET_OUT_OF_RANGE:
             await self._mend_position(partition, offset)
         elif judge(code, f"{self._topic}/{partition}") is Answer.AGAIN:
             self._link.refresh()
-            self._stumble(TransientError(f"{self._topic}/{partition} has no leading broker just now"))
-        else:
-            self._unproven.discard(partition)
-            if isinstance(self._trouble, TransientError):
-                self._trouble = None
-            aborted = next((each for each in rest if isinstance(each, list)), None)
-            fetched = Fetched(self._topic, partition, offset, rest[-1] or b"", aborted)
+            self._stumble(leaderless(self._topic, partition))
+        elif rest[-1]:
+            aborted, records = rest[2], rest[-1]
+            fetched = Fetched(self._topic, partition, offset, records, aborted)
             if not fetched.spent:
                 self._fetched[partition] = fetched
                 self._served[partition] = self._turn

@@ -189,14 +189,11 @@ async def redriven(
                 judged.append((kept, _understood(await _original(bus, kept.letter), definitions), ""))
             except (UndecodableRecord, InvalidInput, PermanentError) as error:
                 judged.append((kept, None, str(error)))
-        records = [
-            record
-            for kept, event, _ in judged
-            if event is not None
-            for record in (codec.encode(EVENTS, event), redriven_note(kept.letter, event.id))
-        ]
-        if records and not dry_run:
-            await bus.append(records)
+        taken = [(kept, event) for kept, event, _ in judged if event is not None]
+        if taken and not dry_run:
+            # One after the other: a note whose event is lost would hide the letter for good.
+            await bus.append([codec.encode(EVENTS, event) for _, event in taken])
+            await bus.append([redriven_note(kept.letter, event.id) for kept, event in taken])
         for each in judged:
             yield each
 

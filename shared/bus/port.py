@@ -201,7 +201,11 @@ class Bus(Protocol):
         ...
 
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
-        """Durably append; positions in the order of `records`."""
+        """Durably append; positions in the order of `records`.
+
+        Where it raises, or the caller dies meanwhile, any of the partitions may have its records and any other may not: what
+        must not be there without something else is appended after that.
+        """
         ...
 
     def reader(self, topic: str) -> Reader:

@@ -185,7 +185,11 @@ class Faults:
         while True:
             for process in self._services.all:
                 if process.starts and not process.alive and process not in self._meant:
-                    self.ended_by_themselves[process.log_path.stem.rpartition("-")[2]] += 1
+                    name = process.log_path.stem.rpartition("-")[2]
+                    self.ended_by_themselves[name] += 1
+                    print(
+                        f"  {name} ended by itself with {process.process.returncode}:\n{process.log_tail()}", flush=True
+                    )
                     await process.restart()
             await asyncio.sleep(0.2)
 

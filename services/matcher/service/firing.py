@@ -1,7 +1,8 @@
 """Fires the schedules of the partitions that this process owns.
 
 Guarantee: a planned instant is fired once, whatever dies when: its event's id is derived from it, and the cursor is written
-right after. What was missed while nobody ran is made up for as far as the schedule says, the newest first to be kept.
+once the event is durable. What was missed while nobody ran is made up for as far as the schedule says, the newest first to be
+kept.
 Next: `shared/schedules`, which instants are planned.
 """
 
@@ -103,7 +104,8 @@ class Firing:
         if not due:
             return
         fired: list[tuple[_Plan, ScheduleFired]] = []
-        records: list[NewRecord] = []
+        events: list[NewRecord] = []
+        cursors: list[NewRecord] = []
         for plan in due:
             if plan.partition not in self._memories:
                 continue  # whoever owns it now fires it
@@ -118,11 +120,15 @@ class Firing:
                     planned_at=instant,
                     event_id=event.id,
                 )
-                records += [codec.encode(EVENTS, event), codec.encode(RUNS, self._cursor_record(plan, fact, event))]
+                events.append(codec.encode(EVENTS, event))
+                cursors.append(codec.encode(RUNS, self._cursor_record(plan, fact, event)))
                 fired.append((plan, fact))
             self._plan(plan, now)
-        if records:
-            await self._append(records, due, now)
+        if events:
+            # Not in one call: of records for several partitions some may be kept and others not, and a cursor whose event is
+            # lost is an instant that nobody fires.
+            await self._append(events, due, now)
+            await self._append(cursors, due, now)
         for plan, fact in fired:
             memory = self._memories.get(plan.partition)
             if memory is not None:

@@ -9,7 +9,8 @@ from services.cli.deadletters import Kept, Wanted, find_letters, redriven
 from shared.bus import codec
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.deadletters import CARRIED_BYTES_MAX, dead_letter
-from shared.bus.port import Headers, NewRecord, Record
+from shared.bus.passing import PassingBus
+from shared.bus.port import AppendInDoubt, Headers, NewRecord, Position, Record
 from shared.bus.seal import Seal, SealedBus, seal_key
 from shared.bus.topics import DEADLETTERS, EVENTS
 from shared.domain.definitions import Definitions
@@ -86,6 +87,26 @@ async def test_a_letter_becomes_the_event_that_it_always_was_and_says_so(log: Lo
     (kept,) = await find_letters(log.bus, Wanted(ids=[letter_id]))
     assert kept.redriven is not None
     assert kept.redriven.event_id == event_id
+
+
+class EventsAway(PassingBus):
+    """As where brokers lead different topics, and the one of events does not answer."""
+
+    async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
+        positions = await self.beneath.append([each for each in records if each.topic != EVENTS])
+        if len(positions) < len(records):
+            raise AppendInDoubt("no answer to an append to upshot.events")
+        return positions
+
+
+async def test_a_letter_is_not_done_with_where_its_event_was_lost(log: Log) -> None:
+    log.create_tenant()
+    await log.letter(foreign())
+    (kept,) = await find_letters(log.bus, Wanted())
+    with pytest.raises(AppendInDoubt):
+        _ = [each async for each in redriven(EventsAway(log.bus), log.definitions, [kept], dry_run=False)]
+    (kept,) = await find_letters(log.bus, Wanted())
+    assert kept.redriven is None
 
 
 async def test_what_upshot_itself_wrote_stays_its_own_and_a_forgery_stays_one(log: Log) -> None:

@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from shared.bus.port import AppendInDoubt
+
 HOURLY = {"schedule": {"interval": {"hours": 1}, "overlap": "allow"}}
 
 
@@ -60,6 +64,27 @@ async def test_a_firing_whose_cursor_was_lost_is_fired_again_as_the_same_event(w
     await world.move(1)
     assert len(world.runs()) == 1
     assert len({run.event.id for run in world.fold.runs.values()}) == 1
+
+
+async def test_no_cursor_stands_where_the_event_of_its_firing_was_lost(world):
+    """As where brokers lead different topics, the one of events is away, and the process dies meanwhile."""
+    world.save(HOURLY)
+    before = world.bus.append
+
+    async def all_but_events(records):
+        positions = await before([each for each in records if each.topic != "upshot.events"])
+        if len(positions) < len(records):
+            raise AppendInDoubt("no answer to an append to upshot.events")
+        return positions
+
+    world.clock.time += timedelta(hours=1)
+    world.bus.append = all_but_events
+    with pytest.raises(AppendInDoubt):
+        await world.firing.act([0])
+    world.bus.append = before
+    await world.restart()
+    await world.move(1)
+    assert len(world.runs()) == 1
 
 
 async def test_what_was_missed_is_made_up_for_as_far_as_the_schedule_says(world):

@@ -133,7 +133,7 @@ async def approvals(settings: UpshotSettings) -> AsyncIterator[Running]:
         it = await stack.enter_async_context(common(settings))
         running = Running(ground=it.ground, name="approvals")
         watches = acting.approvals(it)
-        elsewhere, follower = acting.following(it, [watches], group=acting.APPROVALS_GROUP)
+        elsewhere, follower = acting.following(it, [watches], group=acting.APPROVALS_GROUP, patient=True)
         showing.show_follower(running, follower, acting.APPROVALS_GROUP)
         showing.show_approvals(running, watches)
         showing.show_elsewhere(running, elsewhere)

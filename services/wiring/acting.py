@@ -132,11 +132,14 @@ def projecting(it: Common, progress: ProjectionProgress, *others: Actor, group: 
         member_id=it.member_id,
         settings=RunsSettings(),
         may_read=projector.accepting,
+        patient=not others,
     )
     return projector, follower
 
 
-def following(it: Common, actors: Sequence[Actor], *, group: str) -> tuple[ProjectedElsewhere, RunsFollower]:
+def following(
+    it: Common, actors: Sequence[Actor], *, group: str, patient: bool = False
+) -> tuple[ProjectedElsewhere, RunsFollower]:
     """A fold whose projector is in another process, and what lets go of what that one has written."""
     ground, settings = it.ground, RunsSettings()
     elsewhere = ProjectedElsewhere(ground.readmodel.written_by_others, settings)
@@ -149,5 +152,6 @@ def following(it: Common, actors: Sequence[Actor], *, group: str) -> tuple[Proje
         settings=settings,
         may_read=elsewhere.accepting,
         projected_elsewhere=True,
+        patient=patient,
     )
     return elsewhere, follower

@@ -100,6 +100,12 @@ class RunsSettings(BaseSettings):
         le=1,
         description="Under load, how long the next batch may gather: look-ups and rounds of the loop are paid less often.",
     )
+    patient_linger_seconds: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Of an approvals or projector process, the same at any rate: little hangs on when it sees a record.",
+    )
     retry_seconds: float = Field(0.5, gt=0, description="How long to wait while PostgreSQL or the log is away.")
     checkpoint_interval_seconds: float = Field(
         0.5,

@@ -141,9 +141,11 @@ class RunsFollower:
         settings: RunsSettings | None = None,
         may_read: asyncio.Event | None = None,
         projected_elsewhere: bool = False,
+        patient: bool = False,
     ) -> None:
         """`may_read`: while it is clear, nothing more is read (what is not projected yet bounds memory).
-        `projected_elsewhere`: the read model may be ahead of this fold, so what it tells of later records is left out."""
+        `projected_elsewhere`: the read model may be ahead of this fold, so what it tells of later records is left out.
+        `patient`: no actor has a run's next step to do, so records may gather before they are folded."""
         self._bus = bus
         self._snapshots = snapshots
         self._actors = actors
@@ -157,6 +159,7 @@ class RunsFollower:
         self._foresight = Foresight(snapshots)
         self._may_read = may_read if may_read is not None else _always()
         self._projected_elsewhere = projected_elsewhere
+        self._patient = patient
         self.assigned = False
         """Whether the group has ever said which partitions are this member's, or has had the time to: with more members than
         partitions one stands by."""
@@ -295,7 +298,9 @@ class RunsFollower:
             entries = decoded.get(partition, ())
             if entries or shard.next < end:
                 self._fold(shard, entries, known, end)
-        if sum(map(len, decoded.values())) >= self._settings.busy_records:
+        if self._patient and decoded:
+            await asyncio.sleep(self._settings.patient_linger_seconds)
+        elif sum(map(len, decoded.values())) >= self._settings.busy_records:
             await asyncio.sleep(self._settings.linger_seconds)
 
     async def restore_again(self, partition: int) -> None:

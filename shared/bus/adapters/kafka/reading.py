@@ -1,8 +1,9 @@
 """Readers: reads that brokers hold until there is something, one under way per broker, handed over in fair parts.
 
-A reader has connections of its own, so that no one waits behind a read that a broker holds. The next read goes out as
-soon as what the last one brought has been handed over. Positions move with what is handed over, and past what nobody is
-ever handed (`unpacking.py`). A read that is cancelled goes on by itself: nothing it brings is lost.
+A reader has connections of its own, so that no one waits behind a read that a broker holds. The next read goes out with the
+next poll or, where there is much to read, as soon as what the last one brought has been handed over. Positions move with what
+is handed over, and past what nobody is ever handed (`unpacking.py`). A read that is cancelled goes on by itself: nothing it
+brings is lost.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.1  # between two tries while a broker is away or another one takes over
 _PATIENCE_SECONDS = 1.0  # a partition's leader changes in less; only what lasts longer is told
+_READS_AHEAD_FROM = (
+    64  # records handed over at once: who has less in hand is level, and the next ones may gather meanwhile
+)
 _LANES = (Lane.FIRST, Lane.SECOND)
 
 
@@ -55,7 +59,6 @@ class KafkaReader:
         self._served: dict[int, int] = {}  # partition → the turn in which it was last given something
         self._lane = 0
         self._turn = 0
-        self._polls = 0  # since the last assignment
         self._moved = False  # a position moved without anything to hand over
         self._unreadable: dict[int, PartitionUnreadable] = {}
         self._trouble: TransientError | PermanentError | None = None
@@ -75,7 +78,6 @@ class KafkaReader:
         self._unreadable.clear()
         self._trouble = None
         self._not_before = 0.0
-        self._polls = 0
         if self._reads:
             # The broker holds the read of the former assignment for a while: the next one must not wait behind it.
             self._lane = (self._lane + 1) % len(_LANES)
@@ -90,8 +92,7 @@ class KafkaReader:
         while True:
             self._woken.clear()
             if found := self._take(records_max):
-                self._polls += 1
-                if self._polls > 1 and not self._fetched:
+                if not self._fetched and sum(map(len, found.values())) >= _READS_AHEAD_FROM:
                     await self._read_on()
                 return found
             if self._moved:

@@ -61,6 +61,11 @@ class TcpProxy:
         """As a cable pulled out: connections stay open, and nothing arrives; new ones are taken, and stay silent."""
         self._flows.clear()
 
+    def forget(self) -> None:
+        """As a firewall that began anew: on the connections that there are nothing arrives any more, and no end is told."""
+        for connection in self._connections:
+            connection.flows = asyncio.Event()
+
     def reset(self) -> None:
         """RST to both ends of every connection; new ones are forwarded."""
         for connection in tuple(self._connections):
@@ -81,24 +86,26 @@ class TcpProxy:
         await self.open()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(asyncio.current_task())
+        connection = _Connection(asyncio.current_task(), self._flows)
         self._connections.add(connection)
         connection.add(writer)
         try:
-            await self._flows.wait()
+            await connection.flows.wait()
             onward_reader, onward_writer = await asyncio.open_connection(HOST, self._detour.target)
             connection.add(onward_writer)
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(reader, onward_writer))
-                pumps.create_task(self._pump(onward_reader, writer))
-        except* OSError:
-            pass  # one end is gone; so is the other now
+                pumps.create_task(self._pump(connection, reader, onward_writer))
+                pumps.create_task(self._pump(connection, onward_reader, writer))
+        except* (OSError, asyncio.CancelledError):
+            pass  # one end is gone, or both were ended: nobody awaits this task, and asyncio would tell of it
         finally:
             connection.abort(reset=False)
             connection.ended.set()
             self._connections.discard(connection)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, connection: "_Connection", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """One direction, with a queue of what is due later; ends with the sender's end."""
         due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_IN_FLIGHT_CHUNKS)
 
@@ -107,7 +114,7 @@ class TcpProxy:
                 at, data = await due.get()
                 if (rest := at - _CLOCK.monotonic()) > 0:
                     await asyncio.sleep(rest)
-                await self._flows.wait()
+                await connection.flows.wait()
                 if not data:
                     writer.write_eof()
                     return
@@ -124,7 +131,9 @@ class TcpProxy:
 class _Connection:
     """Both ends of one forwarded connection, and the task that forwards."""
 
-    def __init__(self, task: "asyncio.Task[None] | None") -> None:
+    def __init__(self, task: "asyncio.Task[None] | None", flows: asyncio.Event) -> None:
+        """`flows`: cleared while nothing passes."""
+        self.flows = flows
         self.ended = asyncio.Event()
         self._task = task
         self._writers: deque[asyncio.StreamWriter] = deque()

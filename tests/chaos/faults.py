@@ -208,8 +208,11 @@ class Faults:
                 f"all are ready again after: {fault}",
                 timeout_seconds=READY_SECONDS,
                 interval_seconds=0.2,
-                explain=lambda: "\n".join(waiting),
+                explain=lambda: "\n".join(waiting + self._logs_of_those(waiting)),
             )
+
+    def _logs_of_those(self, answers: Sequence[str]) -> list[str]:
+        return [each.log_tail() for each in self._services.all if any(each.log_path.stem in one for one in answers)]
 
 
 async def _readiness(session: aiohttp.ClientSession, process: RunningPlatform) -> str:

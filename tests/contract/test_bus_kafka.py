@@ -5,7 +5,7 @@ import asyncio
 import importlib
 import inspect
 from collections.abc import AsyncIterator, Mapping
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.kafka.assigning import Claims, Part
 from shared.bus.adapters.kafka.group_requests import Heartbeat, LeaveGroup
+from shared.bus.adapters.kafka.link import Link
 from shared.bus.adapters.kafka.membership import KafkaMembership
 from shared.bus.adapters.kafka.rounds import GroupLink, Seat
 from shared.bus.partitioner import partition_of
@@ -286,6 +287,63 @@ class TestWhenNothingIsAnswered:
 
             await eventually(read, "the reader goes on")
             await bus.close()
+
+    async def test_who_gives_up_soon_is_answered_in_the_end_though_connections_are_dead(self, log: KafkaLog) -> None:
+        """As after a firewall that began anew: nothing tells a client that its connection leads nowhere any more."""
+        await log.client()  # makes the topics
+        async with tcp_proxies(log.cluster.detours) as network:
+            settings = settings_of(log.cluster.detour_servers, log.prefix, request_timeout_seconds=2)
+            bus = await KafkaBus.open(settings, CLOCK, topics=TOPICS)
+            await bus.watermarks(TOPIC)
+            for proxy in network.proxies:
+                proxy.forget()
+            await eventually(partial(_is_told_in, 0.5, bus), "the impatient are answered", timeout_seconds=8)
+            await bus.close()
+
+    async def test_who_gives_up_soon_is_answered_in_the_end_though_an_address_is_dead(self, log: KafkaLog) -> None:
+        await log.client()  # makes the topics
+        async with tcp_proxies(log.cluster.detours) as network:
+            for proxy in network.proxies:
+                proxy.hang()
+            servers = f"{log.cluster.detour_servers},{log.cluster.bootstrap_servers}"
+            settings = settings_of(servers, log.prefix, request_timeout_seconds=1.5)
+            bus = KafkaBus(settings, CLOCK, TOPICS)
+            await eventually(partial(_is_told_in, 0.5, bus), "the impatient are answered", timeout_seconds=10)
+            await bus.close()
+
+    async def test_a_client_that_knows_no_broker_any_more_begins_anew(self, log: KafkaLog) -> None:
+        """As one that was told of none, by a broker that had just come back before all others."""
+        await log.client()  # makes the topics
+        clock = SettableClock()
+        link = Link(settings_of(log.cluster.bootstrap_servers, log.prefix), clock, frozenset({log.prefix + TOPIC}))
+        partitions = range(PARTITION_COUNT)
+        assert (await link.leaders(log.prefix + TOPIC, partitions)).keys() == set(partitions)
+        client = await link.client()
+        client.cluster._brokers.clear()
+        client.cluster._partitions.clear()
+        await client.close()  # nor does it hear of any
+        assert not await link.leaders(log.prefix + TOPIC, partitions)
+        clock.seconds += 60
+        assert not await link.leaders(log.prefix + TOPIC, partitions)
+        assert (await link.leaders(log.prefix + TOPIC, partitions)).keys() == set(partitions)
+        await link.close()
+
+
+class SettableClock(SystemClock):
+    """As the system's, but for what is added."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.seconds
+
+
+async def _is_told_in(seconds: float, bus: KafkaBus) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return bool(await bus.watermarks(TOPIC))
+    except (TimeoutError, TransientError):
+        return False
 
 
 class TestReaching:

@@ -56,8 +56,8 @@ class Link:
         self._clock = clock
         self._topics = topics
         self._timeout = request_timeout_seconds or settings.request_timeout_seconds
-        self._lock = asyncio.Lock()
         self._client: Any = None  # aiokafka has no types
+        self._beginning: asyncio.Task[Any] | None = None
         self._answered_at = 0.0
         self._pause_seconds = 0.0
         self._pause_until = float("-inf")
@@ -91,13 +91,22 @@ class Link:
         self._answered_at = self._clock.monotonic()
         return answer
 
+    async def ask(self, node_id: int, request: Any) -> Any:  # as above
+        """As `send`, for callers that may give up sooner than a broker is given up: the request itself goes on, since only a
+        request that nobody answers in its whole time finds out that its connection is dead."""
+        sending = asyncio.create_task(self.send(node_id, request), name="ask Kafka")
+        sending.add_done_callback(_noted)
+        return await asyncio.shield(sending)
+
     async def leaders(self, topic: str, partitions: Iterable[int]) -> Mapping[int, int]:
         """The broker that leads each partition; without those that none leads just now."""
-        cluster = (await self.client()).cluster
+        client = await self.client()
+        cluster = client.cluster
         found = {each: cluster.leader_for_partition(TopicPartition(topic, each)) for each in partitions}
         led = {each: int(node_id) for each, node_id in found.items() if node_id is not None and node_id >= 0}
         if len(led) < len(found):
             self.refresh()
+            await self._missed(client)  # it may know no broker at all, and then it learns of none
         return led
 
     async def coordinator(self, group_id: str) -> int:
@@ -134,34 +143,53 @@ class Link:
             raise TransientError("no Kafka broker says who leads what") from None
 
     async def client(self) -> Any:  # aiokafka has no types
-        """The aiokafka client, begun. `TransientError` while all brokers are away, `PermanentError` if they refuse us."""
-        async with self._lock:
-            if self._closed:
-                raise TransientError("the bus is closed")
-            if self._client is not None:
-                return self._client
-            wait_seconds = self._pause_until - self._clock.monotonic()
-            if wait_seconds > 0:
-                raise TransientError("the Kafka brokers are away", retry_after_seconds=wait_seconds)
-            client = AIOKafkaClient(**client_options(self._settings, request_timeout_seconds=self._timeout))
-            try:
-                await client.bootstrap()
-                if self._topics:
-                    async with asyncio.timeout(self._timeout):
-                        await client.set_topics(self._topics)
-            except BaseException as error:
-                await closed(client)
-                if isinstance(error, kafka_errors.KafkaError | OSError):  # OSError: TimeoutError among them
-                    self._pause_seconds = min(
-                        max(_PAUSE_SECONDS_FIRST, self._pause_seconds * 2), self._settings.reconnect_seconds_max
-                    )
-                    self._pause_until = self._clock.monotonic() + self._pause_seconds
-                    raise await why_not(self._settings) from error
-                raise
-            self._pause_seconds = 0.0
-            self._answered_at = self._clock.monotonic()
-            self._client = client
-            return client
+        """The aiokafka client, begun. `TransientError` while all brokers are away, `PermanentError` if they refuse us.
+
+        Beginning goes on when a caller gives up: each of several addresses may take its whole time to be found dead.
+        """
+        if self._closed:
+            raise TransientError("the bus is closed")
+        if self._client is not None:
+            return self._client
+        beginning = self._beginning
+        if beginning is None:
+            beginning = self._beginning = asyncio.create_task(self._begin(), name="reach Kafka")
+            beginning.add_done_callback(self._begun)
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            if beginning.cancelled():
+                raise TransientError("the connection to Kafka was broken off") from None
+            raise
+
+    async def _begin(self) -> Any:  # as above
+        wait_seconds = self._pause_until - self._clock.monotonic()
+        if wait_seconds > 0:
+            raise TransientError("the Kafka brokers are away", retry_after_seconds=wait_seconds)
+        client = AIOKafkaClient(**client_options(self._settings, request_timeout_seconds=self._timeout))
+        try:
+            await client.bootstrap()
+            if self._topics:
+                async with asyncio.timeout(self._timeout):
+                    await client.set_topics(self._topics)
+        except BaseException as error:
+            await closed(client)
+            if isinstance(error, kafka_errors.KafkaError | OSError):  # OSError: TimeoutError among them
+                self._pause_seconds = min(
+                    max(_PAUSE_SECONDS_FIRST, self._pause_seconds * 2), self._settings.reconnect_seconds_max
+                )
+                self._pause_until = self._clock.monotonic() + self._pause_seconds
+                raise await why_not(self._settings) from error
+            raise
+        self._pause_seconds = 0.0
+        self._answered_at = self._clock.monotonic()
+        self._client = client
+        return client
+
+    def _begun(self, beginning: asyncio.Task[Any]) -> None:  # as above
+        _noted(beginning)
+        if self._beginning is beginning:
+            self._beginning = None
 
     async def close(self) -> None:
         """No further request. Closing twice is harmless."""
@@ -170,16 +198,23 @@ class Link:
 
     async def restart(self) -> None:
         """Break off what is under way; the next request begins anew."""
-        async with self._lock:
-            client, self._client = self._client, None
-            if client is not None:
-                await closed(client)
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.cancel()
+            await asyncio.wait([beginning])
+        client, self._client = self._client, None
+        if client is not None:
+            await closed(client)
 
     async def _missed(self, client: Any) -> None:  # as above
-        if self._clock.monotonic() - self._answered_at < _LOST_SECONDS:
+        if self._clock.monotonic() - self._answered_at < _LOST_SECONDS or self._client is not client:
             return
-        async with self._lock:
-            if self._client is client:
-                _log.warning("no Kafka broker has answered for %g s: beginning anew", _LOST_SECONDS)
-                self._client = None
-                await closed(client)
+        _log.warning("no Kafka broker has answered for %g s: beginning anew", _LOST_SECONDS)
+        self._client = None
+        await closed(client)
+
+
+def _noted(task: asyncio.Task[Any]) -> None:
+    """Whoever still waits for it is told of its error; asyncio need not."""
+    if not task.cancelled():
+        task.exception()

@@ -55,7 +55,7 @@ class Offsets:
     async def committed(self, group_id: str, topic: str, partitions: Sequence[int]) -> Mapping[int, int]:
         """What a group has committed, of those partitions that have something. `TransientError`: nobody keeps it now."""
         node_id = await self._link.coordinator(group_id)
-        response = await self._link.send(node_id, OffsetFetchRequest(group_id, [(topic, list(partitions))]))
+        response = await self._link.ask(node_id, OffsetFetchRequest(group_id, [(topic, list(partitions))]))
         codes = [response.error_code, *(code for _, rows in response.topics for _, _, _, code in rows)]
         if any(code in NOT_COORDINATING or judge(code, f"the group {group_id}") is Answer.AGAIN for code in codes):
             raise TransientError(f"the group {group_id} has no coordinator just now")
@@ -85,7 +85,7 @@ class Offsets:
 
     async def _ask_one(self, node_id: int, topic: str, partitions: Sequence[int], instant: int) -> dict[int, int]:
         request = OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, instant) for partition in partitions])])
-        response = await self._link.send(node_id, request)
+        response = await self._link.ask(node_id, request)
         found: dict[int, int] = {}
         for _, parts in response.topics:
             for partition, code, _, offset in parts:

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import uvloop
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 from pydantic import SecretStr
 
 from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 from shared.bus.adapters.kafka.assigning import Claims, Part
 from shared.bus.adapters.kafka.group_requests import Heartbeat, LeaveGroup
-from shared.bus.adapters.kafka.link import Link
+from shared.bus.adapters.kafka.link import Lane, Link
 from shared.bus.adapters.kafka.membership import KafkaMembership
 from shared.bus.adapters.kafka.rounds import GroupLink, Seat
 from shared.bus.partitioner import partition_of
@@ -321,11 +324,42 @@ class TestWhenNothingIsAnswered:
         client = await link.client()
         client.cluster._brokers.clear()
         client.cluster._partitions.clear()
-        await client.close()  # nor does it hear of any
+        for connection in tuple(client._conns.values()):
+            connection.close()
         assert not await link.leaders(log.prefix + TOPIC, partitions)
         clock.seconds += 60
         assert not await link.leaders(log.prefix + TOPIC, partitions)
         assert (await link.leaders(log.prefix + TOPIC, partitions)).keys() == set(partitions)
+        await link.close()
+
+    def test_a_connection_that_the_loop_has_closed_is_taken_for_one_that_is_closed(
+        self, kafka_broker: KafkaCluster
+    ) -> None:
+        """In the moment in which aiokafka has not been told yet, in the loop of the services. The RuntimeError of that loop ended
+        the tasks that it reached."""
+
+        async def write_to_a_closed_transport() -> None:
+            link = Link(settings_of(kafka_broker.bootstrap_servers, ""), CLOCK)
+            client = await link.client()
+            (node_id, *_) = await link.broker_ids()
+            await link.send(node_id, MetadataRequest([]))
+            connection = client._conns[node_id, Lane.FIRST.value]
+            connection._writer.transport.abort()
+            await asyncio.sleep(0)
+            with pytest.raises(KafkaConnectionError):
+                connection.send(MetadataRequest([]))
+            await link.send(node_id, MetadataRequest([]))
+            await link.close()
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(write_to_a_closed_transport())
+
+    async def test_a_client_that_keeps_no_metadata_any_more_is_replaced(self, log: KafkaLog) -> None:
+        link = Link(settings_of(log.cluster.bootstrap_servers, log.prefix), CLOCK)
+        client = await link.client()
+        client._sync_task.cancel()
+        await asyncio.wait([client._sync_task])
+        assert await link.client() is not client
         await link.close()
 
 
@@ -405,6 +439,9 @@ PRIVATE_PARTS = (
     "aiokafka.cluster:ClusterMetadata.leader_for_partition",
     "aiokafka.cluster:ClusterMetadata.broker_metadata",
     "aiokafka.cluster:ClusterMetadata.brokers",
+    "aiokafka.client:AIOKafkaClient._md_synchronizer",
+    "aiokafka.conn:AIOKafkaConnection.send",
+    "aiokafka.conn:AIOKafkaConnection._send_sasl_token",
     "aiokafka.conn:create_conn",
     "aiokafka.conn:collect_hosts",
     "aiokafka.coordinator.protocol:ConsumerProtocol.METADATA",
@@ -415,7 +452,7 @@ PRIVATE_PARTS = (
     "aiokafka.protocol.api:Request.build",
     "aiokafka.protocol.commit:OffsetCommitRequest",
     "aiokafka.protocol.commit:OffsetFetchRequest",
-    "aiokafka.protocol.fetch:FetchRequest",
+    "aiokafka.protocol.fetch:FetchRequest_v11",
     "aiokafka.protocol.group:JoinGroupRequest",
     "aiokafka.protocol.group:SyncGroupRequest",
     "aiokafka.protocol.offset:OffsetRequest",
@@ -435,7 +472,7 @@ class TestPrivateParts:
     def test_signatures_are_those_that_are_called(self) -> None:
         from aiokafka.client import AIOKafkaClient
         from aiokafka.protocol.commit import OffsetCommitRequest
-        from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
+        from aiokafka.protocol.fetch import FetchRequest_v11, FetchResponse_v11
         from aiokafka.protocol.group import JoinGroupRequest, JoinGroupResponse_v5, SyncGroupRequest
         from aiokafka.protocol.offset import OffsetRequest
 
@@ -446,8 +483,8 @@ class TestPrivateParts:
         assert len(parameters(JoinGroupRequest.__init__)) == 7
         assert len(parameters(SyncGroupRequest.__init__)) == 5
         assert len(parameters(OffsetCommitRequest.__init__)) == 5
-        bounds = ["max_wait_time", "min_bytes", "max_bytes"]
-        assert parameters(FetchRequest.__init__)[:5] == [*bounds, "isolation_level", "topics"]
+        session = ("isolation_level", "session_id", "session_epoch", "topics", "forgotten_topics_data", "rack_id")
+        assert FetchRequest_v11.SCHEMA.names == ("replica_id", "max_wait_time", "min_bytes", "max_bytes", *session)
         assert parameters(OffsetRequest.__init__) == ["replica_id", "isolation_level", "topics"]
         assert JoinGroupResponse_v5.SCHEMA.names[-1] == "members"
         assert FetchResponse_v11.SCHEMA.names[-1] == "topics"

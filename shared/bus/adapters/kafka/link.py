@@ -150,7 +150,10 @@ class Link:
         if self._closed:
             raise TransientError("the bus is closed")
         if self._client is not None:
-            return self._client
+            if not self._client._sync_task.done():
+                return self._client
+            await self._end_without_metadata()
+            return await self.client()
         beginning = self._beginning
         if beginning is None:
             beginning = self._beginning = asyncio.create_task(self._begin(), name="reach Kafka")
@@ -161,6 +164,13 @@ class Link:
             if beginning.cancelled():
                 raise TransientError("the connection to Kafka was broken off") from None
             raise
+
+    async def _end_without_metadata(self) -> None:
+        """aiokafka's task that keeps the metadata ends at errors that it does not know: no former leader is forgotten then."""
+        client, self._client = self._client, None
+        if client is not None:
+            _log.error("a Kafka client has stopped keeping its metadata: beginning anew")
+            await closed(client)
 
     async def _begin(self) -> Any:  # as above
         wait_seconds = self._pause_until - self._clock.monotonic()

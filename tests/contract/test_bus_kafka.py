@@ -300,7 +300,7 @@ class TestWhenNothingIsAnswered:
             await bus.watermarks(TOPIC)
             for proxy in network.proxies:
                 proxy.forget()
-            await eventually(partial(_is_told_in, 0.5, bus), "the impatient are answered", timeout_seconds=8)
+            await eventually(partial(_is_told_in, 0.5, bus), "the impatient are answered", timeout_seconds=20)
             await bus.close()
 
     async def test_who_gives_up_soon_is_answered_in_the_end_though_an_address_is_dead(self, log: KafkaLog) -> None:
@@ -311,7 +311,7 @@ class TestWhenNothingIsAnswered:
             servers = f"{log.cluster.detour_servers},{log.cluster.bootstrap_servers}"
             settings = settings_of(servers, log.prefix, request_timeout_seconds=1.5)
             bus = KafkaBus(settings, CLOCK, TOPICS)
-            await eventually(partial(_is_told_in, 0.5, bus), "the impatient are answered", timeout_seconds=10)
+            await eventually(partial(_is_told_in, 0.5, bus), "the impatient are answered", timeout_seconds=20)
             await bus.close()
 
     async def test_a_client_that_knows_no_broker_any_more_begins_anew(self, log: KafkaLog) -> None:

@@ -47,7 +47,7 @@ class BusSettings(BaseSettings):
         description="Bytes that one read of the server brings at most, one record at least.",
     )
     tail_bytes_max: int = Field(
-        default=64 * 1024 * 1024,
+        default=16 * 1024 * 1024,
         ge=0,
         description="Bytes of records kept in memory at the ends of partitions, so that level readers need no query.",
     )

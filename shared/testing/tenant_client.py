@@ -216,17 +216,22 @@ class TenantClient:
     async def runs_of(
         self, workflow_id: str, count: int, statuses: Collection[str] = ENDED, timeout_seconds: float = PATIENCE_SECONDS
     ) -> list[Json]:
-        """The runs of a workflow with one of the statuses, once there are `count`."""
+        """The runs of a workflow with one of the statuses, once there are `count` and their events can be looked up."""
 
         async def enough() -> list[Json] | None:
             found = [
                 run for run in await self.every(f"/api/v1/runs?workflow={workflow_id}") if run["status"] in statuses
             ]
-            return found if len(found) >= count else None
+            return found if len(found) >= count and await self._are_shown(found) else None
 
         return await eventually(
             enough, f"{count} runs of {workflow_id} are one of {sorted(statuses)}", timeout_seconds=timeout_seconds
         )
+
+    async def _are_shown(self, runs: Collection[Json]) -> bool:
+        """A run's row and its event's are written one after the other, in either order."""
+        event_ids = {run["event_id"] for run in runs} - {None}
+        return all([(await self.request("GET", f"/api/v1/events/{each}")).status == 200 for each in event_ids])
 
     async def run_of(
         self, workflow_id: str, statuses: Collection[str] = ENDED, timeout_seconds: float = PATIENCE_SECONDS

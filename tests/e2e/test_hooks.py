@@ -1,6 +1,7 @@
 """A workflow's own URL on a running platform: what starts it, what does not, and what its caller is answered."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from shared.testing.documents import ONCE, Document, call, wait
 from shared.testing.receivers import Receiver, Reply
 from shared.testing.tenant_client import Answer, TenantClient, tenant_client
 from shared.testing.vendor_signing import sign_delivery
-from shared.testing.waiting import holds_for
+from shared.testing.waiting import eventually, holds_for
 from tests.e2e.conftest import StartPlatform
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -140,7 +141,7 @@ async def test_a_caller_that_waits_is_answered_with_what_a_step_made(tenant: Ten
     answer = (await post(tenant, hook, {"n": 7}, named="msg_a")).expect(201)
 
     run = await tenant.run_of(workflow_id)
-    (emitted,) = [each for each in await tenant.every("/api/v1/events") if each["type"] == "test.noted"]
+    (emitted,) = await eventually(partial(tenant.every, "/api/v1/events?type=test.noted"), "what it emitted is listed")
     assert answer.body == {"ran": emitted["id"], "n": 7}
     assert run["status"] == "succeeded"
     assert (await post(tenant, hook, {"n": 7}, named="msg_a")).expect(201).body == answer.body

@@ -34,8 +34,10 @@ DAY_AGO = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 
 
 async def backtest(tenant: TenantClient, **asked: Any) -> Any:
-    """The whole answer of one that ran to its end."""
-    started = (await tenant.request("POST", PATH, json={"since": DAY_AGO, **asked})).expect(202)
+    """The whole answer of one that ran to its end: over exactly a day, so that it holds 24 full hours whenever it is asked."""
+    now = datetime.now(UTC)
+    a_day = {"since": (now - timedelta(days=1)).isoformat(), "until": now.isoformat()}
+    started = (await tenant.request("POST", PATH, json={**a_day, **asked})).expect(202)
     return await ended(tenant, started.headers["Location"])
 
 
@@ -73,7 +75,8 @@ async def test_a_draft_beside_the_live_revision(tenant: TenantClient, inbox: Rec
     sent = report["samples"][0]["steps"][0]["sends"]
     assert (sent["url"], json.loads(sent["body"])["data"]) == (inbox.url("/draft"), {"n": 3})
     assert report["workflow"]["live_revision"] == 1
-    again = (await backtest(tenant, workflow=draft, samples=2, until=report["range"]["until"]))["report"]
+    past = {name: report["range"][name] for name in ("since", "until")}
+    again = (await backtest(tenant, workflow=draft, samples=2, **past))["report"]
     assert again == report
     assert len(inbox.received("/draft")) == 5
 

@@ -16,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.api import Request
+from aiokafka.protocol.fetch import FetchRequest_v11
 from aiokafka.protocol.metadata import MetadataRequest
 from pydantic import SecretStr
 
@@ -392,6 +394,22 @@ class TestReaching:
             with pytest.raises(TransientError, match=complaint):
                 await KafkaBus.open(settings_of(servers, ""), CLOCK)
 
+    async def test_brokers_without_a_request_that_is_needed_are_refused(self, log: KafkaLog) -> None:
+        class FromAnotherTime(FetchRequest_v11):  # type: ignore[misc]  # aiokafka has no types
+            API_VERSION = 30_000
+
+        class Unheard(Request[FromAnotherTime]):  # type: ignore[misc]  # as above
+            API_KEY = FromAnotherTime.API_KEY
+
+            def build(self, request_struct_class: type[FromAnotherTime]) -> FromAnotherTime:
+                raise AssertionError("no broker has it")
+
+        link = Link(settings_of(log.cluster.bootstrap_servers, log.prefix), CLOCK)
+        (node_id, *_) = await link.broker_ids()
+        with pytest.raises(PermanentError, match="too old or too new"):
+            await link.send(node_id, Unheard())
+        await link.close()
+
     async def test_users_and_certificates_are_checked_and_each_refusal_says_what_to_look_at(
         self, secured_kafka: KafkaCluster, tmp_path: Path
     ) -> None:
@@ -472,7 +490,7 @@ class TestPrivateParts:
     def test_signatures_are_those_that_are_called(self) -> None:
         from aiokafka.client import AIOKafkaClient
         from aiokafka.protocol.commit import OffsetCommitRequest
-        from aiokafka.protocol.fetch import FetchRequest_v11, FetchResponse_v11
+        from aiokafka.protocol.fetch import FetchResponse_v11
         from aiokafka.protocol.group import JoinGroupRequest, JoinGroupResponse_v5, SyncGroupRequest
         from aiokafka.protocol.offset import OffsetRequest
 

@@ -83,7 +83,7 @@ class Link:
         client = await self.client()
         try:
             answer = await client.send(node_id, request, group=lane.value)
-        except kafka_errors.IncompatibleBrokerVersion as error:
+        except (kafka_errors.IncompatibleBrokerVersion, NotImplementedError) as error:
             raise PermanentError(f"the Kafka brokers are too old or too new for this version: {error}") from error
         except (kafka_errors.KafkaError, OSError) as error:
             await self._missed(client)
@@ -152,7 +152,9 @@ class Link:
         if self._client is not None:
             if not self._client._sync_task.done():
                 return self._client
-            await self._end_without_metadata()
+            # It ended at an error that aiokafka does not know: no former leader would ever be forgotten.
+            _log.error("a Kafka client has stopped keeping its metadata: beginning anew")
+            await self._end_client()
             return await self.client()
         beginning = self._beginning
         if beginning is None:
@@ -164,13 +166,6 @@ class Link:
             if beginning.cancelled():
                 raise TransientError("the connection to Kafka was broken off") from None
             raise
-
-    async def _end_without_metadata(self) -> None:
-        """aiokafka's task that keeps the metadata ends at errors that it does not know: no former leader is forgotten then."""
-        client, self._client = self._client, None
-        if client is not None:
-            _log.error("a Kafka client has stopped keeping its metadata: beginning anew")
-            await closed(client)
 
     async def _begin(self) -> Any:  # as above
         wait_seconds = self._pause_until - self._clock.monotonic()
@@ -212,16 +207,18 @@ class Link:
         if beginning is not None:
             beginning.cancel()
             await asyncio.wait([beginning])
-        client, self._client = self._client, None
-        if client is not None:
-            await closed(client)
+        await self._end_client()
 
     async def _missed(self, client: Any) -> None:  # as above
         if self._clock.monotonic() - self._answered_at < _LOST_SECONDS or self._client is not client:
             return
         _log.warning("no Kafka broker has answered for %g s: beginning anew", _LOST_SECONDS)
-        self._client = None
-        await closed(client)
+        await self._end_client()
+
+    async def _end_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await closed(client)
 
 
 def _noted(task: asyncio.Task[Any]) -> None:

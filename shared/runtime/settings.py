@@ -104,7 +104,8 @@ class RunsSettings(BaseSettings):
         0.02,
         ge=0,
         le=1,
-        description="Of an approvals or projector process, the same at any rate: little hangs on when it sees a record.",
+        description="Of an approvals or projector process, how long the next batch may gather at any rate: no run's next step "
+        "waits for it.",
     )
     retry_seconds: float = Field(0.5, gt=0, description="How long to wait while PostgreSQL or the log is away.")
     checkpoint_interval_seconds: float = Field(

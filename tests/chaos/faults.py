@@ -187,20 +187,20 @@ class Faults:
                 if process.starts and not process.alive and process not in self._meant:
                     name = process.log_path.stem.rpartition("-")[2]
                     self.ended_by_themselves[name] += 1
-                    print(
-                        f"  {name} ended by itself with {process.process.returncode}:\n{process.log_tail()}", flush=True
-                    )
+                    status = process.process.returncode
+                    print(f"  {name} ended by itself with {status}:\n{process.log_tail()}", flush=True)
                     await process.restart()
             await asyncio.sleep(0.2)
 
     async def _until_ready(self, fault: str) -> None:
         """All processes say that they do their part."""
-        waiting: list[str] = []
+        waiting: list[tuple[str, RunningPlatform]] = []
         async with aiohttp.ClientSession() as session:
 
             async def all_are_ready() -> bool:
-                answers = await asyncio.gather(*(_readiness(session, each) for each in self._services.all))
-                waiting[:] = [answer for answer in answers if answer]
+                processes = tuple(self._services.all)
+                answers = await asyncio.gather(*(_readiness(session, each) for each in processes))
+                waiting[:] = [(why, each) for why, each in zip(answers, processes, strict=True) if why]
                 return not waiting
 
             await eventually(
@@ -208,11 +208,8 @@ class Faults:
                 f"all are ready again after: {fault}",
                 timeout_seconds=READY_SECONDS,
                 interval_seconds=0.2,
-                explain=lambda: "\n".join(waiting + self._logs_of_those(waiting)),
+                explain=lambda: "\n".join(f"{why}\n{process.log_tail()}" for why, process in waiting),
             )
-
-    def _logs_of_those(self, answers: Sequence[str]) -> list[str]:
-        return [each.log_tail() for each in self._services.all if any(each.log_path.stem in one for one in answers)]
 
 
 async def _readiness(session: aiohttp.ClientSession, process: RunningPlatform) -> str:

@@ -471,9 +471,8 @@ class TestGroups:
         assert [await member.committed() for member in members] == [{0: 0}, {0: 1}, {0: 2}]
 
     async def test_what_a_member_never_took_over_is_not_withheld(self, bus: Bus) -> None:
-        first = await bus.join(
-            "g", TOPIC, member_id="a"
-        )  # owns everything, and is not told of it as long as nobody asks
+        # The first one owns everything, and is not told of it as long as nobody asks.
+        first = await bus.join("g", TOPIC, member_id="a")
         second = await bus.join("g", TOPIC, member_id="b")
         async with asyncio.timeout(30):
             while len(second.assignment.partitions) < PARTITION_COUNT // 2:

@@ -10,12 +10,12 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-PRIVATE_NAMES = {AIOKafkaConnection: ("send", "_send_sasl_token")}
+_WRITING = ("send", "_send_sasl_token")
 
 
 def install() -> None:
     """Once, before the first connection."""
-    for name in PRIVATE_NAMES[AIOKafkaConnection]:
+    for name in _WRITING:
         setattr(AIOKafkaConnection, name, _telling(getattr(AIOKafkaConnection, name)))
 
 

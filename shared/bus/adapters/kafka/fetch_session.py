@@ -44,7 +44,7 @@ class Fetch(Request[FetchRequest_v11]):  # type: ignore[misc]  # aiokafka has no
 
 
 class FetchSession:
-    """One broker's, over one connection: one question at a time, and `heard` or `lost` after each."""
+    """One broker's, over one connection: one question at a time, and after each either `heard` or `lost`."""
 
     def __init__(self, full_name: str, settings: KafkaSettings) -> None:
         """`full_name`: of the topic."""
@@ -52,8 +52,7 @@ class FetchSession:
         self._settings = settings
         self._id = _NO_SESSION
         self._epoch = _ALONE
-        self._remembered: Mapping[int, Asked] = {}  # by the broker, as of the last question
-        self._asked: Mapping[int, Asked] = {}
+        self._remembered: Mapping[int, Asked] = {}  # by the broker, once it has answered the last question
 
     def question(self, positions: Mapping[int, int]) -> Fetch:
         """Read from these offsets. In a whole question their order is that in which the broker fills its answer."""
@@ -64,7 +63,7 @@ class FetchSession:
         if self._id != _NO_SESSION:
             told = {each: at for each, at in asked.items() if self._remembered.get(each) != at}
             gone = [each for each in self._remembered if each not in asked]
-        self._asked = asked
+        self._remembered = asked
         return Fetch(
             _CONSUMER,
             int(settings.fetch_wait_seconds * 1000),
@@ -85,7 +84,6 @@ class FetchSession:
         if response.error_code in (SESSION_UNKNOWN, SESSION_OUT_OF_STEP) and self._id != _NO_SESSION:
             self.lost()
             return None
-        self._remembered = self._asked
         self._id = response.session_id
         if self._id == _NO_SESSION:
             self._epoch = _OPENS
@@ -94,6 +92,6 @@ class FetchSession:
         return [part for _, parts in response.topics for part in parts]
 
     def lost(self) -> None:
-        """No answer came: what the broker remembers is unknown."""
+        """No answer came, or no question got out: what the broker remembers is unknown."""
         self._id, self._epoch = _NO_SESSION, _OPENS
         self._remembered = {}

@@ -4,6 +4,7 @@ A reader has connections of its own, so that no one waits behind a read that a b
 next poll or, where there is much to read, as soon as what the last one brought has been handed over. Positions move with what
 is handed over, and past what nobody is ever handed (`unpacking.py`). A read that is cancelled goes on by itself: nothing it
 brings is lost.
+Next: `fetch_session.py`, what a read asks; `unpacking.py`, what it brings.
 """
 
 import asyncio
@@ -25,9 +26,8 @@ _log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.1  # between two tries while a broker is away or another one takes over
 _PATIENCE_SECONDS = 1.0  # a partition's leader changes in less; only what lasts longer is told
-_READS_AHEAD_FROM = (
-    64  # records handed over at once: who has less in hand is level, and the next ones may gather meanwhile
-)
+# Records handed over at once. Who has fewer in hand is level, and the next ones may gather meanwhile.
+_READS_AHEAD_FROM = 64
 _LANES = (Lane.FIRST, Lane.SECOND)
 
 
@@ -230,10 +230,8 @@ class KafkaReader:
             self._confirm(positions, refused={partition for partition, code, *_ in parts if code})
             for partition, code, _, *rest in parts:
                 await self._accept(partition, positions[partition], code, rest)
-        except TransientError as error:
+        except (TransientError, PermanentError) as error:
             session.lost()
-            self._stumble(error)
-        except PermanentError as error:
             self._stumble(error)
 
     def _confirm(self, positions: Mapping[int, int], refused: Set[int]) -> None:

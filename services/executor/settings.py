@@ -12,6 +12,13 @@ class ExecutorSettings(BaseSettings):
     attempts_max: int = Field(256, ge=1, description="attempts under way at once, in all")
     attempts_per_tenant_max: int = Field(128, ge=1, description="attempts under way at once of one tenant")
     attempts_per_endpoint_max: int = Field(32, ge=1, description="attempts under way at once to one endpoint")
+    ends_linger_seconds: float = Field(
+        0.008,
+        ge=0,
+        le=1,
+        description="how long the word that ends a run may wait to be appended together with another record, where nothing "
+        "of that run or behind it depends on it; 0: not at all",
+    )
     timeout_seconds: float = Field(20.0, gt=0, description="of an attempt whose step names none")
     response_bytes_max: int = Field(
         65_536, ge=0, description="of a receiver's answer that is kept as the step's output"

@@ -15,8 +15,8 @@ class ProjectorSettings(BaseSettings):
     linger_busy_seconds: float = Field(
         0.25, ge=0, le=1, description="The same under load: a run that begins and ends in this time is written once."
     )
-    busy_rows: int = Field(
-        10, ge=1, description="A write of at least so many rows means load: about a hundred deliveries a second."
+    busy_rows_per_second: float = Field(
+        1_000, gt=0, description="So many rows a second mean load: about four hundred deliveries."
     )
     backlog_rows_max: int = Field(
         20_000, ge=100, description="With so many rows unwritten (PostgreSQL is away or slow) the log is not read on."

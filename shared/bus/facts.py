@@ -4,6 +4,7 @@ pydantic checks every field on the way in: a fact that does not fit its class is
 `definitions` and `runs` that halts the partition, loudly.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar, get_args
@@ -30,6 +31,8 @@ _DEFINITIONS: dict[str, TypeAdapter[DefinitionsFact]] = {
     each.TYPE: TypeAdapter(each) for each in get_args(DefinitionsFact)
 }
 _RUNS: dict[str, TypeAdapter[RunsFact]] = {each.TYPE: TypeAdapter(each) for each in get_args(RunsFact)}
+_RUNS_CLASSES: dict[str, type[RunsFact]] = {each.TYPE: each for each in get_args(RunsFact)}
+_SCALARS = frozenset({str, int, bool, type(None)})
 _NEWEST = {
     event_type: RECORD_VERSIONS.newest(topic, event_type)
     for topic, adapters in ((DEFINITIONS, _DEFINITIONS), (RUNS, _RUNS))
@@ -56,8 +59,13 @@ def envelop(
     source: str,
     at: datetime,
     cause: Cause,
+    as_read: DefinitionsFact | RunsFact | None = None,
 ) -> Event:
-    """The event that carries `fact`, in its newest version; `write_level.py` sees to what may be written."""
+    """The event that carries `fact`, in its newest version; `write_level.py` sees to what may be written.
+
+    `as_read`: the very fact that reading the event's data would give, where the writer has it at hand; whoever reads it in
+    this process is spared the parse, which costs more than all else about a record.
+    """
     return Event(
         id=id,
         source=source,
@@ -70,6 +78,7 @@ def envelop(
         causal_chain=cause.causal_chain,
         traceparent=cause.traceparent,
         version=_NEWEST[fact.TYPE],
+        fact=as_read,
     )
 
 
@@ -78,8 +87,16 @@ def definitions_fact(event: Event) -> DefinitionsFact:
     return _parse(_DEFINITIONS.get(event.type), event)
 
 
+def reads_back(members: Mapping[str, object]) -> bool:
+    """Whether JSON surely gives back the very same: whole numbers, texts, true, false and null, nothing below them."""
+    return all(type(value) in _SCALARS for value in members.values())
+
+
 def runs_fact(event: Event) -> RunsFact:
     """The fact that a record of `upshot.runs` carries."""
+    fact = event.fact
+    if type(fact) is _RUNS_CLASSES.get(event.type):
+        return fact
     return _parse(_RUNS.get(event.type), event)
 
 

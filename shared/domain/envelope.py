@@ -4,7 +4,7 @@
 Next: `shared/bus/codec.py` maps it to records in Kafka binary mode; `records` types what Upshot itself appends.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 JSON_CONTENT_TYPE = "application/json"
@@ -16,7 +16,8 @@ class Event:
 
     `id` is unique within a tenant and derived (see `ids.py`); `source` is a URI reference; `time` is when it
     happened by its writer's clock; `causal_chain` are the ids of the workflows whose runs led here, oldest first;
-    `version` is the record version that upcasters read; `attributes` are CloudEvents extensions we only carry.
+    `version` is the record version that upcasters read; `attributes` are CloudEvents extensions we only carry; `fact` is
+    what reading `data` would give, where this process wrote it and knows.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Event:
     content_type: str | None = JSON_CONTENT_TYPE
     dataschema: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
+    fact: object = field(default=None, repr=False, compare=False)
 
 
 def routing_key(tenant_id: str, subject: str | None = None) -> bytes:

@@ -51,9 +51,11 @@ class ConditionError:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """`windows`: what the event did to its tenant's windows; to be appended after `matched`, so that an event that
-    completed a count and whose match is lost with its writer completes it again."""
+    completed a count and whose match is lost with its writer completes it again. `as_read`: `matched` as whoever reads its
+    record will see it, with the event's data parsed."""
 
     matched: EventMatched | None
+    as_read: EventMatched | None = None
     windows: Sequence[WindowFact] = ()
     errors: Sequence[ConditionError] = ()
 
@@ -167,15 +169,23 @@ class _Decision:
         facts = self._watching.facts if self._watching is not None else ()
         if not matches and not unevaluated:
             return Decided(matched=None, windows=facts, errors=errors)
-        return Decided(
-            matched=EventMatched(
-                event=self._source_event,
-                definitions_version=self._tenant.version,
-                matches=tuple(matches),
-                unevaluated=tuple(dict.fromkeys(unevaluated)),
-            ),
-            windows=facts,
-            errors=errors,
+        matched = EventMatched(
+            event=self._source_event,
+            definitions_version=self._tenant.version,
+            matches=tuple(matches),
+            unevaluated=tuple(dict.fromkeys(unevaluated)),
+        )
+        return Decided(matched=matched, as_read=self._as_read(matched), windows=facts, errors=errors)
+
+    def _as_read(self, matched: EventMatched) -> EventMatched | None:
+        """Where the data was parsed for a condition anyway; the parser is the one that reads records."""
+        if "data" not in self._view:
+            return None
+        return EventMatched(
+            event=source_event(self._event, self._view["data"]),
+            definitions_version=matched.definitions_version,
+            matches=matched.matches,
+            unevaluated=matched.unevaluated,
         )
 
     def _apply(self, watch: Watch, unevaluated: list[Unevaluated]) -> bool:

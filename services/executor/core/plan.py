@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.records import AttemptFinished
 from shared.domain.runs.state import STEP_ENDED, Run, Step
 from shared.domain.workflow import StepPlan
 
@@ -66,6 +67,17 @@ def still_wanted(run: Run, work: Work) -> bool:
             return not run.ended and step.status == "started" and step.number == work.number
         case Settle():
             return run.ended and step.status == "started" and step.number == work.number
+
+
+def somebody_waits(run: Run, finished: AttemptFinished) -> bool:
+    """Whether a step of this run, or another run, may have to wait until `finished` is in the log."""
+    match = run.match
+    return (
+        finished.outcome != "succeeded"
+        or any(step.status not in STEP_ENDED for step in run.steps.values() if step.id != finished.step_id)
+        or match.limits.max_concurrent is not None
+        or any(each.max_concurrent is not None for each in match.shared)
+    )
 
 
 def _needs_ended(run: Run, plan: StepPlan) -> bool:

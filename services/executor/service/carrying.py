@@ -13,7 +13,8 @@ from typing import Protocol
 
 from services.executor.actions import Action, Attempt, Prepared, Refused, Scene, Tools
 from services.executor.core.outcome import Outcome, conclude
-from services.executor.core.plan import Begin, Carry, Settle, Work, still_wanted
+from services.executor.core.plan import Begin, Carry, Settle, Work, somebody_waits, still_wanted
+from services.executor.service.gathering import Gathering
 from services.executor.settings import ExecutorSettings
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
@@ -75,7 +76,7 @@ class Carrier:
         clock: Clock,
         randomness: Randomness,
     ) -> None:
-        self._bus = bus
+        self._log = Gathering(bus, settings.ends_linger_seconds)
         self._definitions = definitions
         self._actions = actions
         self._tools = tools
@@ -272,7 +273,8 @@ class Carrier:
         )
         unknown = isinstance(fact, StepUnknown)
         record_id = ids.derive("step-unknown", run.id, plan.id, work.number) if unknown else _finished_id(run, work)
-        return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
+        patient = isinstance(fact, AttemptFinished) and not somebody_waits(run, fact)
+        return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work), patient=patient)
 
     async def _disable(self, run: Run, endpoint_id: str, attempt: Attempt) -> None:
         command = Command(
@@ -293,6 +295,7 @@ class Carrier:
         record_id: str,
         causation_id: str | None = None,
         topic: str = RUNS,
+        patient: bool = False,
     ) -> Position:
         """Durable when it returns. Repeated until the bus takes it: the id is derived, so the first one stands."""
         cause = Cause(
@@ -302,17 +305,33 @@ class Carrier:
             traceparent=run.traceparent,
         )
         at: datetime = self._clock.now()
-        event = facts.envelop(fact, id=record_id, tenant_id=run.tenant_id, source=SOURCE, at=at, cause=cause)
+        as_read = fact if _reads_back(fact) else None
+        event = facts.envelop(
+            fact, id=record_id, tenant_id=run.tenant_id, source=SOURCE, at=at, cause=cause, as_read=as_read
+        )
         record = codec.encode(topic, event)
         tries = 0
         while True:
             try:
-                return (await self._bus.append([record]))[0]
+                return await self._log.append(record, patient=patient and not tries)
             except TransientError as error:
                 delay = APPEND_RETRY_SECONDS[min(tries, len(APPEND_RETRY_SECONDS) - 1)]
                 log.warning("the log does not take %s of run %s, again in %s s: %s", fact.TYPE, run.id, delay, error)
                 tries += 1
                 await asyncio.sleep(delay)
+
+
+def _reads_back(fact: RunsFact | DefinitionsFact) -> bool:
+    """Whether whoever reads the fact gets the very same; what actions give may also be what JSON knows by another type."""
+    match fact:
+        case AttemptStarted():
+            return facts.reads_back(fact.request)
+        case AttemptFinished(output=Mapping() as output):
+            return facts.reads_back(output)
+        case AttemptFinished(output=output):
+            return output is None
+        case _:
+            return False
 
 
 def _skipped(run: Run, step: CompiledStep) -> StepSkipped | None:

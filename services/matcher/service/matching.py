@@ -176,7 +176,9 @@ class Matching:
         if decided.matched is not None:
             self.counts["matches"] += len(decided.matched.matches)
             produced.records.append(
-                self._record(decided.matched, match_id(event.id, event.replay_id), event.tenant_id, cause)
+                self._record(
+                    decided.matched, match_id(event.id, event.replay_id), event.tenant_id, cause, decided.as_read
+                )
             )
         for fact in decided.windows:
             name = window_record_id(fact.TYPE, fact.workflow_id, fact.trigger, fact.key, event.id)
@@ -187,9 +189,17 @@ class Matching:
         if decided.windows:
             memory.windows.expire()
 
-    def _record(self, fact: EventMatched | WindowFact, record_id: str, tenant_id: str, cause: Cause) -> NewRecord:
+    def _record(
+        self,
+        fact: EventMatched | WindowFact,
+        record_id: str,
+        tenant_id: str,
+        cause: Cause,
+        as_read: EventMatched | None = None,
+    ) -> NewRecord:
+        at = self._clock.now()
         envelope = facts.envelop(
-            fact, id=record_id, tenant_id=tenant_id, source=SOURCE, at=self._clock.now(), cause=cause
+            fact, id=record_id, tenant_id=tenant_id, source=SOURCE, at=at, cause=cause, as_read=as_read
         )
         return codec.encode(RUNS, envelope)
 

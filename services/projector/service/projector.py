@@ -142,10 +142,12 @@ class Projector:
             await asyncio.sleep(0.001)
 
     async def _write_on(self) -> None:
-        rows_before = 0
+        rows_before, begun = 0, self._clock.monotonic()
         while True:
             await self._work.wait()
-            await self._linger(rows_before)
+            since, begun = begun, self._clock.monotonic()
+            rows_a_second = rows_before / max(begun - since, 1e-3)
+            await self._linger(busy=rows_a_second >= self._settings.busy_rows_per_second)
             batch, self._backlog = self._backlog, Backlog()
             self._work.clear()
             self._urgent.clear()
@@ -164,8 +166,7 @@ class Projector:
                 if self._backlog:
                     self.grew()
 
-    async def _linger(self, rows_before: int) -> None:
-        busy = rows_before >= self._settings.busy_rows
+    async def _linger(self, *, busy: bool) -> None:
         seconds = self._settings.linger_busy_seconds if busy else self._settings.linger_idle_seconds
         try:
             async with asyncio.timeout(seconds):

@@ -1,12 +1,18 @@
 """What an event leads to is the same whoever asks: the matcher that hashes what is to be approved, and whoever checks it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.executor.actions import discover_actions
 from services.matcher.triggers import discover_triggers
+from shared.bus import facts
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
-from shared.domain.records import SourceEvent
+from shared.domain.records import EventMatched, SourceEvent
 from shared.domain.windows import Windows
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
@@ -20,6 +26,56 @@ from shared.workflows.subject import approval_subject, subject_hash
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
 BUDGET = Budget(conditions=200, seconds=1.0, matches=100, windows=100)
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+def rules_of(document: Mapping[str, object]) -> tuple[Tenant, TenantRules, Revision]:
+    checked = check_document(parse_document(document), CATALOGUE)
+    revision = Revision(
+        number=1, document=checked.document, steps=checked.steps, high_risk=False, author="ann", saved_at=NOW
+    )
+    rules = TenantRules(CATALOGUE)
+    name = str(document["name"])
+    rules.put(Workflow(id="w", tenant_id="acme", name=name, enabled=True, revisions=(revision,)))
+    return Tenant(id="acme", name="acme", plan="standard", created_at=NOW), rules, revision
+
+
+@given(
+    st.dictionaries(st.text(max_size=4), JSON, max_size=4),
+    st.sampled_from([b"1.10", b"12345678901234567890123", b"1e2"]),
+)
+def test_what_this_process_reads_unparsed_is_what_others_parse(data: dict[str, object], number: bytes) -> None:
+    tenant, rules, _ = rules_of(
+        {
+            "name": "If it is big",
+            "trigger": {"event": "order.created"},
+            "if": "!has(event.data.absent)",
+            "steps": [{"id": "note", "uses": "wait", "with": {"seconds": 0}}],
+        }
+    )
+    raw = orjson.dumps({**data, "z": 1}).removesuffix(b"1}") + number + b"}"
+    event = Event(id="e", source="/shop", type="order.created", tenant_id="acme", data=raw, time=NOW, subject="order-1")
+
+    decided = decide(tenant, rules, event, NOW, Windows(), BUDGET, lambda: 0.0)
+
+    assert decided.matched is not None
+    cause = facts.Cause(causation_id="e", correlation_id="e")
+    written = facts.envelop(decided.matched, id="m", tenant_id="acme", source="/upshot/matcher", at=NOW, cause=cause)
+    assert decided.as_read is not None
+    read = facts.runs_fact(written)
+    assert read == decided.as_read
+    assert isinstance(read, EventMatched)
+    assert repr(read.event.data) == repr(decided.as_read.event.data)  # 1 is not 1.0, nor true
 
 
 def test_an_approval_of_a_step_that_sends_the_whole_event_binds_what_the_executor_will_see() -> None:
@@ -29,14 +85,7 @@ def test_an_approval_of_a_step_that_sends_the_whole_event_binds_what_the_executo
         "approval": {"when": "always"},
         "steps": [{"id": "tell", "uses": "event.emit", "with": {"type": "a.b", "data": {"it": "{{ event | json }}"}}}],
     }
-    checked = check_document(parse_document(document), CATALOGUE)
-    revision = Revision(
-        number=1, document=checked.document, steps=checked.steps, high_risk=False, author="ann", saved_at=NOW
-    )
-    workflow = Workflow(id="w", tenant_id="acme", name="Tell all", enabled=True, revisions=(revision,))
-    tenant = Tenant(id="acme", name="acme", plan="standard", created_at=NOW)
-    rules = TenantRules(CATALOGUE)
-    rules.put(workflow)
+    tenant, rules, revision = rules_of(document)
     event = Event(
         id="e",
         source="/shop",

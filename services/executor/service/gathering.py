@@ -1,0 +1,76 @@
+"""Appends in company: what nobody waits for goes to the log together with the next record that somebody does wait for.
+
+At low rates every append is a commit of its own; the word that ended a run's last step can wait some milliseconds for the
+start of another's. Guarantee: a record is durable when `append` returns, whoever it went with; what fails in company is
+told as a `TransientError`, so that its own caller appends it again, by itself.
+"""
+
+import asyncio
+
+from shared.bus.port import AppendInDoubt, Bus, NewRecord, Position
+
+COMPANY_MAX = 64
+"""Records that wait at most; the next one takes them along at once. Far below what any bus takes in one append."""
+
+
+class Gathering:
+    """One a process, for all that it appends to the log of runs."""
+
+    def __init__(self, bus: Bus, patience_seconds: float) -> None:
+        """`patience_seconds`: how long a patient record waits for company at most; 0: not at all."""
+        self._bus = bus
+        self._patience_seconds = patience_seconds
+        self._waiting: list[tuple[NewRecord, asyncio.Future[Position]]] = []
+        self._alone: asyncio.TimerHandle | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def append(self, record: NewRecord, *, patient: bool = False) -> Position:
+        """See the port's `append`. `patient`: nothing depends on when exactly it is there."""
+        if not patient or not self._patience_seconds or len(self._waiting) >= COMPANY_MAX:
+            return await self._send(record)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Position] = loop.create_future()
+        self._waiting.append((record, answer))
+        if self._alone is None:
+            self._alone = loop.call_later(self._patience_seconds, self._nobody_came)
+        return await answer
+
+    async def _send(self, record: NewRecord) -> Position:
+        company = self._take()
+        if not company:
+            return (await self._bus.append([record]))[0]
+        try:
+            position, *others = await self._bus.append([record, *(each for each, _ in company)])
+        except BaseException as error:  # the caller may be cancelled, too: those that went along are not
+            for _, answer in company:
+                if not answer.done():
+                    answer.set_exception(AppendInDoubt(f"appended together with a record that failed: {error!r}"))
+            raise
+        for (_, answer), other in zip(company, others, strict=True):
+            if not answer.done():
+                answer.set_result(other)
+        return position
+
+    def _take(self) -> list[tuple[NewRecord, asyncio.Future[Position]]]:
+        company, self._waiting = self._waiting, []
+        if self._alone is not None:
+            self._alone.cancel()
+            self._alone = None
+        return [(record, answer) for record, answer in company if not answer.done()]  # else its caller was cancelled
+
+    def _nobody_came(self) -> None:
+        self._alone = None
+        (first, answer), *self._waiting = self._waiting
+        task = asyncio.create_task(self._send_first(first, answer))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send_first(self, record: NewRecord, answer: asyncio.Future[Position]) -> None:
+        try:
+            position = await self._send(record)
+        except Exception as error:  # its caller's to judge
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(position)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import uvloop
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -334,27 +333,22 @@ class TestWhenNothingIsAnswered:
         assert (await link.leaders(log.prefix + TOPIC, partitions)).keys() == set(partitions)
         await link.close()
 
-    def test_a_connection_that_the_loop_has_closed_is_taken_for_one_that_is_closed(
+    async def test_a_connection_that_the_loop_has_closed_is_taken_for_one_that_is_closed(
         self, kafka_broker: KafkaCluster
     ) -> None:
-        """In the moment in which aiokafka has not been told yet, in the loop of the services. The RuntimeError of that loop ended
-        the tasks that it reached."""
-
-        async def write_to_a_closed_transport() -> None:
-            link = Link(settings_of(kafka_broker.bootstrap_servers, ""), CLOCK)
-            client = await link.client()
-            (node_id, *_) = await link.broker_ids()
-            await link.send(node_id, MetadataRequest([]))
-            connection = client._conns[node_id, Lane.FIRST.value]
-            connection._writer.transport.abort()
-            await asyncio.sleep(0)
-            with pytest.raises(KafkaConnectionError):
-                connection.send(MetadataRequest([]))
-            await link.send(node_id, MetadataRequest([]))
-            await link.close()
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(write_to_a_closed_transport())
+        """In the moment in which aiokafka has not been told yet. The RuntimeError of this loop ended the tasks that it
+        reached."""
+        link = Link(settings_of(kafka_broker.bootstrap_servers, ""), CLOCK)
+        client = await link.client()
+        (node_id, *_) = await link.broker_ids()
+        await link.send(node_id, MetadataRequest([]))
+        connection = client._conns[node_id, Lane.FIRST.value]
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        with pytest.raises(KafkaConnectionError):
+            connection.send(MetadataRequest([]))
+        await link.send(node_id, MetadataRequest([]))
+        await link.close()
 
     async def test_a_client_that_keeps_no_metadata_any_more_is_replaced(self, log: KafkaLog) -> None:
         link = Link(settings_of(log.cluster.bootstrap_servers, log.prefix), CLOCK)

@@ -84,7 +84,7 @@ async def kcat(cluster: KafkaCluster, topic: str) -> tuple[int | None, str]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=os.environ,
+        env=dict(os.environ),
     )
     async with asyncio.timeout(30):
         told, _ = await process.communicate(b"{}")

@@ -65,8 +65,8 @@ def routes(it: ApiDependencies) -> list[Route]:
         *runs.routes(it, carrying, log),
         *approvals.routes(it, carrying, log),
         *events.routes(it, log),
-        *explain.routes(Explainer(it)),
+        *explain.routes(it, Explainer(it)),
         *usage.routes(it),
-        *commands.routes(it, carrying),
+        *commands.routes(it),
         *health_routes(it.readiness, it.metrics_page),
     ]

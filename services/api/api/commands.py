@@ -3,18 +3,19 @@
 from aiohttp import web
 
 from services.api.api import models
-from services.api.service.commands import Commands
+from services.api.service.level import is_level
 from services.api.service.ports import ApiDependencies
+from shared.bus.topics import DEFINITIONS, RUNS
 from shared.runtime.http import READ, Call, HttpProblem, Returns, Route, reply
 
 
-def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
+def routes(it: ApiDependencies) -> list[Route]:
     async def get(call: Call) -> web.StreamResponse:
         command_id = call.path("id")
         found = await it.queries.get_command(call.tenant_id, command_id)
         if found is None:
             # It may be in the log all the same: only a read model that has passed the log's end, as of now, can deny it.
-            level = await commands.has_passed_the_end(call.tenant_id)
+            level = await is_level(it, call.tenant_id, DEFINITIONS, RUNS)
             found = await it.queries.get_command(call.tenant_id, command_id)
             if found is None and level:
                 raise HttpProblem(404, "unknown-command", f"nothing was ever asked for under {command_id!r}")

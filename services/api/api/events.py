@@ -4,10 +4,11 @@ from aiohttp import web
 
 from services.api.api import run_models, shown
 from services.api.core.timeline import decode_entries, show_data
+from services.api.service.level import find_event
 from services.api.service.log_reader import LogReader
 from services.api.service.ports import ApiDependencies
 from shared.bus.topics import EVENTS
-from shared.runtime.http import READ, Call, HttpProblem, Returns, Route, reply
+from shared.runtime.http import READ, Call, Returns, Route, reply
 
 
 def routes(it: ApiDependencies, log: LogReader) -> list[Route]:
@@ -20,9 +21,7 @@ def routes(it: ApiDependencies, log: LogReader) -> list[Route]:
         return reply(200, run_models.EventList(items=items, next_cursor=page.next_cursor))
 
     async def get(call: Call) -> web.StreamResponse:
-        found = await it.queries.get_event(call.tenant_id, call.path("id"))
-        if found is None:
-            raise HttpProblem(404, "unknown-event", f"there is no event {call.path('id')!r}")
+        found = await find_event(it, call.tenant_id, call.path("id"))
         item = found.event
         (entry,) = decode_entries(await log.at(EVENTS, item.partition, [item.offset]))
         event = entry.event
@@ -57,6 +56,7 @@ def routes(it: ApiDependencies, log: LogReader) -> list[Route]:
             path="/api/v1/events/{id}",
             handler=get,
             summary="Show an event whole, with what it matched",
+            description="One that was accepted a moment ago is waited for until it can be shown.",
             tag="events",
             roles=(READ,),
             responses={200: Returns(description="The event.", model=run_models.EventDetailAnswer)},

@@ -5,10 +5,12 @@ from aiohttp import web
 from services.api.api import explain_models
 from services.api.api.explained import answer
 from services.api.service.explaining import Explainer, Question
+from services.api.service.level import find_event
+from services.api.service.ports import ApiDependencies
 from shared.runtime.http import READ, Call, Returns, Route, reply
 
 
-def routes(explainer: Explainer) -> list[Route]:
+def routes(it: ApiDependencies, explainer: Explainer) -> list[Route]:
     async def explain(call: Call) -> web.StreamResponse:
         query = call.query(explain_models.ExplainQuery)
         question = Question(
@@ -18,6 +20,7 @@ def routes(explainer: Explainer) -> list[Route]:
             replay_id=query.replay,
             as_of=query.as_of,
         )
+        await find_event(it, call.tenant_id, question.event_id)
         found = await explainer.explain(call.tenant_id, question)
         return reply(200, answer(found, cursor=query.cursor, limit=query.limit))
 

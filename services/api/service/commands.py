@@ -5,7 +5,6 @@ is refused; whoever gets no verdict is told how to ask for it again, and never t
 Next: `shared/domain/definitions.py` and `shared/domain/runs/fold.py`, which decide.
 """
 
-import asyncio
 import logging
 import math
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ from services.api.core.commands import parse_idempotency_key, payload_hash, reco
 from services.api.service.ports import ApiDependencies
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
-from shared.bus.partitioner import partition_of
 from shared.bus.topics import DEFINITIONS, RUNS
-from shared.domain.envelope import routing_key
 from shared.domain.errors import TransientError
 from shared.domain.records import Command, DefinitionsFact, RunsFact
 from shared.domain.verdicts import Verdict, still_answers
@@ -120,21 +117,6 @@ class Commands:
             # It is in the log: to say "unavailable" now would invite a second one.
             _LOG.warning("the verdict on command %s cannot be read just now: %s", intent.command.id, trouble)
             return None
-
-    async def has_passed_the_end(self, tenant_id: str) -> bool:
-        """Whether the read model shows the verdict on every command of the tenant that was in the log when this was
-        called; waits for it as long as a command does. False: some may still be on their way."""
-        partition = partition_of(routing_key(tenant_id), self._it.bus.partition_count)
-        ends = {topic: (await self._it.bus.watermarks(topic, [partition]))[partition] for topic in (DEFINITIONS, RUNS)}
-        seconds = self._it.settings.command_wait_seconds
-        passed = await asyncio.gather(
-            *(
-                self._it.progress.wait(topic, partition, each.high - 1, seconds)
-                for topic, each in ends.items()
-                if each.high > each.low
-            )
-        )
-        return all(passed)
 
     async def _verdict(self, intent: Intent, topic: str) -> Verdict | None:
         found = await self._it.queries.get_command(intent.tenant_id, intent.command.id)

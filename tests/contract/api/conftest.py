@@ -27,6 +27,7 @@ from services.projector.settings import ProjectorSettings
 from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.facts import Cause
+from shared.bus.port import Position
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain import catalogue
 from shared.domain.envelope import Event
@@ -128,7 +129,13 @@ class World:
             self._check(method, path, answer, response.content_type)
             return answer
 
-    async def publish(
+    async def publish(self, event_type: str, data: bytes = b"{}", **more: Any) -> str:
+        """A platform event in the log, or a replay of it; its id, once the read model shows it and what it matched."""
+        derived, position = await self.append(event_type, data, **more)
+        assert await self.progress.wait(EVENTS, position.partition, position.offset, PATIENCE_SECONDS)
+        return derived
+
+    async def append(
         self,
         event_type: str,
         data: bytes = b"{}",
@@ -136,8 +143,8 @@ class World:
         tenant_id: str = "acme",
         event_id: str = "e-1",
         replay_id: str | None = None,
-    ) -> str:
-        """A platform event in the log, or a replay of it; its id, once the read model shows it and what it matched."""
+    ) -> tuple[str, Position]:
+        """The same, at once: its id, and where it lies."""
         derived = published_event_id(tenant_id, "/shop", event_id)
         event = Event(
             id=derived,
@@ -149,8 +156,7 @@ class World:
             replay_id=replay_id,
         )
         (position,) = await self.bus.append([codec.encode(EVENTS, event)])
-        assert await self.progress.wait(EVENTS, position.partition, position.offset, PATIENCE_SECONDS)
-        return derived
+        return derived, position
 
     async def record(self, run_id: str, fact: RunsFact, *, tenant_id: str = "acme") -> None:
         """A fact about a run, as another service appends it; returns once the read model has it."""

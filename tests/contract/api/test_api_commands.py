@@ -48,6 +48,24 @@ async def test_a_late_verdict_is_a_202_that_says_where_it_will_be(world, slow):
     assert "secret" not in answer.body
 
 
+async def test_an_event_that_is_not_written_yet_is_waited_for_and_never_denied(world, slow):
+    slow.set()
+    event_id, _ = await world.append("a.b")
+    assert (await world.call("GET", f"/api/v1/events/{event_id}")).expect(200)["id"] == event_id
+    event_id, _ = await world.append("a.b", event_id="e-2")
+    assert (await world.call("GET", f"/api/v1/events/{event_id}/explain")).expect(200)["event"]["id"] == event_id
+
+    slow.clear()
+    event_id, _ = await world.append("a.b", event_id="e-3")
+    for path in (event_id, "none", f"{event_id}/explain"):
+        late = await world.call("GET", f"/api/v1/events/{path}")
+        assert late.expect(503)["type"] == "urn:upshot:problem:unavailable"
+        assert late.headers["Retry-After"] == "1"
+    slow.set()
+    (await world.call("GET", "/api/v1/events/none")).expect(404)
+    (await world.call("GET", f"/api/v1/events/{event_id}")).expect(200)
+
+
 async def test_what_was_never_asked_for_is_unknown_once_all_that_was_asked_is_decided(world, slow):
     slow.set()
     unknown = (await world.call("GET", "/api/v1/commands/never")).expect(404)

@@ -1,19 +1,21 @@
 """An event as patterns see it: a JSON object whose numbers and duplicate members are all still there.
 
-The fast parser drops digits and hides duplicate members; so what it read is compared with what was written, and only
-where the two may differ is the text read again, slowly. In the tree of `EventFields` a number that lost digits is a
+The fast parser drops digits and hides duplicate members; so the compiled kernel looks for such in the text, or, where
+there is none, what was read is compared with what was written, and only where the two may differ is the text read again,
+slowly. In the tree of `EventFields` a number that lost digits is a
 `LossyNumber`, and members of one name are a tuple of their values (JSON itself has no tuples). An event that was read
 slowly is a `SlowlyRead`; any other tree holds no tuples, which is what the fast way of the index rests on.
 Next: `fields.py`, which walks the tree.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NewType
 
 import orjson
 
 from shared.domain.errors import Flaw, InvalidInput
+from shared.matching import native
 from shared.matching.json_text import read_json
 from shared.matching.numbers import from_python
 
@@ -39,8 +41,8 @@ class SlowlyRead(dict[str, Any]):  # Any: JSON
     __slots__ = ()
 
 
-def read_event(raw: bytes) -> EventFields:
-    """The event that a JSON text is; raises `InvalidInput` where it is no JSON object."""
+def read_event_in_python(raw: bytes) -> EventFields:
+    """As `read_event`, without the kernel."""
     try:
         root = _parse(raw)
         written = _write(root)
@@ -56,6 +58,12 @@ def read_event(raw: bytes) -> EventFields:
     if type(root) is not dict:
         raise InvalidInput(_TITLE, [Flaw(pointer="#", detail="an event is a JSON object")])
     return EventFields(root if is_whole else SlowlyRead(root))
+
+
+read_event: Callable[[bytes], EventFields] = (
+    native.Reader(_parse, read_event_in_python) if native.IS_THERE else read_event_in_python
+)
+"""The event that a JSON text is; raises `InvalidInput` where it is no JSON object."""
 
 
 def event_of(attributes: Mapping[str, Any], data: bytes | None) -> EventFields:
@@ -90,6 +98,8 @@ def _read(raw: bytes) -> tuple[Any, bool]:
     """The value, and whether it was read slowly."""
     try:
         value = _parse(raw)
+        if native.IS_THERE and native.is_lossless(raw):
+            return value, False
         written = _write(value)
     except orjson.JSONDecodeError:
         return _read_slowly(raw), True  # it may be lone surrogates or 1e309, which are JSON; or it says what is wrong

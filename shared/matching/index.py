@@ -4,20 +4,25 @@
     index.add("refunds", pattern)
     index.candidates(event)      # the ids of all rules that match, no others
 
+Every rule is in an index written in Python, which answers for any event. Where the compiled kernel is there, what it
+knows of rules is in the kernel's index, too, and the rest once more in a small one in Python: for plain events, which
+nearly all are, these two answer together.
 Guarantee: after any adds and removes the same answer as `matches` for each rule. Adding and removing touch one rule's
 places only. Not safe for use from several threads at once.
-Next: `index_node.py`, how rules are filed and met.
+Next: `index_node.py`, how rules are filed and met; `native/`, the kernel.
 """
 
 from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
+from shared.matching import native
 from shared.matching.event import EventFields
 from shared.matching.index_bucket import Placed
 from shared.matching.index_cost import PathUse
 from shared.matching.index_node import Node
 from shared.matching.index_rest import Rests
+from shared.matching.native.encode import encoded
 from shared.matching.pattern import Pattern
 
 R = TypeVar("R", bound=Hashable)
@@ -31,10 +36,14 @@ _RECONSIDERED_PER_ADD = 2  # more than are queued, so the queue keeps up
 class PatternIndex(Generic[R]):
     """Rules by id, each with one or several patterns of which one must match."""
 
-    def __init__(self, *, walks_before_code: int = WALKS_BEFORE_CODE) -> None:
-        """`walks_before_code`: events that a level answers with its paths as they are before its walk is written out."""
+    def __init__(self, *, walks_before_code: int = WALKS_BEFORE_CODE, use_kernel: bool = True) -> None:
+        """`walks_before_code`: events that a level answers with its paths as they are before its walk is written out.
+        `use_kernel`: whether the compiled kernel answers where it is there and can."""
         self._paths: dict[str, PathUse] = {}
-        self._root: Node[R] = Node(self._paths, Rests(self._paths), None, walks_before_code)
+        rests = Rests(self._paths)
+        self._root: Node[R] = Node(self._paths, rests, None, walks_before_code)
+        self._kernel: native.Index[R] | None = native.new_index() if use_kernel else None
+        self._beside: Node[R] = Node(self._paths, rests, None, walks_before_code)  # what the kernel does not know
         self._placed: dict[R, tuple[Placed[R], ...]] = {}
         self._to_reconsider: deque[Placed[R]] = deque()
 
@@ -52,7 +61,8 @@ class PatternIndex(Generic[R]):
     @property
     def is_bare(self) -> bool:
         """Whether nothing of any rule is left, as before the first."""
-        return not self._placed and not self._paths and self._root.is_bare
+        is_bare = not self._placed and not self._paths and self._root.is_bare and self._beside.is_bare
+        return is_bare and (self._kernel is None or self._kernel.is_bare)
 
     def add(self, rule_id: R, *patterns: Pattern) -> None:
         """Add a rule, or put new patterns in the place of its old ones."""
@@ -63,6 +73,8 @@ class PatternIndex(Generic[R]):
                 self._paths.setdefault(field.path, PathUse(field.path)).note(field.operators)
             one = Placed(rule_id, alternative, alternative.fields)
             self._root.place(one, may_be_sure=True)
+            if self._kernel is not None:
+                self._tell(self._kernel, one)
             placed.append(one)
             if one.remaining:
                 self._queue(one)
@@ -78,6 +90,7 @@ class PatternIndex(Generic[R]):
             return False
         for one in placed:
             one.withdraw()
+            self._retract(one)
             for field in one.alternative.fields:
                 use = self._paths[field.path]
                 use.users -= 1
@@ -87,16 +100,42 @@ class PatternIndex(Generic[R]):
 
     def candidates(self, event: EventFields) -> list[R]:
         """The ids of the rules that match, each once, in no particular order."""
-        found: list[R] = []
-        walk = self._root.walk
-        if walk is None or not walk(event, found):
-            self._root.collect_slowly(event, found, False)
+        kernel = self._kernel
+        found = kernel.find(event) if kernel is not None else None
+        root = self._root if found is None else self._beside
+        if found is None:
+            found = []
+        if root.size:
+            walk = root.walk
+            if walk is None or not walk(event, found):
+                root.collect_slowly(event, found, False)
         return found if len(found) < 2 else list(dict.fromkeys(found))
+
+    def _tell(self, kernel: "native.Index[R]", placed: Placed[R]) -> None:
+        """Let plain events find an alternative: in the kernel, under the same field, or else beside it."""
+        assert placed.filed_under is not None
+        fields = encoded((placed.filed_under, *placed.remaining))
+        if fields is not None:
+            placed.told = kernel.add(placed.rule_id, fields)
+        else:
+            placed.told = Placed(placed.rule_id, placed.alternative, placed.alternative.fields)
+            self._beside.place(placed.told, may_be_sure=True)
+
+    def _retract(self, placed: Placed[R]) -> None:
+        told, placed.told = placed.told, None
+        if isinstance(told, Placed):
+            told.withdraw()
+        elif told is not None and self._kernel is not None:
+            self._kernel.remove(told)
 
     def _reconsider(self, placed: Placed[R]) -> None:
         """Early rules are filed knowing little: look at each again once the index has doubled since."""
         if placed.node is not None:
+            before = placed.filed_under
             self._root.reconsider(placed)
+            if self._kernel is not None and placed.filed_under is not before:
+                self._retract(placed)
+                self._tell(self._kernel, placed)
             self._queue(placed)
 
     def _queue(self, placed: Placed[R]) -> None:

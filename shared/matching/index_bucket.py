@@ -52,7 +52,18 @@ class Placed(Generic[R]):
     """An alternative of a rule, filed in a node; `remaining` are the fields that are not looked at on the way to it,
     `meet` asks for them."""
 
-    __slots__ = ("alternative", "filed_at", "filed_under", "is_sure", "meet", "node", "remaining", "rule_id", "spots")
+    __slots__ = (
+        "alternative",
+        "filed_at",
+        "filed_under",
+        "is_sure",
+        "meet",
+        "node",
+        "remaining",
+        "rule_id",
+        "spots",
+        "told",
+    )
 
     def __init__(self, rule_id: R, alternative: Alternative, remaining: tuple[FieldPattern, ...]) -> None:
         self.rule_id = rule_id
@@ -63,6 +74,7 @@ class Placed(Generic[R]):
         self.filed_under: FieldPattern | None = None
         self.filed_at = 0  # how many rules there were
         self.is_sure = False
+        self.told: int | Placed[R] | None = None  # of the root level: its number in the kernel, or its place beside it
         self.spots: list[Bucket[R] | Placed[R]] = []
 
     def withdraw(self) -> None:

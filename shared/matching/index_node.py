@@ -31,13 +31,13 @@ class Node(Generic[R]):
     __slots__ = (
         "_leaves",
         "_rests",
-        "_size",
         "_steps",
         "_top",
         "_walked",
         "absent",
         "holder",
         "lookups",
+        "size",
         "walk",
         "walks_before_code",
     )
@@ -55,7 +55,7 @@ class Node(Generic[R]):
         self._leaves: dict[str, Leaf[R]] = {}
         self._top: Step[Bucket[R]] = Step()
         self._steps: dict[str, Step[Bucket[R]]] = {}  # by the path that leads there
-        self._size = 0
+        self.size = 0  # alternatives placed here
 
     @property
     def is_bare(self) -> bool:
@@ -115,7 +115,7 @@ class Node(Generic[R]):
     def place(self, placed: Placed[R], *, may_be_sure: bool) -> None:
         """File an alternative under the field that narrows most; the others are asked in the order of how they do."""
         placed.node = self
-        self._size += 1
+        self.size += 1
         if len(placed.remaining) > 1:
             placed.remaining = tuple(sorted(placed.remaining, key=self._share))
         self._file(placed, placed.remaining[0], may_be_sure=may_be_sure)
@@ -144,8 +144,8 @@ class Node(Generic[R]):
 
     def shrink(self) -> None:
         """One placed alternative less; an empty level leaves its bucket."""
-        self._size -= 1
-        if not self._size and self.holder is not None:
+        self.size -= 1
+        if not self.size and self.holder is not None:
             self.holder.lose_level()
 
     def level_inside(self, holder: Bucket[R]) -> "Node[R]":

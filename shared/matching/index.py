@@ -13,7 +13,7 @@ Next: `index_node.py`, how rules are filed and met; `native/`, the kernel.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 from shared.matching import native
@@ -36,6 +36,9 @@ _RECONSIDERED_PER_ADD = 2  # more than are queued, so the queue keeps up
 class PatternIndex(Generic[R]):
     """Rules by id, each with one or several patterns of which one must match."""
 
+    candidates: Callable[[EventFields], list[R]]
+    """`candidates(event)`: the ids of the rules that match, each once, in no particular order."""
+
     def __init__(self, *, walks_before_code: int = WALKS_BEFORE_CODE, use_kernel: bool = True) -> None:
         """`walks_before_code`: events that a level answers with its paths as they are before its walk is written out.
         `use_kernel`: whether the compiled kernel answers where it is there and can."""
@@ -46,6 +49,11 @@ class PatternIndex(Generic[R]):
         self._beside: Node[R] = Node(self._paths, rests, None, walks_before_code)  # what the kernel does not know
         self._placed: dict[R, tuple[Placed[R], ...]] = {}
         self._to_reconsider: deque[Placed[R]] = deque()
+        if self._kernel is None:
+            self.candidates = self._candidates_in_python
+        else:
+            self.candidates = self._kernel.candidates  # itself: one more call would cost a tenth of the parse
+            self._kernel.connect(self._candidates_in_python, None)
 
     def __len__(self) -> int:
         return len(self._placed)
@@ -98,18 +106,16 @@ class PatternIndex(Generic[R]):
                     del self._paths[field.path]
         return True
 
-    def candidates(self, event: EventFields) -> list[R]:
-        """The ids of the rules that match, each once, in no particular order."""
-        kernel = self._kernel
-        found = kernel.find(event) if kernel is not None else None
-        root = self._root if found is None else self._beside
-        if found is None:
-            found = []
-        if root.size:
-            walk = root.walk
-            if walk is None or not walk(event, found):
-                root.collect_slowly(event, found, False)
+    def _candidates_in_python(self, event: EventFields) -> list[R]:
+        found: list[R] = []
+        self._root.collect(event, found, False)
         return found if len(found) < 2 else list(dict.fromkeys(found))
+
+    def _add_those_beside(self, event: EventFields, found: list[R]) -> None:
+        self._beside.collect(event, found, False)
+
+    def _note_those_beside(self, kernel: "native.Index[R]") -> None:
+        kernel.connect(self._candidates_in_python, self._add_those_beside if self._beside.size else None)
 
     def _tell(self, kernel: "native.Index[R]", placed: Placed[R]) -> None:
         """Let plain events find an alternative: in the kernel, under the same field, or else beside it."""
@@ -120,12 +126,16 @@ class PatternIndex(Generic[R]):
         else:
             placed.told = Placed(placed.rule_id, placed.alternative, placed.alternative.fields)
             self._beside.place(placed.told, may_be_sure=True)
+            self._note_those_beside(kernel)
 
     def _retract(self, placed: Placed[R]) -> None:
         told, placed.told = placed.told, None
+        if self._kernel is None or told is None:
+            return
         if isinstance(told, Placed):
             told.withdraw()
-        elif told is not None and self._kernel is not None:
+            self._note_those_beside(self._kernel)
+        else:
             self._kernel.remove(told)
 
     def _reconsider(self, placed: Placed[R]) -> None:

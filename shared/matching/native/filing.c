@@ -29,9 +29,13 @@ bool text_hash(const Store *store, const Operand *operand, uint64_t *hash)
     return true;
 }
 
-/* Of all operands but texts. */
 uint64_t operand_hash(const Store *store, const Operand *operand)
 {
+    uint64_t hash = 0;
+    if (operand->kind == FILED_TEXT || operand->kind == FILED_PREFIX) {
+        (void)text_hash(store, operand, &hash); /* of a whole text: it needs no memory */
+        return hash;
+    }
     uint64_t one = (uint64_t)operand->level << 32 | operand->path;
     uint64_t two = (uint64_t)(uint32_t)operand->detail << 32 | operand->kind;
     return hash_of(&store->key, one, two, &operand->number, sizeof operand->number) & store->hash_mask;
@@ -215,7 +219,6 @@ static uint32_t obtain_bucket(Store *store, const Operand *operand, uint64_t has
         goto no_memory;
     }
     Bucket *bucket = BUCKET(store, number);
-    bucket->hash = hash;
     bucket->operand = *operand;
     Py_XINCREF(operand->text);
     LEVEL(store, operand->level)->bucket_count++;
@@ -229,11 +232,11 @@ no_memory:
 static void drop_bucket_if_empty(Store *store, uint32_t number)
 {
     Bucket *bucket = BUCKET(store, number);
-    if (bucket->rule_count > 0 || bucket->level_inside != 0)
+    if (bucket->count > 0 || bucket->level_inside != 0)
         return;
     uint32_t level = bucket->operand.level;
     Use *use = (Use *)find_use(store, level, bucket->operand.path);
-    table_remove(&store->table, bucket->hash, number);
+    table_remove(&store->table, operand_hash(store, &bucket->operand), number);
     count_bucket(use, &bucket->operand, -1);
     if (use->buckets == 0)
         drop_use(store, level, use);
@@ -245,34 +248,34 @@ static void drop_bucket_if_empty(Store *store, uint32_t number)
     Py_XDECREF(text);
 }
 
-static bool put(Bucket *bucket, uint32_t rule)
+static bool put(Bucket *bucket, Filed filed)
 {
     uint32_t room = bucket->room == 0 ? FEW_RULES : bucket->room;
-    if (bucket->rule_count == room) {
-        uint32_t *grown = PyMem_Malloc(2 * (size_t)room * sizeof *grown);
+    if (bucket->count == room) {
+        Filed *grown = PyMem_Malloc(2 * (size_t)room * sizeof *grown);
         if (grown == NULL)
             return false;
-        memcpy(grown, bucket_rules(bucket), room * sizeof *grown);
+        memcpy(grown, bucket_filed(bucket), room * sizeof *grown);
         if (bucket->room > 0)
             PyMem_Free(bucket->many);
         bucket->many = grown;
         bucket->room = 2 * room;
     }
-    ((uint32_t *)bucket_rules(bucket))[bucket->rule_count++] = rule;
+    bucket_filed(bucket)[bucket->count++] = filed;
     return true;
 }
 
 static void take(Bucket *bucket, uint32_t rule)
 {
-    uint32_t *rules = (uint32_t *)bucket_rules(bucket);
-    for (uint32_t at = bucket->rule_count; at-- > 0;)
-        if (rules[at] == rule) {
-            rules[at] = rules[--bucket->rule_count];
+    Filed *filed = bucket_filed(bucket);
+    for (uint32_t at = bucket->count; at-- > 0;)
+        if (filed[at].rule == rule) {
+            filed[at] = filed[--bucket->count];
             break;
         }
-    if (bucket->room > 0 && bucket->rule_count <= FEW_RULES) {
-        uint32_t *many = bucket->many;
-        memcpy(bucket->few, many, bucket->rule_count * sizeof *many);
+    if (bucket->room > 0 && bucket->count <= FEW_RULES) {
+        Filed *many = bucket->many;
+        memcpy(bucket->few, many, bucket->count * sizeof *many);
         bucket->room = 0;
         PyMem_Free(many);
     }
@@ -297,26 +300,26 @@ static void split_bucket(Store *store, uint32_t number, uint32_t depth)
     uint32_t level = pool_take(&store->levels);
     if (level == 0)
         return;
-    uint32_t *rules = (uint32_t *)bucket_rules(bucket);
-    uint32_t kept = 0, count = bucket->rule_count;
-    for (uint32_t at = 0; at < count; at++)
-        if (!goes_deeper(store, rules[at], depth) || !file_in(store, level, rules[at], depth + 1))
-            rules[kept++] = rules[at];
-    bucket->rule_count = kept;
+    Filed *filed = bucket_filed(bucket);
+    uint32_t kept = 0;
+    for (uint32_t at = 0; at < bucket->count; at++)
+        if (!goes_deeper(store, filed[at].rule, depth) || !file_in(store, level, filed[at].rule, depth + 1))
+            filed[kept++] = filed[at];
+    bucket->count = kept;
     if (LEVEL(store, level)->bucket_count > 0)
         bucket->level_inside = level;
     else
         drop_level(store, level);
 }
 
-static bool is_crowded(const Store *store, const Bucket *bucket, uint32_t depth)
+static bool is_crowded(const Store *store, Bucket *bucket, uint32_t depth)
 {
     uint32_t deeper = 0;
     /* asked at powers of two only: rules that cannot go deeper must not be counted for each that comes */
-    if (bucket->rule_count <= CROWDED || (bucket->rule_count & (bucket->rule_count - 1)) != 0)
+    if (bucket->count <= CROWDED || (bucket->count & (bucket->count - 1)) != 0)
         return false;
-    for (uint32_t at = 0; at < bucket->rule_count; at++)
-        deeper += goes_deeper(store, bucket_rules(bucket)[at], depth);
+    for (uint32_t at = 0; at < bucket->count; at++)
+        deeper += goes_deeper(store, bucket_filed(bucket)[at].rule, depth);
     return deeper >= CROWDED;
 }
 
@@ -329,9 +332,11 @@ static bool file_under(Store *store, const Operand *operand, uint64_t hash, uint
     if (bucket->level_inside != 0 && goes_deeper(store, rule, depth))
         return file_in(store, bucket->level_inside, rule, depth + 1);
     /* two ranges of one field may share a cell */
-    if (bucket->rule_count > 0 && bucket_rules(bucket)[bucket->rule_count - 1] == rule)
+    if (bucket->count > 0 && bucket_filed(bucket)[bucket->count - 1].rule == rule)
         return true;
-    if (!put(bucket, rule)) {
+    const Rule *filed = RULE(store, rule);
+    uint32_t guard = depth + 1 < filed->field_count ? rule_fields(filed)[depth + 1] : 0;
+    if (!put(bucket, (Filed){.rule = rule, .guard = guard})) {
         drop_bucket_if_empty(store, number);
         return false;
     }
@@ -440,12 +445,12 @@ void filing_clear(Store *store)
 {
     for (uint32_t each = 1; each < store->buckets.used; each++) {
         Bucket *bucket = BUCKET(store, each);
-        if (bucket->rule_count == 0 && bucket->level_inside == 0)
+        if (bucket->count == 0 && bucket->level_inside == 0)
             continue;
         if (bucket->room > 0)
             PyMem_Free(bucket->many);
         Py_CLEAR(bucket->operand.text);
-        bucket->rule_count = bucket->level_inside = 0;
+        bucket->count = bucket->level_inside = 0;
     }
     for (uint32_t each = 1; each < store->levels.used; each++) {
         Level *level = LEVEL(store, each);

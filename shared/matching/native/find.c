@@ -22,6 +22,7 @@ typedef struct {
     uint32_t depth;
     bool ask_all; /* what led here was necessary, not sufficient: ask a rule's first fields again */
     uint32_t count;
+    uint8_t order[PROBES]; /* the probes that are still of interest */
     Probe probes[PROBES];
 } Search;
 
@@ -43,15 +44,14 @@ static int meet_rule(Search *search, uint32_t number, bool ask_all)
 static int meet_bucket(Search *search, const Probe *probe)
 {
     Store *store = search->store;
-    const Bucket *bucket = BUCKET(store, probe->bucket);
+    Bucket *bucket = BUCKET(store, probe->bucket);
     if (!operand_equals(&bucket->operand, &probe->operand))
         return 0;
     bool ask_all = search->ask_all || bucket->operand.kind == FILED_CELL;
-    const uint32_t *rules = bucket_rules(bucket);
-    for (uint32_t at = 0; at < bucket->rule_count; at++) {
-        if (at + 4 < bucket->rule_count)
-            __builtin_prefetch(RULE(store, rules[at + 4]));
-        if (meet_rule(search, rules[at], ask_all) < 0)
+    const Filed *filed = bucket_filed(bucket);
+    for (uint32_t at = 0; at < bucket->count; at++) {
+        int holds = filed[at].guard == 0 ? 1 : field_holds(store, FIELD(store, filed[at].guard));
+        if (holds < 0 || (holds > 0 && meet_rule(search, filed[at].rule, ask_all) < 0))
             return -1;
     }
     if (bucket->level_inside != 0)
@@ -59,47 +59,73 @@ static int meet_bucket(Search *search, const Probe *probe)
     return 0;
 }
 
+/* Whether a bucket is worth comparing its operand, and asks for what that needs; -1 with an exception set. */
+static int may_match(const Search *search, const Probe *probe)
+{
+    Store *store = search->store;
+    Bucket *bucket = BUCKET(store, probe->bucket);
+    const Filed *filed = bucket_filed(bucket);
+    int some = bucket->level_inside != 0 || bucket->count > FEW_RULES;
+    for (uint32_t at = 0; at < bucket->count && at < FEW_RULES; at++) {
+        int holds = filed[at].guard == 0 ? 1 : field_holds(store, FIELD(store, filed[at].guard));
+        if (holds < 0)
+            return -1;
+        if (holds > 0) {
+            __builtin_prefetch(RULE(store, filed[at].rule));
+            some = 1;
+        }
+    }
+    if (some && bucket->operand.text != NULL) {
+        __builtin_prefetch(bucket->operand.text);
+        __builtin_prefetch((char *)bucket->operand.text + sizeof(PyASCIIObject));
+    }
+    return some;
+}
+
+/* The next bucket of a probe's hash; its operand need not be the probe's. */
+static bool next_bucket(const Store *store, Probe *probe)
+{
+    do
+        probe->bucket = table_next(&store->table, probe->hash, &probe->look);
+    while (probe->bucket >= store->buckets.used); /* the place of a use that has this hash, see find_bucket */
+    return probe->bucket != 0;
+}
+
 /* Reads what the gathered probes lead to. */
 static int flush(Search *search)
 {
     Store *store = search->store;
-    uint32_t met = 0, count = search->count;
+    uint32_t sought = 0, met = 0;
+    for (uint32_t each = 0; each < search->count; each++) {
+        Probe *probe = &search->probes[search->order[each]];
+        if (table_seek(&store->table, probe->hash, &probe->look))
+            search->order[sought++] = search->order[each];
+    }
     search->count = 0;
-    for (uint32_t each = 0; each < count; each++) {
-        Probe *probe = &search->probes[each];
-        uint32_t number;
-        while ((number = table_next(&store->table, probe->hash, &probe->look)) != 0) {
-            if (number >= store->buckets.used) /* what numbers no bucket, see find_bucket */
-                continue;
-            probe->bucket = number;
-            __builtin_prefetch(BUCKET(store, number));
-            __builtin_prefetch((char *)(BUCKET(store, number) + 1) - 1);
-            search->probes[met++] = *probe;
-            break;
-        }
+    for (uint32_t each = 0; each < sought; each++) {
+        Probe *probe = &search->probes[search->order[each]];
+        if (!next_bucket(store, probe))
+            continue;
+        __builtin_prefetch(BUCKET(store, probe->bucket));
+        search->order[met++] = search->order[each];
     }
     for (uint32_t each = 0; each < met; each++) {
-        const Bucket *bucket = BUCKET(store, search->probes[each].bucket);
-        if (bucket->operand.text != NULL) {
-            __builtin_prefetch(bucket->operand.text);
-            __builtin_prefetch((char *)bucket->operand.text + sizeof(PyASCIIObject));
-        }
-        if (bucket->rule_count > 0)
-            __builtin_prefetch(RULE(store, bucket_rules(bucket)[0]));
-        if (bucket->rule_count > 1)
-            __builtin_prefetch(RULE(store, bucket_rules(bucket)[1]));
+        Probe *probe = &search->probes[search->order[each]];
+        uint32_t look = probe->look;
+        int may = may_match(search, probe);
+        if (may < 0)
+            return -1;
+        if (may == 0 && !table_seek(&store->table, probe->hash, &look))
+            probe->bucket = 0;
     }
     for (uint32_t each = 0; each < met; each++) {
-        Probe *probe = &search->probes[each];
-        uint32_t number = probe->bucket;
-        do {
-            if (number < store->buckets.used) {
-                probe->bucket = number;
-                if (meet_bucket(search, probe) < 0)
-                    return -1;
-            }
-            number = table_next(&store->table, probe->hash, &probe->look);
-        } while (number != 0);
+        Probe *probe = &search->probes[search->order[each]];
+        if (probe->bucket == 0)
+            continue;
+        do
+            if (meet_bucket(search, probe) < 0)
+                return -1;
+        while (next_bucket(store, probe));
     }
     return 0;
 }
@@ -109,6 +135,7 @@ static int add_probe(Search *search, const Operand *operand, uint64_t hash)
     if (search->count == PROBES && flush(search) < 0)
         return -1;
     table_prefetch(&search->store->table, hash);
+    search->order[search->count] = (uint8_t)search->count;
     search->probes[search->count++] = (Probe){.operand = *operand, .hash = hash, .look = table_begin(hash)};
     return 0;
 }

@@ -1,7 +1,8 @@
 /* `Index`: rules that consist of operators the kernel knows, and which of them an event matches.
 
        number = index.add(rule_id, fields)    # each (path, or_absent, operators), the one to file it under first
-       index.find(event)                      # ids, some maybe twice; None: ask the index in Python instead
+       index.connect(otherwise, beside)
+       index.candidates(event)                # ids, each once; of events that it cannot take what `otherwise` says
        index.remove(number)
 
    Not safe for use from several threads at once: the GIL is held throughout. Python code runs within `find` only where
@@ -10,8 +11,12 @@
 
 #include "store.h"
 
+enum { COMPARED_MAX = 16 }; /* ids that are compared with each other; more go through a dictionary */
+
 typedef struct {
     PyObject_HEAD
+    PyObject *otherwise; /* otherwise(event): the ids, for events that are not for this index; or NULL */
+    PyObject *beside;    /* beside(event, found) adds what this index does not know; or NULL: it knows all */
     Store store;
 } Index;
 
@@ -198,6 +203,65 @@ static PyObject *index_find(PyObject *object, PyObject *event)
     Py_RETURN_NONE;
 }
 
+static PyObject *index_connect(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    Index *self = (Index *)object;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "two callables are expected, the second maybe None");
+        return NULL;
+    }
+    Py_XSETREF(self->otherwise, Py_NewRef(arguments[0]));
+    Py_XSETREF(self->beside, arguments[1] == Py_None ? NULL : Py_NewRef(arguments[1]));
+    Py_RETURN_NONE;
+}
+
+/* Each once. Ids of one rule are one object, so those that are equal but not the same need not be thought of. */
+static PyObject *without_repeats(PyObject *found)
+{
+    Py_ssize_t count = PyList_GET_SIZE(found);
+    bool is_repeated = count > COMPARED_MAX;
+    for (Py_ssize_t at = 1; at < count && !is_repeated; at++)
+        for (Py_ssize_t before = 0; before < at; before++)
+            is_repeated |= PyList_GET_ITEM(found, at) == PyList_GET_ITEM(found, before);
+    if (!is_repeated)
+        return found;
+    PyObject *ids = PyDict_New(), *list = NULL;
+    for (Py_ssize_t at = 0; ids != NULL && at < PyList_GET_SIZE(found); at++)
+        if (PyDict_SetItem(ids, PyList_GET_ITEM(found, at), Py_None) < 0)
+            Py_CLEAR(ids);
+    if (ids != NULL)
+        list = PyDict_Keys(ids);
+    Py_XDECREF(ids);
+    Py_DECREF(found);
+    return list;
+}
+
+static PyObject *index_candidates(PyObject *object, PyObject *event)
+{
+    Index *self = (Index *)object;
+    PyObject *found = index_find(object, event);
+    if (found == Py_None && self->otherwise != NULL) {
+        Py_DECREF(found);
+        PyObject *otherwise = Py_NewRef(self->otherwise);
+        found = PyObject_CallOneArg(otherwise, event);
+        Py_DECREF(otherwise);
+        return found;
+    }
+    if (found == NULL || found == Py_None)
+        return found;
+    if (self->beside != NULL) {
+        PyObject *beside = Py_NewRef(self->beside), *both[] = {event, found};
+        PyObject *told = PyObject_Vectorcall(beside, both, 2, NULL);
+        Py_DECREF(beside);
+        if (told == NULL) {
+            Py_DECREF(found);
+            return NULL;
+        }
+        Py_DECREF(told);
+    }
+    return without_repeats(found);
+}
+
 static Py_ssize_t index_length(PyObject *object) { return ((Index *)object)->store.rule_count; }
 
 static PyObject *index_is_bare(PyObject *object, void *closure)
@@ -217,6 +281,8 @@ static int index_traverse(PyObject *object, visitproc visit, void *arg)
     Store *store = &((Index *)object)->store;
     Py_VISIT(Py_TYPE(object));
     /* All else that is held are texts and numbers, and tuples of these: no cycle goes through them. */
+    Py_VISIT(((Index *)object)->otherwise);
+    Py_VISIT(((Index *)object)->beside);
     Py_VISIT(store->path_numbers);
     Py_VISIT(store->shared_fields);
     for (uint32_t each = 1; each < store->rules.used; each++)
@@ -233,6 +299,8 @@ static int index_clear(PyObject *object)
     store->fields = (Pool){.record_bytes = sizeof(Field)};
     store->rule_count = 0;
     store->is_busy = true; /* for good: it answers None, and takes no rule */
+    Py_CLEAR(((Index *)object)->otherwise);
+    Py_CLEAR(((Index *)object)->beside);
     filing_clear(store);
     paths_clear(store);
     Py_CLEAR(store->path_numbers);
@@ -264,6 +332,9 @@ static void index_dealloc(PyObject *object)
 static PyMethodDef index_methods[] = {
     {"add", (PyCFunction)(void (*)(void))index_add, METH_FASTCALL, "Add a rule; its number, by which to remove it."},
     {"remove", index_remove, METH_O, "Take a rule out by its number."},
+    {"connect", (PyCFunction)(void (*)(void))index_connect, METH_FASTCALL,
+     "Say who answers for other events, and who adds what this index does not know (None: nothing)."},
+    {"candidates", index_candidates, METH_O, "The ids of the rules that match, each once."},
     {"find", index_find, METH_O, "The ids of the rules that match, some maybe twice; None: ask another index."},
     {NULL, NULL, 0, NULL},
 };

@@ -112,15 +112,21 @@ typedef struct {
     uint8_t kind;
 } Operand;
 
+/* A rule in a bucket, with the number of its next field (or 0), which mostly tells that it need not be looked at. */
 typedef struct {
-    uint64_t hash;
+    uint32_t rule;
+    uint32_t guard;
+} Filed;
+
+/* Fits a cache line. */
+typedef struct {
     Operand operand;
     uint32_t level_inside; /* or 0 */
-    uint32_t rule_count;
-    uint32_t room;
+    uint32_t count;
+    uint32_t room; /* of `many`; 0: they are few */
     union {
-        uint32_t few[FEW_RULES];
-        uint32_t *many;
+        Filed few[FEW_RULES];
+        Filed *many;
     };
 } Bucket;
 
@@ -191,10 +197,7 @@ static inline const uint32_t *rule_fields(const Rule *rule)
     return rule->field_count <= FEW_FIELDS ? rule->few : rule->many;
 }
 
-static inline const uint32_t *bucket_rules(const Bucket *bucket)
-{
-    return bucket->room == 0 ? bucket->few : bucket->many;
-}
+static inline Filed *bucket_filed(Bucket *bucket) { return bucket->room == 0 ? bucket->few : bucket->many; }
 
 /* paths.c. The number of a path, with one use more; 0 with an exception set. */
 uint32_t path_obtain(Store *store, PyObject *name);
@@ -215,7 +218,8 @@ bool text_begins(PyObject *text, PyObject *prefix);
 
 /* filing.c */
 uint64_t operand_hash(const Store *store, const Operand *operand);
-/* The hash of a text's first characters (all: FILED_TEXT) is of the shortest form, as Python keeps texts. False: no memory. */
+/* Of a probe's text the first `detail` characters count, in the narrowest units, as Python keeps texts. False: no memory,
+   with an exception set. */
 bool text_hash(const Store *store, const Operand *operand, uint64_t *hash);
 bool operand_equals(const Operand *filed, const Operand *probe);
 double cell_of(double number, int32_t exponent);

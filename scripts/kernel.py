@@ -12,18 +12,27 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "shared" / "matching" / "native"
 SECONDS_MAX = 120
-_FLAGS = ["-std=c11", "-O2", "-fPIC", "-fno-strict-aliasing", "-Wall"]
+_FLAGS = ["-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wall"]
 
 
 def main() -> int:
-    missing = build()
+    missing = None if is_current() else build()
     if missing is not None:
-        print(f"the matching kernel is not compiled: {missing}", file=sys.stderr)
+        print(f"the matching kernel is not compiled: {missing}; matching works without it, and costs more")
     return 0 if missing is None else 1
+
+
+def is_current() -> bool:
+    """Whether the library is there, of these sources and for this Python: it carries what it was built from."""
+    try:
+        return state().encode() in library().read_bytes()
+    except OSError:
+        return False
 
 
 def library(folder: Path = FOLDER) -> Path:
@@ -39,7 +48,7 @@ def state() -> str:
     return digest.hexdigest()[:16]
 
 
-def build(folder: Path = FOLDER, more_flags: tuple[str, ...] = ()) -> str | None:
+def build(folder: Path = FOLDER, more_flags: Sequence[str] = ()) -> str | None:
     """Compile into a folder; None once it is there, else why not."""
     compiler = found_compiler()
     if compiler is None:
@@ -47,28 +56,18 @@ def build(folder: Path = FOLDER, more_flags: tuple[str, ...] = ()) -> str | None
     include = sysconfig.get_paths()["include"]
     if not (Path(include) / "Python.h").exists():
         return f"no Python.h in {include} (Debian, Ubuntu: apt install python3-dev)"
-    macos = sys.platform == "darwin"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        made = Path(scratch) / library().name
-        command = [
-            *compiler,
-            *_FLAGS,
-            *more_flags,
-            f'-DUPSHOT_BUILT_FROM="{state()}"',
-            f"-I{include}",
-            *(["-bundle", "-undefined", "dynamic_lookup"] if macos else ["-shared"]),
-            *map(str, sorted(FOLDER.glob("*.c"))),
-            *(["-lm"] if not macos else []),
-            "-o",
-            str(made),
-        ]
-        try:
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / library().name
+            command = [*compiler, *_FLAGS, *more_flags, f'-DUPSHOT_BUILT_FROM="{state()}"', f"-I{include}"]
+            command += ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+            command += [*map(str, sorted(FOLDER.glob("*.c"))), "-lm", "-o", str(made)]
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS_MAX)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return f"{compiler[0]}: {error}"
-        if done.returncode:
-            return f"{compiler[0]} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
-        made.replace(library(folder))  # at once: a process that has the old one keeps it
+            if done.returncode:
+                return f"{compiler[0]} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
+            made.replace(library(folder))  # at once: a process that has the old one keeps it
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
     return None
 
 

@@ -1,4 +1,5 @@
 """Makes .venv from a lock file, and lets it find this checkout: no build backend, no network beyond the locked packages.
+Where there is a C compiler, it compiles the matching kernel, too.
 
 Run by setup.sh with whichever Python was found; needs the standard library only. Doing it again costs nothing while the
 lock, the checkout's place and the Python stay the same. The lock for tests holds all of the runtime's: it serves both.
@@ -41,6 +42,7 @@ def main() -> int:
         fcntl.flock(guard, fcntl.LOCK_EX)  # two makes at once would spoil each other's
         if not (is_current(kind) or (kind == "runtime" and is_current("test"))):
             install(kind)
+        compile_kernel()
     if kafka is not None:
         finish_kafka(kafka)
     return 0
@@ -151,6 +153,14 @@ def link_checkout() -> None:
     launcher = VENV / "bin" / "upshot"
     launcher.write_text(LAUNCHER.format(python=PYTHON))
     launcher.chmod(0o755)
+
+
+def compile_kernel() -> None:
+    """Optional, and seconds once: what it is, and why it may not be there, is said by the script."""
+    script = ROOT / "scripts" / "kernel.py"
+    done = subprocess.run([PYTHON, str(script)], check=False, capture_output=True, text=True)
+    if done.returncode:
+        say(done.stdout.strip() or done.stderr.strip()[-300:])
 
 
 def provide_system_packages() -> None:

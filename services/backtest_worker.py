@@ -57,7 +57,7 @@ _LOG_SETTINGS = ("UPSHOT_BUS_", "UPSHOT_KAFKA_", "KAFKA_BOOTSTRAP_SERVERS")
 def environment(own: Mapping[str, str]) -> dict[str, str]:
     """What such a process is started with: of the settings only the log's, so no secret but Kafka's; and these very
     packages."""
-    kept = {name: value for name, value in own.items() if not name.startswith("UPSHOT_")}
+    kept = {name: value for name, value in own.items() if not name.startswith("UPSHOT_") or name == "UPSHOT_NATIVE"}
     kept |= {name: value for name, value in own.items() if name.startswith(_LOG_SETTINGS)}
     root = str(Path(services.__file__).parents[1])
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (root, own.get("PYTHONPATH"))))}

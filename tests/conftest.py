@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 import pytest_asyncio
 
+import services  # noqa: F401  # before shared.matching: it heeds UPSHOT_NATIVE, so that all tests run without the kernel, too
 from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster, kafka_cluster
 from shared.testing.kafka_jars import kafka_missing
 from shared.testing.spreading import (

@@ -24,7 +24,8 @@ import orjson
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(_ROOT))
 
-from shared.matching import PatternIndex, explain, matches, parse_pattern, read_event  # noqa: E402
+import services  # noqa: E402, F401  # first: it heeds UPSHOT_NATIVE
+from shared.matching import PatternIndex, explain, matches, native, parse_pattern, read_event  # noqa: E402
 
 _CORPUS = Path(os.environ.get("UPSHOT_CORPUS", _ROOT.parent / "shared" / "corpus"))
 _SIZES = (1, 100, 10_000, 100_000)
@@ -44,6 +45,7 @@ _CHANNELS = ["web", "app", "pos", "phone"]
 
 def main() -> None:
     """Print every figure."""
+    print(f"== the compiled kernel is {'there' if native.IS_THERE else 'not there'}")
     print("== 320-byte events, at most 8 paths: 90 % exact; 10 % prefix, numeric, anything-but, exists")
     _scaling(_few_paths_rule, [_few_paths_event(random.Random(seed)) for seed in range(400)])
     print("== the same over 200 distinct paths")

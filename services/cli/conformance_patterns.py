@@ -102,15 +102,17 @@ def _answer(pattern_text: str, event_text: str) -> str:
 
 
 def _asked_every_way(pattern: Pattern, events: list[EventFields]) -> list[bool | str]:
-    """Whether each event matches: by the evaluator, and by the index, with its walk not yet written out and then so."""
-    index: PatternIndex[int] = PatternIndex(walks_before_code=len(events))
+    """Whether each event matches: by the evaluator; by the index in Python, with its walk not yet written out and then so;
+    and by the index with the compiled kernel, where that is there."""
+    index: PatternIndex[int] = PatternIndex(walks_before_code=len(events), use_kernel=False)
+    with_kernel: PatternIndex[int] = PatternIndex()
     index.add(1, pattern)
-    unwritten = [bool(index.candidates(event)) for event in events]
-    written = [bool(index.candidates(event)) for event in events]
+    with_kernel.add(1, pattern)
     answers: list[bool | str] = []
-    for event, *indexed in zip(events, unwritten, written, strict=True):
+    ways = [[bool(asked.candidates(event)) for event in events] for asked in (index, index, with_kernel)]
+    for event, *indexed in zip(events, *ways, strict=True):
         answer = matches(pattern, event)
-        answers.append(answer if indexed == [answer, answer] else f"{answer}, but indexed {indexed}")
+        answers.append(answer if indexed == [answer] * len(ways) else f"{answer}, but indexed {indexed}")
     return answers
 
 

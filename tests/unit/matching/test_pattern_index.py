@@ -50,6 +50,7 @@ _FIELDS = st.dictionaries(_PATHS, st.lists(_ENTRIES, min_size=1, max_size=3), mi
 
 
 _WALKS = st.sampled_from([1, 1_000_000])  # with the walk written out from the second event on, and never
+_KERNEL = st.booleans()  # with the compiled kernel, where it is there, and in Python alone
 
 
 @st.composite
@@ -122,10 +123,12 @@ def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], e
 
 
 @settings(max_examples=250, deadline=None)
-@given(st.lists(_rules(), max_size=12), st.lists(_EVENTS, min_size=1, max_size=5), _WALKS)
-def test_equal_to_asking_every_pattern(documents: list[dict[str, Any]], events: list[str], walks: int) -> None:
+@given(st.lists(_rules(), max_size=12), st.lists(_EVENTS, min_size=1, max_size=5), _WALKS, _KERNEL)
+def test_equal_to_asking_every_pattern(
+    documents: list[dict[str, Any]], events: list[str], walks: int, use_kernel: bool
+) -> None:
     rules = {number: (pattern,) for number, pattern in enumerate(_parsed(documents))}
-    index: PatternIndex[int] = PatternIndex(walks_before_code=walks)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=walks, use_kernel=use_kernel)
     for rule_id, patterns in rules.items():
         index.add(rule_id, *patterns)
 
@@ -133,14 +136,14 @@ def test_equal_to_asking_every_pattern(documents: list[dict[str, Any]], events: 
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms(), _WALKS)
+@given(st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms(), _WALKS, _KERNEL)
 def test_equal_after_any_adds_and_removes_and_nothing_is_left_behind(
-    documents: list[dict[str, Any]], events: list[str], dice: random.Random, walks: int
+    documents: list[dict[str, Any]], events: list[str], dice: random.Random, walks: int, use_kernel: bool
 ) -> None:
     patterns = _parsed(documents)
     if not patterns:
         return
-    index: PatternIndex[int] = PatternIndex(walks_before_code=walks)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=walks, use_kernel=use_kernel)
     rules: dict[int, tuple[Pattern, ...]] = {}
     for step in range(6 * CROWDED):
         rule_id = dice.randrange(3 * CROWDED)
@@ -162,9 +165,10 @@ def test_equal_after_any_adds_and_removes_and_nothing_is_left_behind(
     assert index.is_bare
 
 
+@pytest.mark.parametrize("use_kernel", [True, False])
 @pytest.mark.parametrize("walks", [1, 1_000_000])
-def test_crowded_buckets_become_levels_of_their_own_and_empty_again(walks: int) -> None:
-    index: PatternIndex[int] = PatternIndex(walks_before_code=walks)
+def test_crowded_buckets_become_levels_of_their_own_and_empty_again(walks: int, use_kernel: bool) -> None:
+    index: PatternIndex[int] = PatternIndex(walks_before_code=walks, use_kernel=use_kernel)
     rules: dict[int, tuple[Pattern, ...]] = {}
     for number in range(600):
         document: dict[str, Any] = {"t": ["same"], "d": {"x": [{"numeric": [">", number % 50]}]}, "s": [True]}
@@ -210,6 +214,7 @@ def test_adding_again_replaces() -> None:
     assert "r" in index and len(index) == 1
 
 
+@pytest.mark.parametrize("use_kernel", [True, False])
 @pytest.mark.parametrize(
     "event",
     [
@@ -235,7 +240,7 @@ def test_adding_again_replaces() -> None:
         "{}",
     ],
 )
-def test_many_keys_of_one_object_are_found_whatever_else_it_has(event: str) -> None:
+def test_many_keys_of_one_object_are_found_whatever_else_it_has(event: str, use_kernel: bool) -> None:
     entries: list[list[Any]] = [["v"], ["v", {"prefix": "pre"}], [{"numeric": [">", 5]}], [{"exists": True}]]
     rules: dict[int, tuple[Pattern, ...]] = {
         number: (
@@ -247,13 +252,14 @@ def test_many_keys_of_one_object_are_found_whatever_else_it_has(event: str) -> N
     for number in range(2 * CROWDED):
         rules[500 + number] = (parse_pattern({"d": {"k8": {"l": {"k": ["v"], "m": ["z"]}}}}),)
     rules[1000] = (parse_pattern({"t": ["a"], "d": {"k7": ["v"], "k8": [{"exists": False}]}}),)
-    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1, use_kernel=use_kernel)
     for rule_id, patterns in rules.items():
         index.add(rule_id, *patterns)
 
     _check(index, rules, [event] * 3)
 
 
+@pytest.mark.parametrize("use_kernel", [True, False])
 @pytest.mark.parametrize("many", [1, 40])
 @pytest.mark.parametrize(
     "event",
@@ -274,7 +280,7 @@ def test_many_keys_of_one_object_are_found_whatever_else_it_has(event: str) -> N
         '{"d":[{"t":"t1"}],"t":"t2","d":{"x":"v"}}',
     ],
 )
-def test_what_is_left_to_ask_of_a_rule_is_found_wherever_the_event_has_it(event: str, many: int) -> None:
+def test_what_is_left_to_ask_of_a_rule_is_found_wherever_the_event_has_it(event: str, many: int, use_kernel: bool) -> None:
     rests: list[dict[str, Any]] = [
         {"d": {"x": ["v"]}},
         {"d": {"x": ["v"], "n": [{"exists": False}]}},
@@ -287,20 +293,21 @@ def test_what_is_left_to_ask_of_a_rule_is_found_wherever_the_event_has_it(event:
     if many > 1:
         documents += rests  # or else no rule is found by these paths at all
     rules = {number: (parse_pattern(document),) for number, document in enumerate(documents)}
-    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1, use_kernel=use_kernel)
     for rule_id, patterns in rules.items():
         index.add(rule_id, *patterns)
 
     _check(index, rules, [event] * 3)
 
 
-def test_paths_that_are_deeper_than_source_can_be_indented_are_found() -> None:
+@pytest.mark.parametrize("use_kernel", [True, False])
+def test_paths_that_are_deeper_than_source_can_be_indented_are_found(use_kernel: bool) -> None:
     keys = ["k"] * 99
     document: Any = ["v"]
     value: Any = "v"
     for key in keys:
         document, value = {key: document}, {key: value}
-    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1, use_kernel=use_kernel)
     index.add(1, parse_pattern(document))
 
     _check(index, {1: (parse_pattern(document),)}, [json.dumps(value)] * 3)
@@ -363,6 +370,7 @@ def test_ranges_are_found_and_forgotten(ranges: list[NumericRange], number: floa
     assert sorted(found) == expected
 
 
+@pytest.mark.parametrize("use_kernel", [True, False])
 @pytest.mark.parametrize(
     ("token", "held"),
     [
@@ -374,9 +382,9 @@ def test_ranges_are_found_and_forgotten(ranges: list[NumericRange], number: floa
         ("1000.0", True),
     ],
 )
-def test_integers_beyond_a_double_are_found_as_the_evaluator_would(token: str, held: bool) -> None:
+def test_integers_beyond_a_double_are_found_as_the_evaluator_would(token: str, held: bool, use_kernel: bool) -> None:
     pattern = parse_pattern('{"n":[{"numeric":[">",5,"<=",1152921504606847000]}]}')
-    index: PatternIndex[int] = PatternIndex(walks_before_code=1)
+    index: PatternIndex[int] = PatternIndex(walks_before_code=1, use_kernel=use_kernel)
     index.add(1, pattern)
     event = read_event(f'{{"n":{token}}}'.encode())
 

@@ -17,7 +17,7 @@ else:
     IS_THERE = _kernel.CONTRACT == CONTRACT
 
 if IS_THERE:
-    from shared.matching.native._kernel import Index, Reader, is_lossless
+    from shared.matching.native._kernel import BUILT_FROM, Index, Reader, is_lossless
 
 
 def new_index() -> "Index[Any] | None":  # Any: whatever rules are known by
@@ -25,4 +25,4 @@ def new_index() -> "Index[Any] | None":  # Any: whatever rules are known by
     return Index() if IS_THERE else None
 
 
-__all__ = ["IS_THERE", "Index", "Reader", "is_lossless", "new_index"]
+__all__ = ["BUILT_FROM", "IS_THERE", "Index", "Reader", "is_lossless", "new_index"]

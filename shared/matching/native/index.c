@@ -336,6 +336,7 @@ static PyMethodDef index_methods[] = {
      "Say who answers for other events, and who adds what this index does not know (None: nothing)."},
     {"candidates", index_candidates, METH_O, "The ids of the rules that match, each once."},
     {"find", index_find, METH_O, "The ids of the rules that match, some maybe twice; None: ask another index."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "What ids are, for type checkers."},
     {NULL, NULL, 0, NULL},
 };
 

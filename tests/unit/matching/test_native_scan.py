@@ -162,7 +162,9 @@ def test_any_damaged_text_is_read_within_its_bounds(text: str, data: Any) -> Non
     raw = bytearray(text.encode())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw)))
-        raw[at : at + data.draw(st.integers(0, 2))] = data.draw(st.sampled_from([b"", b'"', b"\\", b"{", b"}", b"]", b":"]))
+        raw[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from([b"", b'"', b"\\", b"{", b"}", b"]", b":"])
+        )
     assert native.is_lossless(bytes(raw)) in (True, False)
 
 

@@ -136,7 +136,9 @@ def test_equal_to_asking_every_pattern(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms(), _WALKS, _KERNEL)
+@given(
+    st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms(), _WALKS, _KERNEL
+)
 def test_equal_after_any_adds_and_removes_and_nothing_is_left_behind(
     documents: list[dict[str, Any]], events: list[str], dice: random.Random, walks: int, use_kernel: bool
 ) -> None:
@@ -280,7 +282,9 @@ def test_many_keys_of_one_object_are_found_whatever_else_it_has(event: str, use_
         '{"d":[{"t":"t1"}],"t":"t2","d":{"x":"v"}}',
     ],
 )
-def test_what_is_left_to_ask_of_a_rule_is_found_wherever_the_event_has_it(event: str, many: int, use_kernel: bool) -> None:
+def test_what_is_left_to_ask_of_a_rule_is_found_wherever_the_event_has_it(
+    event: str, many: int, use_kernel: bool
+) -> None:
     rests: list[dict[str, Any]] = [
         {"d": {"x": ["v"]}},
         {"d": {"x": ["v"], "n": [{"exists": False}]}},

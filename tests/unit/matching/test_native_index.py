@@ -1,0 +1,428 @@
+"""The compiled index by itself: exact whatever collides, whatever kind a text is of, and nothing held or lost on the way."""
+
+import gc
+import json
+import random
+import sys
+import tracemalloc
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.errors import InvalidInput
+from shared.matching import Pattern, PatternIndex, event_from_value, matches, native, parse_pattern, read_event
+from shared.matching.native.encode import encoded
+from shared.matching.pattern import FieldPattern
+
+pytestmark = pytest.mark.skipif(
+    not native.IS_THERE, reason="the matching kernel is not there: python scripts/kernel.py says why"
+)
+
+_EVERY_BIT = 2**64 - 1
+_MASKS = st.sampled_from([_EVERY_BIT, 0, 1, 0xFF << 48, 7 << 56])  # of hashes: all, none, few, tags or parts only
+_TEXTS = st.sampled_from(
+    [
+        "",
+        "a",
+        "ab",
+        "abc",
+        "abcdefghi",
+        "é",
+        "aé",
+        "éa",
+        "éab",
+        "日本",
+        "日本語",
+        "a日",
+        "😀",
+        "😀a",
+        "ab😀",
+        "\ud800",
+        "ÿ",
+        "Ā",
+    ]
+)
+_NUMBERS = st.sampled_from(
+    [0, -0.0, 1, -1, 2, 2.5, 8, 63.999, 64, 1e300, -1e300, 0.1, 5e-324, -5e-324, 2**53, -(2**53), 2**53 - 1, 2.0**60]
+)
+_EVENT_NUMBERS = st.one_of(_NUMBERS, st.sampled_from([2**53 + 1, 2**63, 2**64 - 1, -(2**53) - 1]))
+_BOUNDS = st.lists(_NUMBERS, min_size=2, max_size=2, unique_by=float).map(sorted)
+_ENTRIES = st.one_of(
+    _TEXTS,
+    _TEXTS,
+    _NUMBERS,
+    st.sampled_from([True, False, None]),
+    _TEXTS.map(lambda text: {"prefix": text}),
+    _TEXTS.map(lambda text: {"suffix": text}),
+    _BOUNDS.map(lambda both: {"numeric": [">=", both[0], "<", both[1]]}),
+    _BOUNDS.map(lambda both: {"numeric": [">", both[0], "<=", both[1]]}),
+    _NUMBERS.map(lambda number: {"numeric": ["<", number]}),
+    _NUMBERS.map(lambda number: {"numeric": ["=", number]}),
+    st.lists(_TEXTS, min_size=1, max_size=12, unique=True).map(lambda texts: {"anything-but": texts}),
+    st.lists(_NUMBERS, min_size=1, max_size=3).map(lambda numbers: {"anything-but": numbers}),
+    st.booleans().map(lambda there: {"exists": there}),
+)
+_PATHS = ["t", "s", "d", "d.x", "d.y", "d.x.z", "e.x", "d..y"]
+_RULES = st.dictionaries(
+    st.sampled_from(_PATHS), st.lists(_ENTRIES, min_size=1, max_size=4), min_size=1, max_size=len(_PATHS)
+)
+_SCALARS = st.one_of(_TEXTS, _EVENT_NUMBERS, st.sampled_from([True, False, None]))
+_VALUES = st.recursive(
+    st.one_of(_SCALARS, _SCALARS, _SCALARS),
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from(["x", "y", "z", "", "x.z", "n"]), inner, max_size=5),
+        st.lists(inner, max_size=2),
+    ),
+    max_leaves=6,
+)
+_EVENTS = st.dictionaries(st.sampled_from(["t", "s", "d", "e", "other", "d.x"]), _VALUES, max_size=6)
+
+
+def _parsed(documents: Sequence[dict[str, Any]]) -> list[Pattern]:
+    patterns = []
+    for document in documents:
+        try:
+            patterns.append(parse_pattern(document))
+        except InvalidInput:
+            continue  # a range that holds nothing
+    return patterns
+
+
+def _told(pattern: Pattern, dice: random.Random) -> Any:
+    """As the index in Python would tell it, filed under any field that can lead to it; None where the kernel cannot."""
+    (alternative,) = pattern.alternatives
+    fields: list[FieldPattern] = list(alternative.fields)
+    dice.shuffle(fields)
+    for at in range(len(fields)):
+        told = encoded((fields[at], *fields[:at], *fields[at + 1 :]))
+        if told is not None:
+            return told
+    return None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the kernel has no reason to leave an event to Python."""
+    if isinstance(value, dict):
+        return all("." not in key and _is_plain(member) for key, member in value.items())
+    return not isinstance(value, list) and not (type(value) is int and abs(value) > 2**53)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_RULES, max_size=14), st.lists(_EVENTS, min_size=1, max_size=6), _MASKS, st.randoms())
+def test_equal_to_asking_every_pattern_after_adds_and_removes(
+    documents: list[dict[str, Any]], trees: list[dict[str, Any]], mask: int, dice: random.Random
+) -> None:
+    index = native.Index[int](hash_mask=mask)
+    patterns = [(pattern, told) for pattern in _parsed(documents) if (told := _told(pattern, dice)) is not None]
+    rules: dict[int, tuple[Pattern, int]] = {}
+    for step in range(4 * len(patterns)):
+        pattern, told = dice.choice(patterns)
+        if rules and dice.random() < 0.3:
+            _, number = rules.pop(dice.choice(list(rules)))
+            index.remove(number)
+        else:
+            rules[step] = (pattern, index.add(step, told))
+    assert len(index) == len(rules)
+    for tree in trees:
+        event = event_from_value(tree)
+        expected = {rule for rule, (pattern, _) in rules.items() if matches(pattern, event)}
+        for _ in range(2):
+            found = index.find(event)
+            if found is None:
+                assert not _is_plain(tree)
+            else:
+                assert set(found) == expected
+    for _, number in rules.values():
+        index.remove(number)
+    assert index.is_bare
+    assert index.find(event_from_value({})) == []
+
+
+@pytest.mark.parametrize("mask", [_EVERY_BIT, 0])
+def test_crowded_buckets_become_levels_many_deep_and_are_left_again(mask: int) -> None:
+    dice = random.Random(3)
+    keys = "abcd"
+    documents = [
+        {"t": ["same"], **{key: [f"{dice.randrange(3)}" for _ in range(1 + (key == "b"))] for key in keys}}
+        for _ in range(300 if mask else 120)
+    ]
+    patterns = [parse_pattern(document) for document in documents]
+    index = native.Index[int](hash_mask=mask)
+    fields = {id(pattern): {each.path: each for each in pattern.alternatives[0].fields} for pattern in patterns}
+    rules: dict[int, int] = {}
+
+    def check() -> None:
+        for _ in range(30):
+            tree = {"t": "same", **{key: f"{dice.randrange(3)}" for key in keys}}
+            expected = {number for number in rules if matches(patterns[number], event_from_value(tree))}
+            assert set(index.find(tree) or ()) == expected
+
+    for number, pattern in enumerate(patterns):
+        order = ["t", *dice.sample(keys, len(keys))]
+        told = encoded([fields[id(pattern)][path] for path in order])
+        assert told is not None
+        rules[number] = index.add(number, told)
+    check()
+    for number in dice.sample(list(rules), len(rules) // 2):
+        index.remove(rules.pop(number))
+    check()
+    for kernel_number in rules.values():
+        index.remove(kernel_number)
+    assert index.is_bare
+
+
+def _index_of(*documents: dict[str, Any]) -> "native.Index[int]":
+    index = native.Index[int]()
+    for number, document in enumerate(documents):
+        told = encoded(parse_pattern(document).alternatives[0].fields)
+        assert told is not None
+        index.add(number, told)
+    return index
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"d": {"x": ["v"]}},
+        {"d": [{"x": "v"}]},
+        {"d.x": "v"},
+        {"d.x": "v", "d": {"x": "w"}},
+        {"d": {"x": 2**53 + 1}},
+        {"d": {"x": ("v", "w")}},
+        {"d": ({"x": "v"}, {"x": "w"})},
+    ],
+)
+def test_events_that_take_more_are_left_to_python(tree: dict[str, Any]) -> None:
+    assert _index_of({"d": {"x": ["v"]}}).find(tree) is None
+
+
+def test_what_no_rule_looks_at_does_not_matter() -> None:
+    index = _index_of({"d": {"x": ["v"]}})
+
+    assert index.find({"d": {"x": "v", "lines": [1], "y.z": 1}, "n": 2**70, "a.b": [[]], 7: 8}) is None  # a key of 7
+    assert index.find({"d": {"x": "v", "lines": [1], "y.z": 1}, "n": 2**70, "a.b": [[]]}) == [0]
+
+
+def test_a_slowly_read_event_is_left_to_python() -> None:
+    event = read_event(b'{"d":{"x":"v","x":"w"}}')
+
+    assert _index_of({"d": {"x": ["v"]}}).find(event) is None
+
+
+def test_prefixes_may_end_within_texts_of_any_width() -> None:
+    texts = ["ab", "aé", "é", "日本", "a日", "😀", "ab😀", "日😀"]
+    index = _index_of(*({"t": [{"prefix": text}]} for text in texts))
+
+    for text in texts:
+        for more in ("", "c", "é", "語", "😀"):
+            expected = [number for number, prefix in enumerate(texts) if (text + more).startswith(prefix)]
+            assert sorted(index.find({"t": text + more}) or ()) == expected
+
+
+def test_long_texts_and_many_values_on_one_path_are_exact() -> None:
+    texts = [f"{'x' * length}{number}" for length in (0, 7, 8, 15, 16, 40, 3_000) for number in range(60)]
+    index = _index_of(*({"t": [text]} for text in texts))
+
+    for number, text in enumerate(texts):
+        assert index.find({"t": text}) == [number]
+        assert index.find({"t": text + "x"}) == []
+
+
+def test_many_prefix_lengths_and_grid_widths_are_all_looked_up() -> None:
+    lengths = range(1, 90)
+    ranges = [(-(2.0**exponent), 2.0**exponent) for exponent in range(-300, 300, 7)]
+    index = _index_of(
+        *({"t": [{"prefix": "p" * length}]} for length in lengths),
+        *({"n": [{"numeric": [">", low, "<", high]}]} for low, high in ranges),
+    )
+
+    assert len(index.find({"t": "p" * 50}) or ()) == 50
+    for value in (0, 1, -1.5, 1e-80, 1e80, 2.0**35):
+        expected = sum(low < value < high for low, high in ranges)
+        assert len(index.find({"n": value}) or ()) == expected
+
+
+def test_rules_of_many_fields_are_known_up_to_a_limit() -> None:
+    event = {f"k{number}": "v" for number in range(20)}
+    for count, is_known in ((5, True), (16, True), (17, False)):
+        pattern = parse_pattern({f"k{number}": ["v"] for number in range(count)})
+        told = encoded(pattern.alternatives[0].fields)
+        assert (told is not None) == is_known
+        index: PatternIndex[int] = PatternIndex()
+        index.add(1, pattern)
+        assert index.candidates(event_from_value(event)) == [1]
+
+
+def test_an_id_is_answered_once_whoever_finds_it() -> None:
+    index: PatternIndex[str] = PatternIndex()
+    index.add("both", parse_pattern({"t": ["a"]}), parse_pattern({"t": [{"wildcard": "a*"}]}))
+    index.add("twice", parse_pattern({"t": ["a", {"prefix": "a"}]}))
+    for number in range(40):
+        index.add(f"other {number}", parse_pattern({"t": ["a"]}), parse_pattern({"t": [{"prefix": "a"}]}))
+
+    found = index.candidates(read_event(b'{"t":"a"}'))
+
+    assert sorted(found) == sorted(["both", "twice", *(f"other {number}" for number in range(40))])
+
+
+def test_ids_and_values_are_neither_held_nor_let_go_too_often() -> None:
+    told = encoded(parse_pattern({"t": ["some text", {"prefix": "so"}]}).alternatives[0].fields)
+    assert told is not None
+    index = native.Index[Any]()
+    rule_id, text, key = object(), "".join(["some ", "text"]), "".join(["tt"])[:1]
+    before = [sys.getrefcount(each) for each in (rule_id, text, told)]
+    number = index.add(rule_id, told)
+    event = {key: text}
+    for _ in range(50):
+        assert index.find(event) == [rule_id, rule_id]
+        assert index.find({"t": [text]}) is None
+    del event
+    index.remove(number)
+
+    assert [sys.getrefcount(each) for each in (rule_id, text, told)] == before
+
+
+def test_memory_is_given_back() -> None:
+    def cycle() -> None:
+        index = native.Index[int]()
+        numbers = []
+        for number in range(1_000):
+            document = {"t": [f"text {number}"], "d": {f"k{number % 50}": [{"anything-but": [f"{number}"]}]}}
+            told = encoded(parse_pattern(document).alternatives[0].fields[::-1])
+            assert told is not None
+            numbers.append(index.add(number, told))
+        for number in numbers[::2]:
+            index.remove(number)
+
+    def held_after(cycles: int) -> int:
+        for _ in range(cycles):
+            cycle()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        warmed_up = held_after(2)
+        assert held_after(4) - warmed_up < 4 * 1_000 * 8  # not a word for each rule
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_collector_sees_what_the_index_holds() -> None:
+    class Rule:
+        index: Any = None
+
+    gone: list[int] = []
+    rule = Rule()
+    rule.index = native.Index[Rule]()
+    rule.index.connect(rule.__init__, None)
+    rule.index.add(rule, (("t", False, ((0, "a"),)),))
+    sentinel = _Sentinel(gone)
+    rule.__dict__["sentinel"] = sentinel
+    del rule, sentinel
+    gc.collect()
+    assert gone == [1]
+
+
+class _Sentinel:
+    def __init__(self, gone: list[int]) -> None:
+        self._gone = gone
+
+    def __del__(self) -> None:
+        self._gone.append(1)
+
+
+class _Key(str):
+    """A string that is not quite one: comparing it runs code, and counts as any Python code may."""
+
+    __slots__ = ("index", "refused")
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            self.index.add(2, (("t", False, ((0, "x"),)),))
+        except RuntimeError:
+            self.refused = True
+        assert self.index.find({"t": "a"}) is None
+        return str.__eq__(self, other)
+
+
+def test_code_that_runs_meanwhile_cannot_change_the_index() -> None:
+    index = _index_of({"t": ["a"]})
+    key = _Key("t")
+    key.index, key.refused = index, False
+    event = {key: "a", **{f"k{number}": number for number in range(90)}}
+
+    assert index.find(event) == [0]  # more members than are gone through: rules' keys are looked up among them
+    assert key.refused
+    assert index.find({"t": "a"}) == [0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        [],
+        ("t",),
+        (("t", False),),
+        (("t", False, []),),
+        (("t", 1, ((0, "a"),)),),
+        ((7, False, ((0, "a"),)),),
+        (("t", False, ((0, 7),)),),
+        (("t", False, ((0,),)),),
+        (("t", False, ((9, "a"),)),),
+        (("t", False, ((-1, "a"),)),),
+        (("t", False, ((2**70, "a"),)),),
+        (("t", False, (("a", "a"),)),),
+        (("t", False, ((2, 1),)),),
+        (("t", False, ((2, float("nan")),)),),
+        (("t", False, ((3, 1.0, "x", 3),)),),
+        (("t", False, ((3, 1.0, 2.0, 9),)),),
+        (("t", False, ((4, 3),)),),
+        (("t", False, ((6, ("a", 7)),)),),
+        (("t", False, ((7, (1.0, "a")),)),),
+        (("t", False, ((5,),)),),
+        (("t", True, ((0, "a"),)),),
+        (("t", False, ((1, ""),)),),
+        (("t", False, ((3, float("-inf"), 1.0, 3),)),),
+        (("t", False, ()),),
+        (("t", False, ((0, "a"), (0, 7))),),
+        (("t", False, ((0, "a"),)), ("u", False, ((0, 7),))),
+        ((".".join("abcdefghijklmnopqr"), False, ((0, "a"),)),),
+        (("t", False, tuple((0, str(number)) for number in range(65))),),
+        tuple((f"k{number}", False, ((0, "a"),)) for number in range(17)),
+    ],
+)
+def test_what_cannot_be_is_refused_and_leaves_nothing_behind(fields: Any) -> None:
+    index = native.Index[int]()
+
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        index.add(1, fields)
+    assert index.is_bare
+    for number in (0, 1, 2**31):
+        with pytest.raises(KeyError):
+            index.remove(number)
+
+
+def test_wide_objects_and_deep_paths_cost_no_more_than_their_members() -> None:
+    index = _index_of({"a": {"b": {"c": {"d": {"e": ["v"]}}}}}, {"m9999": ["v"]})
+    event = read_event(json.dumps({f"m{number}": "v" for number in range(20_000)}).encode())
+
+    assert index.find(event) == [1]
+    assert index.find({"a": {"b": {"c": {"d": {"e": "v"}}}}}) == [0]
+    assert index.find({"a": {"b.c": {}}}) is None
+    assert index.find({"a": {"b": {"c": "x", "c.d": 1}}}) is None
+
+
+def test_the_kernel_is_built_from_these_sources() -> None:
+    sys.path.insert(0, "scripts")
+    try:
+        import kernel
+    finally:
+        sys.path.remove("scripts")
+    assert kernel.state() == native.BUILT_FROM

@@ -174,13 +174,56 @@ def test_crowded_buckets_become_levels_many_deep_and_are_left_again(mask: int) -
     assert index.is_bare
 
 
-def _index_of(*documents: dict[str, Any]) -> "native.Index[int]":
-    index = native.Index[int]()
+def _index_of(*documents: dict[str, Any], mask: int = _EVERY_BIT) -> "native.Index[int]":
+    index = native.Index[int](hash_mask=mask)
     for number, document in enumerate(documents):
         told = encoded(parse_pattern(document).alternatives[0].fields)
         assert told is not None
         index.add(number, told)
     return index
+
+
+@pytest.mark.parametrize("mask", [_EVERY_BIT, 0])
+def test_equal_hashes_are_not_taken_for_equal_values(mask: int) -> None:
+    texts = ["ab", "ac", "aé", "日本", "日語", "abc", "abd"]
+    numbers = [0, 1, 2.5, -1, 1e300]
+    index = _index_of(
+        *({"t": [text]} for text in texts),
+        *({"t": [{"prefix": text}]} for text in texts),
+        *({"t": [number]} for number in numbers),
+        *({"t": [constant]} for constant in (True, False, None)),
+        *({"t": [{"numeric": [">=", number, "<", number + 1]}]} for number in numbers[:4]),
+        *({"u": [text]} for text in texts),
+        mask=mask,
+    )
+    kinds = [len(texts), len(texts), len(numbers), 3, 4]
+    first = [sum(kinds[:at]) for at in range(len(kinds))]
+
+    for text in [*texts, "xy", "a", "abz", "日本ab"]:
+        expected = [at for at, exact in enumerate(texts) if exact == text]
+        expected += [first[1] + at for at, prefix in enumerate(texts) if text.startswith(prefix)]
+        assert sorted(index.find({"t": text}) or ()) == expected
+    for number in [*numbers, 0.5, 3.4, -0.0, 7]:
+        expected = [first[2] + at for at, exact in enumerate(numbers) if exact == number]
+        expected += [first[4] + at for at, low in enumerate(numbers[:4]) if low <= number < low + 1]
+        assert sorted(index.find({"t": number}) or ()) == expected
+    for at, constant in enumerate((True, False, None)):
+        assert index.find({"t": constant}) == [first[3] + at]
+
+
+def test_ranges_end_where_they_say() -> None:
+    bounds = [(sign_low, sign_high) for sign_low in (">", ">=") for sign_high in ("<", "<=")]
+    index = _index_of(*({"t": [{"numeric": [low, 10, high, 12.5]}]} for low, high in bounds))
+    as_rest = _index_of(*({"a": ["a"], "t": [{"numeric": [low, 10, high, 12.5]}]} for low, high in bounds))
+
+    for number in (9, 9.999, 10, 10.001, 11, 12.499, 12.5, 12.501, 13):
+        expected = [
+            at
+            for at, (low, high) in enumerate(bounds)
+            if (number > 10 or (number == 10 and low == ">=")) and (number < 12.5 or (number == 12.5 and high == "<="))
+        ]
+        assert sorted(index.find({"t": number}) or ()) == expected
+        assert sorted(as_rest.find({"a": "a", "t": number}) or ()) == expected
 
 
 @pytest.mark.parametrize(
@@ -294,6 +337,11 @@ def test_memory_is_given_back() -> None:
             told = encoded(parse_pattern(document).alternatives[0].fields[::-1])
             assert told is not None
             numbers.append(index.add(number, told))
+        for number in range(0, 1_000, 2):  # crowded: in a level of its own
+            numbers.insert(
+                number,
+                index.add(number, (("t", False, ((0, f"a{number % 50}"),)), (f"u{number % 9}", False, ((0, "b"),)))),
+            )
         for number in numbers[::2]:
             index.remove(number)
 

@@ -1,4 +1,4 @@
-/* Hashes with a secret key: SipHash-1-3, as Python's own for texts. Without the key nobody can choose texts that collide. */
+/* Hashes with a secret key: the rounds of SipHash-1-3, as Python's own. Without the key nobody can choose texts that collide. */
 #ifndef UPSHOT_HASH_H
 #define UPSHOT_HASH_H
 
@@ -26,22 +26,17 @@ static inline void hash_round(uint64_t v[4])
     v[2] = hash_rotated(v[2], 32);
 }
 
-/* The hash of two words and `size` bytes; the words must tell apart what has other sizes. */
+/* The hash of two words and `size` bytes; the words must tell apart what has other sizes. They are few and nobody's
+   choice, so they only change where the rounds begin, which saves a third of them. */
 static inline uint64_t hash_of(const HashKey *key, uint64_t one, uint64_t two, const void *bytes, size_t size)
 {
     uint64_t v[4] = {
-        key->first ^ 0x736f6d6570736575u,
-        key->second ^ 0x646f72616e646f6du,
+        key->first ^ 0x736f6d6570736575u ^ one,
+        key->second ^ 0x646f72616e646f6du ^ two,
         key->first ^ 0x6c7967656e657261u,
         key->second ^ 0x7465646279746573u,
     };
     const unsigned char *at = bytes;
-    v[3] ^= one;
-    hash_round(v);
-    v[0] ^= one;
-    v[3] ^= two;
-    hash_round(v);
-    v[0] ^= two;
     while (size > 0) {
         uint64_t word = 0;
         size_t part = size < 8 ? size : 8;

@@ -60,5 +60,6 @@ bench-backtest: setup-test
 	@$(BIN)/python tests/bench/bench_backtest.py $(ARGS)
 
 clean:
+	rm -f shared/matching/native/*.so
 	rm -rf .venv .venv.lock .kafka build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find services shared tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -292,30 +292,28 @@ static inline int follow(Store *store, const Edge *edge, PyObject *value)
     return 1;
 }
 
-/* Through the keys that rules name here, or the object's own, whichever costs less. Comparing keys may run Python code
-   where an event that was put together by hand has keys that are no plain strings; so what is looked into is held. */
-static int walk(Store *store, uint32_t number, PyObject *object)
+static int walk_edges(Store *store, const Step *step, PyObject *object)
 {
-    const Step *step = STEP(store, number);
     int status = 1;
-    if ((uint64_t)step->edge_count * KEYS_PER_EDGE < (uint64_t)PyDict_GET_SIZE(object)) {
-        Py_INCREF(object);
-        for (uint32_t at = 0; at <= step->mask && status == 1; at++) {
-            const Edge *edge = &step->edges[at];
-            if (edge->key == NULL)
-                continue;
-            PyObject *value = PyDict_GetItemWithError(object, edge->key);
-            if (value != NULL) {
-                Py_INCREF(value);
-                status = follow(store, edge, value);
-                Py_DECREF(value);
-            }
-            else if (PyErr_Occurred())
-                status = -1;
+    for (uint32_t at = 0; at <= step->mask && status == 1; at++) {
+        const Edge *edge = &step->edges[at];
+        if (edge->key == NULL)
+            continue;
+        PyObject *value = PyDict_GetItemWithError(object, edge->key);
+        if (value != NULL) {
+            Py_INCREF(value);
+            status = follow(store, edge, value);
+            Py_DECREF(value);
         }
-        Py_DECREF(object);
-        return status;
+        else if (PyErr_Occurred())
+            status = -1;
     }
+    return status;
+}
+
+static int walk_keys(Store *store, const Step *step, PyObject *object)
+{
+    int status = 1;
     Py_ssize_t at = 0;
     PyObject *key, *value;
     while (status == 1 && PyDict_Next(object, &at, &key, &value)) {
@@ -329,6 +327,18 @@ static int walk(Store *store, uint32_t number, PyObject *object)
             Py_SETREF(edge->key, Py_NewRef(key));
         status = follow(store, edge, value);
     }
+    return status;
+}
+
+/* Through the keys that rules name here, or the object's own, whichever costs less. Looking rules' keys up may run Python
+   code where an event that was put together by hand has keys that are no plain strings; so whatever is walked is held. */
+static int walk(Store *store, uint32_t number, PyObject *object)
+{
+    const Step *step = STEP(store, number);
+    bool is_wide = (uint64_t)step->edge_count * KEYS_PER_EDGE < (uint64_t)PyDict_GET_SIZE(object);
+    Py_INCREF(object);
+    int status = is_wide ? walk_edges(store, step, object) : walk_keys(store, step, object);
+    Py_DECREF(object);
     return status;
 }
 

@@ -1,11 +1,13 @@
 """The compiled index by itself: exact whatever collides, whatever kind a text is of, and nothing held or lost on the way."""
 
 import gc
+import importlib.util
 import json
 import random
 import sys
 import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -411,6 +413,31 @@ def test_code_that_runs_meanwhile_cannot_change_the_index() -> None:
     assert index.find({"t": "a"}) == [0]
 
 
+class _Emptying(_Key):
+    """As it is compared, it lets go of what is being walked."""
+
+    __slots__ = ("outer",)
+    __hash__ = _Key.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        self.outer.clear()
+        gc.collect()
+        return str.__eq__(self, other)
+
+
+def test_what_is_walked_is_held_whatever_code_does_meanwhile() -> None:
+    index = _index_of({"d": {"e": {"t": ["a"], "u": ["b"]}}, "z": ["c"]})
+    key = _Emptying("t")
+    event: dict[str, Any] = {
+        "d": {"e": {key: "a", "u": "b", **{f"k{number}": "".join(["v"]) for number in range(90)}}},
+        "z": "c",
+    }
+    key.outer = event["d"]
+
+    assert index.find(event) in ([0], [])
+    assert index.find({"d": {"e": {"t": "a", "u": "b"}}, "z": "c"}) == [0]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -468,9 +495,10 @@ def test_wide_objects_and_deep_paths_cost_no_more_than_their_members() -> None:
 
 
 def test_the_kernel_is_built_from_these_sources() -> None:
-    sys.path.insert(0, "scripts")
-    try:
-        import kernel
-    finally:
-        sys.path.remove("scripts")
-    assert kernel.state() == native.BUILT_FROM
+    script = Path(__file__).resolve().parents[3] / "scripts" / "kernel.py"
+    spec = importlib.util.spec_from_file_location("kernel", script)
+    assert spec is not None and spec.loader is not None
+    kernel = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kernel)
+
+    assert kernel.state() == native.BUILT_FROM, f"compile it anew: python {script}"

@@ -5,8 +5,8 @@
    gets crowded becomes a level of its own, in which its rules are filed under their second fields, and so on.
 
    fields.c  what a field asks of the value at its path    paths.c  which values of an event are asked about
-   filing.c  rules into buckets and out again              find.c   the rules that an event matches
-   index.c   the Python type around them */
+   filing.c  rules into buckets and out again              levels.c what a level looks up at each path
+   find.c    the rules that an event matches               index.c  the Python type around them */
 #ifndef UPSHOT_STORE_H
 #define UPSHOT_STORE_H
 
@@ -223,11 +223,17 @@ uint64_t operand_hash(const Store *store, const Operand *operand);
 bool text_hash(const Store *store, const Operand *operand, uint64_t *hash);
 bool operand_equals(const Operand *filed, const Operand *probe);
 double cell_of(double number, int32_t exponent);
-const Use *find_use(const Store *store, uint32_t level, uint32_t path);
 /* False with an exception set: nothing is filed. */
 bool file_rule(Store *store, uint32_t number);
 void unfile_rule(Store *store, uint32_t number);
 void filing_clear(Store *store);
+
+/* levels.c. What a level looks up at a path: NULL where nothing is filed under it (or memory is out); made where there is
+   none; dropped where nothing is left; one bucket more or less, -1: out of memory. */
+const Use *find_use(const Store *store, uint32_t level, uint32_t path);
+Use *obtain_use(Store *store, uint32_t level, uint32_t path);
+void drop_use(Store *store, uint32_t level, Use *use);
+int count_bucket(Use *use, const Operand *operand, int by);
 
 /* find.c. Adds the ids of the rules that match, some maybe twice; -1 with an exception set. */
 int find_rules(Store *store, PyObject *found);

@@ -56,7 +56,7 @@ def test_nothing_is_done_that_c_forbids(kernel: ModuleType, tmp_path: Path) -> N
     if missing is not None:
         pytest.skip(f"the matching kernel is not compiled with sanitizers: {missing}")
     (tmp_path / "sanitized_kernel.py").write_text(PLUGIN.format(library=str(kernel.library(tmp_path))))
-    tests = [f"tests/unit/matching/test_native_{name}.py" for name in ("scan", "index")]
+    tests = [f"tests/unit/matching/test_native_{name}.py" for name in ("scan", "index", "lifetimes")]
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "sanitized_kernel", "-p", "no:cacheprovider", *tests],

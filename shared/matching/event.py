@@ -45,23 +45,36 @@ def read_event_in_python(raw: bytes) -> EventFields:
     """As `read_event`, without the kernel."""
     try:
         root = _parse(raw)
+    except orjson.JSONDecodeError:
+        return _read_unparsed(raw)
+    return _look_closer(raw, root)
+
+
+def _look_closer(raw: bytes, root: Any) -> EventFields:
+    """The event, where something of it may have been lost in `root`, what the fast parser made of it."""
+    try:
         written = _write(root)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        root, is_whole = read_value(raw), False
-    else:
-        # in the canonical form nothing is lost: that is the whole check for most
-        is_whole = written == raw or _is_faithful(raw, root, written)
-        if is_whole and type(root) is dict:
-            return root  # type: ignore[return-value]  # NewType's own call would cost a twentieth of the parse
-        if not is_whole:
-            root = _read_slowly(raw)
+    except orjson.JSONEncodeError:
+        raise _too_deep() from None  # the only thing it cannot write back
+    # in the canonical form nothing is lost: that is the whole check for most
+    if written == raw or _is_faithful(raw, root, written):
+        return _of_object(root)
+    return EventFields(SlowlyRead(_of_object(_read_slowly(raw))))
+
+
+def _read_unparsed(raw: bytes) -> EventFields:
+    """It may be lone surrogates or 1e309, which are JSON; or it says what is wrong."""
+    return EventFields(SlowlyRead(_of_object(_read_slowly(raw))))
+
+
+def _of_object(root: Any) -> EventFields:
     if type(root) is not dict:
         raise InvalidInput(_TITLE, [Flaw(pointer="#", detail="an event is a JSON object")])
-    return EventFields(root if is_whole else SlowlyRead(root))
+    return root  # type: ignore[return-value]  # NewType's own call would cost a twentieth of the parse
 
 
 read_event: Callable[[bytes], EventFields] = (
-    native.Reader(_parse, read_event_in_python) if native.IS_THERE else read_event_in_python
+    native.Reader(_parse, _look_closer, _read_unparsed) if native.IS_THERE else read_event_in_python
 )
 """The event that a JSON text is; raises `InvalidInput` where it is no JSON object."""
 

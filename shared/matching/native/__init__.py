@@ -7,7 +7,7 @@ Next: `encode.py`, what the index is told; `store.h`, how it is made; `build.py`
 
 from typing import Any, Final
 
-CONTRACT: Final = 1  # as module.c's: a kernel that was built from other sources is none
+CONTRACT: Final = 2  # as module.c's: a kernel that was built from other sources is none
 
 try:
     from shared.matching.native import _kernel

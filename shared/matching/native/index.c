@@ -23,13 +23,13 @@ typedef struct {
 static int make_key(HashKey *key)
 {
     /* from Python's own secret, so that hashes differ from process to process as those of its dictionaries do */
-    uint64_t *words[] = {&key->first, &key->second};
-    static const char *const texts[] = {"shared.matching.native.first", "shared.matching.native.second"};
-    for (int each = 0; each < 2; each++) {
+    static const char *const texts[] = {
+        "shared.matching.native.0", "shared.matching.native.1", "shared.matching.native.2", "shared.matching.native.3"};
+    for (size_t each = 0; each < sizeof texts / sizeof *texts; each++) {
         PyObject *text = PyUnicode_FromString(texts[each]);
         if (text == NULL)
             return -1;
-        *words[each] = (uint64_t)PyObject_Hash(text);
+        key->words[each] = (uint64_t)PyObject_Hash(text);
         Py_DECREF(text);
     }
     return 0;

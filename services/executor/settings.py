@@ -17,7 +17,7 @@ class ExecutorSettings(BaseSettings):
         ge=0,
         le=1,
         description="how long the word that ends a run may wait to be appended together with another record, where nothing "
-        "of that run or behind it depends on it; 0: not at all",
+        "of that run or behind it depends on it and others come as often; 0: not at all",
     )
     timeout_seconds: float = Field(20.0, gt=0, description="of an attempt whose step names none")
     response_bytes_max: int = Field(

@@ -1,11 +1,13 @@
 """Appends in company: what nobody waits for goes to the log together with the next record that somebody does wait for.
 
-At low rates every append is a commit of its own; the word that ended a run's last step can wait some milliseconds for the
-start of another's. Guarantee: a record is durable when `append` returns, whoever it went with; what fails in company is
-told as a `TransientError`, so that its own caller appends it again, by itself.
+Where little is merged, every append is a commit of its own; the word that ended a run's last step can wait some
+milliseconds for the start of another's. Where company is not to be expected in that time nobody waits: to wake up once more,
+with cold caches, costs more than the commit. Guarantee: a record is durable when `append` returns, whoever it went with;
+what fails in company is told as a `TransientError`, so that its own caller appends it again, by itself.
 """
 
 import asyncio
+import math
 
 from shared.bus.port import AppendInDoubt, Bus, NewRecord, Position
 
@@ -17,18 +19,23 @@ class Gathering:
     """One a process, for all that it appends to the log of runs."""
 
     def __init__(self, bus: Bus, patience_seconds: float) -> None:
-        """`patience_seconds`: how long a patient record waits for company at most; 0: not at all."""
+        """`patience_seconds`: how long a patient record waits at most, where others come as often; 0: not at all."""
         self._bus = bus
         self._patience_seconds = patience_seconds
         self._waiting: list[tuple[NewRecord, asyncio.Future[Position]]] = []
         self._alone: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
+        self._hurried_at, self._interval_seconds = -math.inf, math.inf
 
     async def append(self, record: NewRecord, *, patient: bool = False) -> Position:
         """See the port's `append`. `patient`: nothing depends on when exactly it is there."""
-        if not patient or not self._patience_seconds or len(self._waiting) >= COMPANY_MAX:
-            return await self._send(record)
         loop = asyncio.get_running_loop()
+        if not patient:
+            now = loop.time()
+            self._interval_seconds, self._hurried_at = now - self._hurried_at, now
+            return await self._send(record)
+        if self._interval_seconds >= self._patience_seconds or len(self._waiting) >= COMPANY_MAX:
+            return await self._send(record)
         answer: asyncio.Future[Position] = loop.create_future()
         self._waiting.append((record, answer))
         if self._alone is None:

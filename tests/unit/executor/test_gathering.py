@@ -31,6 +31,16 @@ class CountingBus(MemoryBus):
         return await super().append(records)
 
 
+async def amid_traffic(bus: MemoryBus, patience_seconds: float = LONG_SECONDS) -> Gathering:
+    """Two that are in a hurry came shortly after each other: a third is to be expected."""
+    gathering = Gathering(bus, patience_seconds)
+    for _ in range(2):
+        await gathering.append(record("-"))
+    if isinstance(bus, CountingBus):
+        bus.appends.clear()
+    return gathering
+
+
 async def waiting(gathering: Gathering, text: str) -> asyncio.Task[Position]:
     task = asyncio.create_task(gathering.append(record(text), patient=True))
     await asyncio.sleep(0)
@@ -39,7 +49,7 @@ async def waiting(gathering: Gathering, text: str) -> asyncio.Task[Position]:
 
 async def test_the_patient_go_with_the_next_that_is_not() -> None:
     bus = CountingBus()
-    gathering = Gathering(bus, LONG_SECONDS)
+    gathering = await amid_traffic(bus)
     patient = [await waiting(gathering, "a"), await waiting(gathering, "b")]
     assert bus.appends == []
 
@@ -51,48 +61,56 @@ async def test_the_patient_go_with_the_next_that_is_not() -> None:
 
 async def test_without_company_they_go_alone_in_time() -> None:
     bus = CountingBus()
-    gathering = Gathering(bus, 0.001)
+    gathering = await amid_traffic(bus, 0.5)
     first, second = await waiting(gathering, "a"), await waiting(gathering, "b")
-    assert sorted([(await first).offset, (await second).offset]) == [0, 1]
+    assert sorted([(await first).offset, (await second).offset]) == [2, 3]
     assert bus.appends == [[b"a", b"b"]]
 
 
-@pytest.mark.parametrize("patience_seconds", [0.0, LONG_SECONDS])
-async def test_who_is_in_a_hurry_never_waits_nor_anybody_without_patience(patience_seconds: float) -> None:
+async def test_nobody_waits_without_patience() -> None:
     bus = CountingBus()
-    gathering = Gathering(bus, patience_seconds)
-    await gathering.append(record("a"), patient=not patience_seconds)
+    gathering = await amid_traffic(bus, 0)
+    await gathering.append(record("a"), patient=True)
     assert bus.appends == [[b"a"]]
+
+
+async def test_nobody_waits_where_company_is_not_to_be_expected() -> None:
+    bus = CountingBus()
+    gathering = Gathering(bus, LONG_SECONDS)
+    await gathering.append(record("a"), patient=True)
+    await gathering.append(record("b"))
+    await gathering.append(record("c"), patient=True)
+    assert bus.appends == [[b"a"], [b"b"], [b"c"]]
 
 
 async def test_a_crowd_does_not_wait() -> None:
     bus = CountingBus()
-    gathering = Gathering(bus, LONG_SECONDS)
+    gathering = await amid_traffic(bus)
     crowd = [await waiting(gathering, str(number)) for number in range(COMPANY_MAX + 1)]
-    assert sorted([(await each).offset for each in crowd]) == list(range(COMPANY_MAX + 1))
+    assert sorted([(await each).offset - 2 for each in crowd]) == list(range(COMPANY_MAX + 1))
     assert len(bus.appends) == 1
 
 
 async def test_what_fails_for_one_is_only_in_doubt_for_the_others() -> None:
     bus = CountingBus()
-    gathering = Gathering(bus, LONG_SECONDS)
+    gathering = await amid_traffic(bus)
     patient = await waiting(gathering, "a")
     with pytest.raises(RecordTooLarge):
         await gathering.append(record("x" * 101))
     with pytest.raises(AppendInDoubt):
         await patient
-    assert (await gathering.append(record("a"))).offset == 0
+    assert (await gathering.append(record("a"))).offset == 2
 
 
 async def test_one_alone_that_fails_is_told_why() -> None:
-    gathering = Gathering(CountingBus(), 0.001)
+    gathering = await amid_traffic(CountingBus(), 0.5)
     with pytest.raises(RecordTooLarge):
         await gathering.append(record("x" * 101), patient=True)
 
 
 async def test_who_is_cancelled_leaves_the_others_their_way() -> None:
     bus = CountingBus()
-    gathering = Gathering(bus, LONG_SECONDS)
+    gathering = await amid_traffic(bus)
     gone, stays = await waiting(gathering, "gone"), await waiting(gathering, "stays")
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)

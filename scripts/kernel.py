@@ -17,7 +17,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "shared" / "matching" / "native"
 SECONDS_MAX = 120
-_FLAGS = ["-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wall"]
+_FLAGS = ["-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-DNDEBUG", "-Wall"]
 
 
 def main() -> int:

@@ -13,7 +13,14 @@ import pytest
 from shared.matching import native
 
 ROOT = Path(__file__).resolve().parents[2]
-SANITIZING = ("-g", "-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZING = (
+    "-UNDEBUG",
+    "-g",
+    "-O1",
+    "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 STRICT = ("-Wextra", "-Werror", "-Wno-missing-field-initializers")
 
 # What pytest loads first: the sanitized library takes the place of the one beside the sources.

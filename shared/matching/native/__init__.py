@@ -2,12 +2,12 @@
 
 Two things in C: a scan of an event's text for what the parser may have lost, and an index of rules made of common
 operators. Guarantee: with it and without it the answers are the same.
-Next: `encode.py`, what the index is told; `store.h`, how it is made; `build.py`, which compiles it.
+Next: `encode.py`, what the index is told; `store.h`, how it is made; `scripts/kernel.py` compiles it.
 """
 
 from typing import Any, Final
 
-CONTRACT: Final = 2  # as module.c's: a kernel that was built from other sources is none
+CONTRACT: Final = 2  # as module.c's: a kernel of another contract is none
 
 try:
     from shared.matching.native import _kernel

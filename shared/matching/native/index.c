@@ -6,7 +6,8 @@
        index.remove(number)
 
    Not safe for use from several threads at once: the GIL is held throughout. Python code runs within `find` only where
-   an event has keys that are no plain strings; a change from there is refused. */
+   an event has keys that are no plain strings; a change from there is refused. Within `add` it runs where what is told is
+   none of encode.py's making; the rule has no number yet, then, that anybody could name. */
 #include "index.h"
 
 #include "store.h"
@@ -81,7 +82,7 @@ static void drop_rule(Store *store, uint32_t number)
     pool_give(&store->rules, number);
     store->rule_count--;
     PyErr_Restore(type, value, trace);
-    Py_DECREF(id); /* last: it may run any code */
+    Py_XDECREF(id); /* last: it may run any code */
 }
 
 static uint32_t make_rule(Store *store, PyObject *id, PyObject *specs)
@@ -102,7 +103,6 @@ static uint32_t make_rule(Store *store, PyObject *id, PyObject *specs)
         }
     }
     rule->field_count = count;
-    rule->id = Py_NewRef(id);
     store->rule_count++;
     uint32_t *fields = (uint32_t *)rule_fields(rule);
     for (uint32_t at = 0; at < count; at++) {
@@ -113,6 +113,7 @@ static uint32_t make_rule(Store *store, PyObject *id, PyObject *specs)
             return 0;
         }
     }
+    rule->id = Py_NewRef(id); /* it can be removed from now on */
     return number;
 }
 

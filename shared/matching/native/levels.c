@@ -35,7 +35,7 @@ const Use *find_use(const Store *store, uint32_t level, uint32_t path)
         uint32_t at = PATH(store, path)->root_use;
         return at == 0 ? NULL : &in->uses[at - 1];
     }
-    if (in->use_count <= CROWDED) {
+    if (in->use_count <= FEW_USES) {
         for (uint32_t each = 0; each < in->use_count; each++)
             if (in->uses[each].path == path)
                 return &in->uses[each];
@@ -84,10 +84,8 @@ void drop_use(Store *store, uint32_t level, Use *use)
     }
     else {
         table_remove(&store->table, use_hash(store, level, use->path), at + 1);
-        if (at != last) { /* adding back needs no memory: two entries are gone */
-            table_remove(&store->table, use_hash(store, level, moved), last + 1);
-            (void)table_add(&store->table, use_hash(store, level, moved), at + 1);
-        }
+        if (at != last)
+            table_renumber(&store->table, use_hash(store, level, moved), last + 1, at + 1);
     }
     in->uses[at] = in->uses[last];
     in->use_count--;

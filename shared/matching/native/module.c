@@ -5,10 +5,10 @@
 #include "reader.h"
 #include "scan.h"
 
-/* One more whenever what encode.py hands over changes its meaning. */
+/* One more whenever what encode.py hands over, or what a type is made of, changes its meaning. */
 enum { CONTRACT = 2 };
 
-/* A digest of the sources and of the Python, by which an old build is known; build.py defines it. */
+/* A digest of the sources and of the Python, by which an old build is known; scripts/kernel.py defines it. */
 #ifndef UPSHOT_BUILT_FROM
 #define UPSHOT_BUILT_FROM ""
 #endif

@@ -243,10 +243,23 @@ void paths_clear(Store *store)
     store->present_room = 0;
 }
 
+/* Until Python 3.12 a text of the old C interface may have no characters yet. */
+static inline bool is_ready(PyObject *text)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return PyUnicode_IS_READY(text);
+#else
+    (void)text;
+    return true;
+#endif
+}
+
 /* What a scalar is to a path; false: nothing that this index compares exactly. */
 static bool read_scalar(Path *path, PyObject *value)
 {
     if (PyUnicode_CheckExact(value)) {
+        if (!is_ready(value))
+            return false;
         path->kind = VALUE_TEXT;
         path->text = Py_NewRef(value);
     }
@@ -285,8 +298,8 @@ static inline int follow(Store *store, const Edge *edge, PyObject *value)
     if (step->path == 0)
         return PyUnicode_CheckExact(value) || PyLong_Check(value) || PyFloat_CheckExact(value) || value == Py_None;
     Path *path = PATH(store, step->path);
-    if (!read_scalar(path, value))
-        return 0;
+    if (path->found_in == store->find_number || !read_scalar(path, value))
+        return 0; /* found before: the event was changed while it was walked */
     path->found_in = store->find_number;
     store->present[store->present_count++] = step->path;
     return 1;
@@ -317,7 +330,7 @@ static int walk_keys(Store *store, const Step *step, PyObject *object)
     Py_ssize_t at = 0;
     PyObject *key, *value;
     while (status == 1 && PyDict_Next(object, &at, &key, &value)) {
-        if (!PyUnicode_CheckExact(key))
+        if (!PyUnicode_CheckExact(key) || !is_ready(key))
             return 0;
         Py_hash_t hash = ((PyASCIIObject *)key)->hash;
         Edge *edge = find_edge(step, key, hash != -1 ? hash : PyObject_Hash(key));

@@ -92,6 +92,11 @@ static void reader_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+static PyMethodDef reader_methods[] = {
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "What is read, for type checkers."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMemberDef reader_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Reader, call), READONLY, NULL},
     {NULL},
@@ -105,6 +110,7 @@ static PyType_Slot reader_slots[] = {
     {Py_tp_dealloc, reader_dealloc},
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_members, reader_members},
+    {Py_tp_methods, reader_methods},
     {0, NULL},
 };
 

@@ -27,7 +27,8 @@ enum {
     OPERATORS_MAX = 64, /* of a field */
     FEW_FIELDS = 4,
     FEW_RULES = 2,
-    CROWDED = 8, /* rules that a bucket checks one by one before it becomes a level */
+    FEW_USES = 8, /* of a level, which are looked through one by one */
+    CROWDED = 8,  /* rules of a bucket that can go deeper; then, asked at powers of two, it becomes a level */
 };
 
 /* What encode.py calls operators; the order is part of the contract with it. */
@@ -118,7 +119,6 @@ typedef struct {
     uint32_t guard;
 } Filed;
 
-/* Fits a cache line. */
 typedef struct {
     Operand operand;
     uint32_t level_inside; /* or 0 */
@@ -129,6 +129,8 @@ typedef struct {
         Filed *many;
     };
 } Bucket;
+
+_Static_assert(sizeof(void *) != 8 || sizeof(Bucket) == 64, "a bucket is a cache line");
 
 typedef struct {
     int32_t value;

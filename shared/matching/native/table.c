@@ -51,19 +51,31 @@ bool table_add(Table *table, uint64_t hash, uint32_t value)
     return true;
 }
 
+/* The entry of a hash that has this value; NULL: there is none. */
+static TableEntry *find_entry(const TablePart *part, uint64_t hash, uint32_t value)
+{
+    if (part->tags == NULL)
+        return NULL;
+    for (uint32_t at = (uint32_t)hash & part->mask; part->tags[at] != 0; at = (at + 1) & part->mask)
+        if (part->entries[at].value == value && part->entries[at].hash == hash)
+            return &part->entries[at];
+    return NULL;
+}
+
+void table_renumber(Table *table, uint64_t hash, uint32_t value, uint32_t other)
+{
+    TableEntry *entry = find_entry(&table->parts[hash >> TABLE_PART_SHIFT], hash, value);
+    if (entry != NULL)
+        entry->value = other;
+}
+
 void table_remove(Table *table, uint64_t hash, uint32_t value)
 {
     TablePart *part = &table->parts[hash >> TABLE_PART_SHIFT];
-    if (part->tags == NULL)
+    TableEntry *entries = part->entries, *entry = find_entry(part, hash, value);
+    if (entry == NULL)
         return;
-    TableEntry *entries = part->entries;
-    uint32_t mask = part->mask;
-    uint32_t hole = (uint32_t)hash & mask;
-    while (entries[hole].value != value || entries[hole].hash != hash || part->tags[hole] == 0) {
-        if (part->tags[hole] == 0)
-            return;
-        hole = (hole + 1) & mask;
-    }
+    uint32_t mask = part->mask, hole = (uint32_t)(entry - entries);
     /* entries behind move up, unless that would put them before where their hash begins to look */
     for (uint32_t at = (hole + 1) & mask; part->tags[at] != 0; at = (at + 1) & mask) {
         uint32_t home = (uint32_t)entries[at].hash & mask;

@@ -33,6 +33,8 @@ typedef struct {
 /* False: out of memory, nothing has changed. */
 bool table_add(Table *table, uint64_t hash, uint32_t value);
 void table_remove(Table *table, uint64_t hash, uint32_t value);
+/* Another value for an entry that is there; needs no memory. */
+void table_renumber(Table *table, uint64_t hash, uint32_t value, uint32_t other);
 void table_clear(Table *table);
 
 static inline uint8_t table_tag(uint64_t hash) { return (uint8_t)(hash >> TABLE_TAG_SHIFT) | 1; }

@@ -149,6 +149,73 @@ def test_what_is_walked_is_held_whatever_code_does_meanwhile() -> None:
     assert index.find({"d": {"e": {"t": "a", "u": "b"}}, "z": "c"}) == [0]
 
 
+class _Repeating(_Key):
+    """As it is compared, it puts the members of the outer object behind those that were walked already, a few times."""
+
+    __slots__ = ("comparisons", "outer")
+    __hash__ = _Key.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        self.comparisons += 1
+        if self.comparisons < 50:
+            for member in ("a", "d"):
+                self.outer[member] = self.outer.pop(member)
+        return str.__eq__(self, other)
+
+
+def test_an_event_that_changes_while_it_is_walked_is_left_to_others() -> None:
+    index = _index_of({"d": {"t": ["y"]}, "a": ["x"]})
+    text, key = "".join(["x", "y"]), _Repeating("t")
+    key.comparisons = 0
+    event: dict[str, Any] = {"a": text, "d": {key: "z", **{f"k{number}": 0 for number in range(90)}}}
+    key.outer = event
+    before = sys.getrefcount(text)
+
+    assert index.find(event) is None
+    assert sys.getrefcount(text) == before
+    assert index.find({"d": {"t": "y"}, "a": "x"}) == [0]
+
+
+def test_code_that_runs_while_a_rule_is_told_cannot_take_it_out_half_made() -> None:
+    index = native.Index[str]()
+    refused = []
+
+    class Meddling(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            with pytest.raises(KeyError):
+                index.remove(1)
+            refused.append(True)
+            index.add("other", (("q", False, ((0, "x"),)),))
+            return 1
+
+    fields = tuple((f"k{number}", False, ((0, "y"),)) for number in range(6))
+    with pytest.raises(TypeError):
+        index.add("half made", (*fields, (Meddling("b"), False, ((0, "y"),))))
+    assert refused == [True]
+    assert (len(index), index.find({"q": "x"})) == (1, ["other"])
+
+
+def test_rules_can_be_taken_out_without_memory() -> None:
+    hooks = pytest.importorskip("_testcapi")  # some Pythons come without
+    index = native.Index[int]()
+    numbers = [
+        index.add(each, (("t", False, ((0, "x"),)), (f"k{each}", False, ((0, "y"),)))) for each in range(60)
+    ]  # as many fields below one: a level with a look-up of its own
+    for number in numbers[:30]:
+        hooks.set_nomemory(0, 0)
+        try:
+            index.remove(number)
+        finally:
+            hooks.remove_mem_hooks()
+    for each in range(60):
+        assert index.find({"t": "x", f"k{each}": "y"}) == ([each] if each >= 30 else [])
+    for number in numbers[30:]:
+        index.remove(number)
+    assert index.is_bare
+
+
 @pytest.mark.parametrize(
     "fields",
     [

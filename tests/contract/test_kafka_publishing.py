@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -65,18 +66,20 @@ class Published:
             "KAFKA_BOOTSTRAP_SERVERS": self.cluster.bootstrap_servers,
             "PATH": f"{self.scripts}:{os.environ['PATH']}",
         }
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        done = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env=environment,
             cwd=self.scripts,
+            timeout=60,
+            check=False,
         )
-        async with asyncio.timeout(60):
-            told, _ = await process.communicate(given)
-        assert process.returncode == 0, told.decode(errors="replace")
-        return told.decode(errors="replace")
+        told = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, told
+        return told
 
     async def kcat(self, *options: str | bytes, given: bytes = b"{}", topic: str = EVENTS) -> None:
         servers = self.cluster.bootstrap_servers

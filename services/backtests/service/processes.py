@@ -46,7 +46,8 @@ class ProcessRunner:
         try:
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("started with pipes, and has none")
-            with contextlib.suppress(ConnectionError):  # it is gone already; that shows below
+            # it may be gone already, which shows below; uvloop then says RuntimeError of a pipe that is closed
+            with contextlib.suppress(ConnectionError, RuntimeError):
                 process.stdin.write(self._preamble + b"\n" + JOB.dump_json(job) + b"\n")
                 await process.stdin.drain()
             ended = False

@@ -74,7 +74,11 @@ class KafkaNode:
             if not self.is_running:
                 raise AssertionError(f"node {self.number} of Kafka ended by itself:\n{self.log_tail()}")
             found = await ask_metadata(HOST, self.ports.internal)
-            return found if found is not None and len(found.brokers) >= nodes and self.number in found.brokers else None
+            if found is None or len(found.brokers) < nodes or self.number not in found.brokers:
+                return None
+            # its listeners open one after the other
+            opened = await _listens(HOST, self.ports.client) and await _listens(HOST, self.ports.detour_target)
+            return found if opened else None
 
         await eventually(
             ask, f"node {self.number} is ready", timeout_seconds=timeout_seconds, explain=lambda: "\n" + self.log_tail()
@@ -126,6 +130,15 @@ class KafkaNode:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
         self._process = None
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def java_command(jars: KafkaJars, *, heap_mb: int, temporary: Path, options: Sequence[str] = QUICK_JVM) -> list[str]:

@@ -46,24 +46,16 @@ def read_event_in_python(raw: bytes) -> EventFields:
     try:
         root = _parse(raw)
     except orjson.JSONDecodeError:
-        return _read_unparsed(raw)
+        return _read_event_slowly(raw)
     return _look_closer(raw, root)
 
 
 def _look_closer(raw: bytes, root: Any) -> EventFields:
     """The event, where something of it may have been lost in `root`, what the fast parser made of it."""
-    try:
-        written = _write(root)
-    except orjson.JSONEncodeError:
-        raise _too_deep() from None  # the only thing it cannot write back
-    # in the canonical form nothing is lost: that is the whole check for most
-    if written == raw or _is_faithful(raw, root, written):
-        return _of_object(root)
-    return EventFields(SlowlyRead(_of_object(_read_slowly(raw))))
+    return _of_object(root) if _is_whole(raw, root) else _read_event_slowly(raw)
 
 
-def _read_unparsed(raw: bytes) -> EventFields:
-    """It may be lone surrogates or 1e309, which are JSON; or it says what is wrong."""
+def _read_event_slowly(raw: bytes) -> EventFields:
     return EventFields(SlowlyRead(_of_object(_read_slowly(raw))))
 
 
@@ -74,7 +66,7 @@ def _of_object(root: Any) -> EventFields:
 
 
 read_event: Callable[[bytes], EventFields] = (
-    native.Reader(_parse, _look_closer, _read_unparsed) if native.IS_THERE else read_event_in_python
+    native.Reader(_parse, _look_closer, _read_event_slowly) if native.IS_THERE else read_event_in_python
 )
 """The event that a JSON text is; raises `InvalidInput` where it is no JSON object."""
 
@@ -111,14 +103,9 @@ def _read(raw: bytes) -> tuple[Any, bool]:
     """The value, and whether it was read slowly."""
     try:
         value = _parse(raw)
-        if native.IS_THERE and native.is_lossless(raw):
-            return value, False
-        written = _write(value)
     except orjson.JSONDecodeError:
-        return _read_slowly(raw), True  # it may be lone surrogates or 1e309, which are JSON; or it says what is wrong
-    except orjson.JSONEncodeError:
-        raise _too_deep() from None  # the only thing it cannot write back
-    if written == raw or _is_faithful(raw, value, written):
+        return _read_slowly(raw), True
+    if (native.IS_THERE and native.is_lossless(raw)) or _is_whole(raw, value):
         return value, False
     return _read_slowly(raw), True
 
@@ -134,6 +121,16 @@ def _has_repeated(value: Any) -> bool:
         elif type(node) is list:
             waiting.extend(node)
     return False
+
+
+def _is_whole(raw: bytes, value: Any) -> bool:
+    """Whether surely nothing was lost in what the fast parser made of the text."""
+    try:
+        written = _write(value)
+    except orjson.JSONEncodeError:
+        raise _too_deep() from None  # the only thing it cannot write back
+    # in the canonical form nothing is lost: that is the whole check for most
+    return written == raw or _is_faithful(raw, value, written)
 
 
 def _is_faithful(raw: bytes, value: Any, written: bytes) -> bool:
@@ -153,6 +150,7 @@ def _is_faithful(raw: bytes, value: Any, written: bytes) -> bool:
 
 
 def _read_slowly(raw: bytes) -> Any:
+    """Also what the fast parser refuses: lone surrogates and 1e309, which are JSON; or it says what is wrong."""
     value = read_json(raw, title=_TITLE, on_object=_keep_duplicates)
     level, depth = [value], 0
     while level:

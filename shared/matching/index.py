@@ -53,7 +53,7 @@ class PatternIndex(Generic[R]):
             self.candidates = self._candidates_in_python
         else:
             self.candidates = self._kernel.candidates  # itself: one more call would cost a tenth of the parse
-            self._kernel.connect(self._candidates_in_python, None)
+            self._note_those_beside(self._kernel)
 
     def __len__(self) -> int:
         return len(self._placed)

@@ -4,7 +4,7 @@ Pure. The budget is per event: after so many conditions, or so much time, the re
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -181,12 +181,7 @@ class _Decision:
         """Where the data was parsed for a condition anyway; the parser is the one that reads records."""
         if "data" not in self._view:
             return None
-        return EventMatched(
-            event=source_event(self._event, self._view["data"]),
-            definitions_version=matched.definitions_version,
-            matches=matched.matches,
-            unevaluated=matched.unevaluated,
-        )
+        return replace(matched, event=source_event(self._event, self._view["data"]))
 
     def _apply(self, watch: Watch, unevaluated: list[Unevaluated]) -> bool:
         if self._watching is None:

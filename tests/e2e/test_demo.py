@@ -126,7 +126,7 @@ async def test_the_same_demo_on_kafka_with_each_service_by_itself(space: Workspa
         status = await it.ended()
     assert status == 0, it.output
     assert_told(it.output)
-    pids = re.findall(r"(?:projector|matcher|executor|approvals|ingest|api) (\d+)", it.output.replace("\n", " "))
+    pids = re.findall(r"(?:projector|matcher|executor|approvals|ingest|api)\s+(\d+)", it.output)
     assert len(pids) == 6, it.output
     assert not any(psutil.pid_exists(int(pid)) for pid in pids)
     assert not space.data_dir("unused").exists()

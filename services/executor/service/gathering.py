@@ -16,7 +16,7 @@ COMPANY_MAX = 64
 
 
 class Gathering:
-    """One a process, for all that it appends to the log of runs."""
+    """One a process, for all that the executor itself appends."""
 
     def __init__(self, bus: Bus, patience_seconds: float) -> None:
         """`patience_seconds`: how long a patient record waits at most, where others come as often; 0: not at all."""

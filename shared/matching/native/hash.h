@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+
+#include "words.h"
 
 #if !defined(__SIZEOF_INT128__)
 #error "a compiler and a processor with 128-bit products are needed"
@@ -21,20 +22,6 @@ static inline uint64_t hash_folded(uint64_t one, uint64_t other)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static inline uint64_t hash_word(const unsigned char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-static inline uint64_t hash_half(const unsigned char *at)
-{
-    uint32_t half;
-    memcpy(&half, at, sizeof half);
-    return half;
-}
-
 /* The hash of two words and `size` bytes; the words must tell apart what has other sizes. Where the bytes are no multiple
    of what is read at once, some are read twice. */
 static inline uint64_t hash_of(const HashKey *key, uint64_t one, uint64_t two, const void *bytes, size_t size)
@@ -44,17 +31,17 @@ static inline uint64_t hash_of(const HashKey *key, uint64_t one, uint64_t two, c
     uint64_t first = 0, last = 0;
     if (size > 16) {
         for (; end - at > 16; at += 16)
-            state = hash_folded(hash_word(at) ^ key->words[2], hash_word(at + 8) ^ state);
-        first = hash_word(end - 16);
-        last = hash_word(end - 8);
+            state = hash_folded(load_word(at) ^ key->words[2], load_word(at + 8) ^ state);
+        first = load_word(end - 16);
+        last = load_word(end - 8);
     }
     else if (size >= 8) {
-        first = hash_word(at);
-        last = hash_word(end - 8);
+        first = load_word(at);
+        last = load_word(end - 8);
     }
     else if (size >= 4) {
-        first = hash_half(at);
-        last = hash_half(end - 4);
+        first = load_half_word(at);
+        last = load_half_word(end - 4);
     }
     else if (size > 0)
         first = (uint64_t)at[0] << 16 | (uint64_t)at[size / 2] << 8 | end[-1];

@@ -5,8 +5,7 @@
    hashes, so no duplicate is missed; equal hashes of different names cost a closer look and no more. */
 #include "scan.h"
 
-#include <stdint.h>
-#include <string.h>
+#include "words.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -21,13 +20,6 @@ enum {
     LARGE_EXPONENT_DIGITS = 3,
     SMALL_EXPONENT_DIGITS = 2, /* near 1e-308 even short decimals do not survive */
 };
-
-static inline uint64_t load_word(const unsigned char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
 
 #if defined(__SSE2__)
 

@@ -113,7 +113,8 @@ class App:
 def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder whose cluster is made, for tests that begin after that."""
     with folder_for_server(tmp_path_factory.mktemp("made")) as folder:
-        app = App(Place(data_dir=folder / "data", settings=EmbeddedPostgresSettings(system_dir=folder / "system")))
+        small = EmbeddedPostgresSettings(system_dir=folder / "system", min_wal_size_mb=32)  # copied for each test
+        app = App(Place(data_dir=folder / "data", settings=small))
         app.process.communicate("\n", timeout=60)
         assert app.process.returncode == 0
         yield folder / "data"
@@ -206,6 +207,19 @@ async def test_a_fresh_folder_serves_with_checksums_scram_and_utc(fresh: Place) 
     assert not any(
         "trust" in line for line in (fresh.data / "pg_hba.conf").read_text().splitlines() if not line.startswith("#")
     )
+
+
+async def test_no_commit_waits_for_a_new_file_of_the_write_ahead_log(fresh: Place) -> None:
+    def files() -> set[str]:
+        return {each.name for each in (fresh.data / "pg_wal").iterdir() if each.is_file()}
+
+    async with await fresh.ensure() as handle:
+        ready = files()
+        await ask(handle, "CREATE TABLE filled (body text STORAGE PLAIN)")
+        for _ in range(12):  # 8 MB each: three quarters of what is kept ready
+            await ask(handle, "INSERT INTO filled SELECT repeat('x', 8000) FROM generate_series(1, 1000)")
+        assert files() == ready
+        assert len(ready) * 16 >= fresh.settings.min_wal_size_mb
 
 
 async def test_what_is_private_is_private(fresh: Place) -> None:

@@ -27,6 +27,8 @@ from shared.runtime.embedded_postgres.tools import run
 SUPERUSER = "upshot"
 DATABASE = "upshot"
 _BUILTIN_LOCALE_SINCE = 17
+_WAL_SEGMENT_MB = 16  # initdb's choice
+_USE_UP_SEGMENT = "SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()"  # to switch, there must be a record
 
 
 def check_version(data: Path, installation: Installation) -> None:
@@ -48,6 +50,7 @@ async def make_cluster(
     password: str,
     clock: Clock,
     *,
+    min_wal_size_mb: int,
     deadline: float,
     pass_fds: Sequence[int],
 ) -> None:
@@ -61,7 +64,7 @@ async def make_cluster(
     make_private_folder(draft, maker.uid, maker.gid)
     try:
         _write_secret(secret, password, maker)
-        for argv, stdin in _recipe(draft, secret, installation):
+        for argv, stdin in _recipe(draft, secret, installation, min_wal_size_mb):
             outcome = await run(argv, maker, clock, deadline=deadline, stdin=stdin, pass_fds=pass_fds)
             # A stand-alone backend ends well after a failed statement, too.
             if outcome.returncode != 0 or any("ERROR:" in line for line in outcome.lines):
@@ -76,7 +79,9 @@ async def make_cluster(
             remove_tree(draft)
 
 
-def _recipe(draft: Path, secret: Path, installation: Installation) -> list[tuple[list[str | Path], str]]:
+def _recipe(
+    draft: Path, secret: Path, installation: Installation, min_wal_size_mb: int
+) -> list[tuple[list[str | Path], str]]:
     """Command lines with their input. The last makes all of it durable at once."""
     locale = ["--encoding=UTF8", "--locale=C"]
     if installation.major >= _BUILTIN_LOCALE_SINCE:
@@ -100,10 +105,16 @@ def _recipe(draft: Path, secret: Path, installation: Installation) -> list[tuple
         draft,
         "-c",
         "fsync=off",
+        "-c",
+        f"min_wal_size={min_wal_size_mb}MB",
         "template1",
     ]
+    # A commit that needs a new file of the write-ahead log waits until it is filled with zeros and flushed: tens of
+    # milliseconds. So as many as are kept anyway are used up here, and the checkpoint makes them the next ones.
+    segments = min_wal_size_mb // _WAL_SEGMENT_MB
+    statements = [f"CREATE DATABASE {DATABASE}", *[_USE_UP_SEGMENT] * segments, "CHECKPOINT"]
     sync: list[str | Path] = [installation.program("initdb"), "--sync-only", f"--pgdata={draft}"]
-    return [(initdb, ""), (single, f"CREATE DATABASE {DATABASE}\n"), (sync, "")]
+    return [(initdb, ""), (single, "\n".join(statements) + "\n"), (sync, "")]
 
 
 def _write_secret(path: Path, password: str, maker: Identity) -> None:

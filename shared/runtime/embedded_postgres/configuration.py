@@ -25,6 +25,7 @@ def render_configuration(settings: EmbeddedPostgresSettings, data: Path) -> str:
         "synchronous_commit": "on",
         "full_page_writes": "on",
         "wal_level": "replica",  # so that pg_basebackup can copy a running server
+        "min_wal_size": f"{settings.min_wal_size_mb}MB",
         "max_wal_size": f"{settings.max_wal_size_mb}MB",
         # size
         "max_connections": str(settings.max_connections),

@@ -189,7 +189,13 @@ class Cluster:
             self._remove_stale_pid_files(record)
         else:
             await make_cluster(
-                record, installation, password, self.clock, deadline=deadline, pass_fds=[lock.descriptor]
+                record,
+                installation,
+                password,
+                self.clock,
+                min_wal_size_mb=self.settings.min_wal_size_mb,
+                deadline=deadline,
+                pass_fds=[lock.descriptor],
             )
         record = prepare_socket_folder(record, self.keeping)
         configuration, hba = home / "postgresql.conf", home / "pg_hba.conf"

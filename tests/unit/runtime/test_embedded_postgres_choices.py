@@ -122,10 +122,11 @@ def test_nobody_is_trusted_and_no_network_is_listened_on() -> None:
 
 
 def test_the_configuration_promises_durability() -> None:
-    text = render_configuration(EmbeddedPostgresSettings(max_wal_size_mb=512), Path("/it's/data"))
+    text = render_configuration(EmbeddedPostgresSettings(min_wal_size_mb=64, max_wal_size_mb=512), Path("/it's/data"))
     for line in (
         "fsync = 'on'",
         "synchronous_commit = 'on'",
+        "min_wal_size = '64MB'",
         "max_wal_size = '512MB'",
         "timezone = 'UTC'",
         "jit = 'off'",

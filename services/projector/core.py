@@ -198,10 +198,16 @@ class Backlog:
         for definitions in later.definitions.values():
             self.add_definitions(definitions)
 
-    def drop(self, partition: int) -> None:
-        """Forget all of a partition."""
-        for each in (self.runs, self.events, self.definitions):
-            each.pop(partition, None)
+    def take(self, partition: int) -> "Backlog":
+        """All of a partition; it waits no longer."""
+        taken = Backlog()
+        if (runs := self.runs.pop(partition, None)) is not None:
+            taken.runs[partition] = runs
+        if (events := self.events.pop(partition, None)) is not None:
+            taken.events[partition] = events
+        if (definitions := self.definitions.pop(partition, None)) is not None:
+            taken.definitions[partition] = definitions
+        return taken
 
 
 def _check_adjacent(

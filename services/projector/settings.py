@@ -10,7 +10,7 @@ class ProjectorSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UPSHOT_PROJECTOR_", frozen=True, extra="ignore")
 
     linger_idle_seconds: float = Field(
-        0.05, ge=0, le=1, description="How long a write waits for company while little happens. Commands never wait."
+        0.1, ge=0, le=1, description="How long a write waits for company while little happens. Commands never wait."
     )
     linger_busy_seconds: float = Field(
         0.25, ge=0, le=1, description="The same under load: a run that begins and ends in this time is written once."

@@ -1,6 +1,6 @@
 """From deltas to rows: plain tuples in the order of `write_sql.py`'s columns. Pure, and on the hot path: about 6 µs a run.
 
-Runs are the fold's own, still changing objects: everything here must run before the writer awaits anything.
+Runs are the fold's own, still changing objects: rows of a delta must be made before more of its partition is folded.
 """
 
 import hashlib
@@ -109,6 +109,17 @@ def build_rows(
 ) -> Rows:
     """Everything that one transaction writes."""
     rows = Rows()
+    add_rows(rows, runs, events, definitions)
+    return rows
+
+
+def add_rows(
+    rows: Rows,
+    runs: Iterable[RunsDelta] = (),
+    events: Iterable[EventsDelta] = (),
+    definitions: Iterable[DefinitionsDelta] = (),
+) -> None:
+    """More of what one transaction writes."""
     for delta in runs:
         rows.moves.append((RUNS, delta.partition, delta.start, delta.end, delta.now))
         _add_runs(rows, delta)
@@ -118,7 +129,6 @@ def build_rows(
     for each in definitions:
         rows.moves.append((DEFINITIONS, each.partition, each.start, each.end, each.now))
         _add_definitions(rows, each)
-    return rows
 
 
 def forgettable_of(delta: RunsDelta) -> Forgettable:

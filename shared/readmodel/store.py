@@ -9,6 +9,7 @@ the rows it vouches for, and whoever goes on finds the older checkpoint.
 Next: `rows.py` and `write_sql.py` for what is written, `tenant_queries.py` for the other side.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -35,7 +36,7 @@ from shared.readmodel.snapshots import (
     windows_of,
 )
 from shared.readmodel.versions import MODEL_VERSION
-from shared.readmodel.write_sql import NOT_OWNER, STALE_GENERATION, write_arguments, write_statement
+from shared.readmodel.write_sql import NOT_OWNER, STALE_GENERATION, column_arrays, write_statement
 
 _Found = TypeVar("_Found")
 
@@ -135,7 +136,10 @@ class ReadModel:
     async def _execute(self, generation: int, rows: Rows, *, only_if_current: bool) -> None:
         names = tuple(sorted(rows.tables))
         statement = write_statement(generation, MODEL_VERSION, names, check_pointer=only_if_current)
-        arguments = write_arguments(rows.moves, [rows.tables[name] for name in names])
+        arguments = column_arrays(rows.moves)
+        for name in names:
+            arguments += column_arrays(rows.tables[name])
+            await asyncio.sleep(0)  # events on their way do not wait for all of it
         if only_if_current:
             await self._writing.run(lambda connection: connection.execute(statement, *arguments))
             return

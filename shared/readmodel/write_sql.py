@@ -218,7 +218,7 @@ STALE_GENERATION = "UP002"
 
 @lru_cache(maxsize=512)
 def write_statement(generation: int, version: int, tables: tuple[str, ...], *, check_pointer: bool) -> str:
-    """The statement for a batch that touches `tables`, whose parameters are `write_arguments`."""
+    """The statement for a batch that touches `tables`, whose parameters are `column_arrays`."""
     rm = f"rm_{generation}"
     numbering = _Numbering()
     parts = [_MOVED.format(rm=rm, arrays=numbering.arrays(_MOVE_TYPES), version=version)]
@@ -239,12 +239,9 @@ def write_statement(generation: int, version: int, tables: tuple[str, ...], *, c
     return f"WITH {','.join(parts)}\n{_CHECK.format(pointer=pointer)}"
 
 
-def write_arguments(moves: Iterable[Sequence[object]], tables: Iterable[Sequence[Sequence[object]]]) -> list[object]:
-    """One array's text a column, in the order of the statement's parameters."""
-    arguments: list[object] = [array_text(column) for column in zip(*moves, strict=True)]
-    for rows in tables:
-        arguments.extend(array_text(column) for column in zip(*rows, strict=True))
-    return arguments
+def column_arrays(rows: Iterable[Sequence[object]]) -> list[str]:
+    """One array's text a column: the statement's parameters are those of the moves, then those of each table in its order."""
+    return [array_text(column) for column in zip(*rows, strict=True)]
 
 
 def _upsert(rm: str, table: Table, arrays: str) -> str:

@@ -21,7 +21,7 @@ from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.clock import Clock
 from shared.domain.runs.delta import RunsDelta
 from shared.readmodel.errors import NotOwner, ReadModelAway
-from shared.readmodel.rows import Rows, build_rows
+from shared.readmodel.rows import Rows, add_rows
 from shared.readmodel.store import ReadModel
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import Shard
@@ -85,7 +85,7 @@ class Projector:
     def revoked(self, shard: Shard) -> None:
         if self._shards.get(shard.partition) is shard:
             del self._shards[shard.partition]
-            self._backlog.drop(shard.partition)
+            self._backlog.take(shard.partition)
             self.logs.disown(shard.partition)
 
     def _own(self, shard: Shard) -> bool:
@@ -93,7 +93,7 @@ class Projector:
         if shard in self._lost:
             return False
         if self._shards.get(shard.partition) is not shard:
-            self._backlog.drop(shard.partition)
+            self._backlog.take(shard.partition)
             self._shards[shard.partition] = shard
             self.logs.own(shard.partition)
         return True
@@ -148,23 +148,34 @@ class Projector:
             since, begun = begun, self._clock.monotonic()
             rows_a_second = rows_before / max(begun - since, 1e-3)
             await self._linger(busy=rows_a_second >= self._settings.busy_rows_per_second)
-            batch, self._backlog = self._backlog, Backlog()
-            self._work.clear()
-            self._urgent.clear()
-            self._waiting_since = None
-            owners = dict(self._shards)
-            rows = build_rows(list(batch.runs.values()), list(batch.events.values()), list(batch.definitions.values()))
-            rows_before = rows.count
-            if not rows.moves:
-                continue
-            self._writing_rows = max(rows.count, 1)
+            self._writing_rows = max(self._backlog.rows, 1)
             try:
-                await self._write(batch, rows, owners)
+                batch, rows, owners = await self._take()
+                rows_before = rows.count
+                if rows.moves:
+                    self._writing_rows = max(rows.count, 1)
+                    await self._write(batch, rows, owners)
             finally:
                 self._writing_rows = 0
                 self.accepting.set()
                 if self._backlog:
                     self.grew()
+
+    async def _take(self) -> tuple[Backlog, Rows, dict[int, Shard]]:
+        """What is waiting, its rows, and whose it is. A partition at a time, and its rows at once: others may fold and act in
+        between, so that no event waits for the rows of all the others."""
+        self._work.clear()
+        self._urgent.clear()
+        self._waiting_since = None
+        batch, rows, owners = Backlog(), Rows(), dict[int, Shard]()
+        for partition in sorted(self._backlog.partitions):
+            taken = self._backlog.take(partition)
+            add_rows(rows, taken.runs.values(), taken.events.values(), taken.definitions.values())
+            batch.add(taken)
+            if partition in self._shards:
+                owners[partition] = self._shards[partition]
+            await asyncio.sleep(0)
+        return batch, rows, owners
 
     async def _linger(self, *, busy: bool) -> None:
         seconds = self._settings.linger_busy_seconds if busy else self._settings.linger_idle_seconds

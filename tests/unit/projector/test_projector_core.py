@@ -126,8 +126,10 @@ def test_stretches_that_do_not_follow_each_other_are_never_merged() -> None:
     with pytest.raises(AssertionError, match="do not follow"):
         backlog.add_events(EventsDelta(partition=1, start=4, end=5))
     backlog.add_events(EventsDelta(partition=2, start=4, end=5))
-    backlog.drop(1)
+    taken = backlog.take(1)
+    assert taken.partitions == {1}
     assert backlog.partitions == {2}
+    assert not backlog.take(1)
     assert not backlog.urgent
 
 

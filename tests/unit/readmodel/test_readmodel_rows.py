@@ -13,7 +13,7 @@ from shared.readmodel import migrate
 from shared.readmodel.deltas import EventRow
 from shared.readmodel.rows import RUN_STATE, RunRow, build_rows, run_row, summary
 from shared.readmodel.versions import LAYOUT_VERSION
-from shared.readmodel.write_sql import EVENTS, RUNS, TABLES, write_arguments, write_statement
+from shared.readmodel.write_sql import EVENTS, RUNS, TABLES, column_arrays, write_statement
 from shared.testing.folds import RunsScenario, apply_all, approval, limits, match
 
 VERSIONS = Path(migrate.__file__).with_name("migrations") / "versions"
@@ -78,7 +78,8 @@ def test_one_statement_takes_one_array_a_column() -> None:
     names = tuple(sorted(rows.tables))
     assert names == ("activity", "approvals", "commands", "cooldowns", "monthly_runs", "old_cooldowns", "runs")
     statement = write_statement(3, 1001, names, check_pointer=True)
-    arguments = write_arguments(rows.moves, [rows.tables[name] for name in names])
+    tables = [rows.tables[name] for name in names]
+    arguments = [array for each in (rows.moves, *tables) for array in column_arrays(each)]
     assert sorted({int(number) for number in re.findall(r"\$(\d+)", statement)}) == list(range(1, len(arguments) + 1))
     assert "readmodel.current" in statement
     assert "readmodel.current" not in write_statement(3, 1001, names, check_pointer=False)

@@ -25,6 +25,7 @@ from shared.bus.topics import EVENTS
 from shared.domain.envelope import Event
 from shared.runtime.egress import OutgoingClient
 from shared.runtime.elsewhere import ProjectedElsewhere
+from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
 from shared.runtime.settings import RunsSettings
@@ -124,15 +125,17 @@ def projecting(it: Common, progress: ProjectionProgress, *others: Actor, group: 
     projector = Projector(
         ground.bus, ground.readmodel, progress, ground.clock, ProjectorSettings(), on_lost=restore_again
     )
+    settings = RunsSettings()
     follower = RunsFollower(
         ground.bus,
         ground.readmodel,
         [projector, *others],
         group=group,
         member_id=it.member_id,
-        settings=RunsSettings(),
+        settings=settings,
         may_read=projector.accepting,
         patient=not others,
+        former=_former_matches(it, settings),
     )
     return projector, follower
 
@@ -153,5 +156,14 @@ def following(
         may_read=elsewhere.accepting,
         projected_elsewhere=True,
         patient=patient,
+        former=_former_matches(it, settings),
     )
     return elsewhere, follower
+
+
+def _former_matches(it: Common, settings: RunsSettings) -> FormerMatches | None:
+    if not settings.former_matches_bytes:
+        return None
+    return FormerMatches(
+        it.ground.readmodel, size_bytes=settings.former_matches_bytes, retry_seconds=settings.retry_seconds
+    )

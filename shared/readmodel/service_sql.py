@@ -56,6 +56,13 @@ JOIN {rm}.commands AS command ON command.tenant_id = asked.tenant_id AND command
                              AND command.command_id = asked.command_id
 """
 
+# Several runs may be of one match: the next page begins behind all of them.
+MATCH_IDS = """
+SELECT string_agg(uuid_send(match_id), ''::bytea ORDER BY match_id) FROM (
+    SELECT match_id FROM {rm}.runs WHERE match_id > $1 ORDER BY match_id LIMIT $2
+) AS page
+"""
+
 APPROVALS_DUE = """
 SELECT tenant_id, approval_id, run_id, workflow_id, workflow_name, partition, requested_at, expires_at
 FROM {rm}.approvals

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeVar
+from uuid import UUID
 
 import asyncpg
 
@@ -286,6 +287,15 @@ class ReadModel:
         current = next(int(row.key) for row in rows if row.kind == "generation")
         stand = {row.status or 0: int(row.key) for row in rows if row.kind == "next"}
         return lookup.known(rows, below or {}), current, stand
+
+    async def match_ids_after(self, after: bytes, limit: int) -> bytes:
+        """The next ids of matches that led to runs, behind `after` in their order, 16 bytes each; empty at the end."""
+
+        async def read(connection: Pooled, rm: str) -> bytes:
+            found: bytes | None = await connection.fetchval(sql.MATCH_IDS.format(rm=rm), UUID(bytes=after), limit)
+            return found or b""
+
+        return await self._in_current("read_committed", read)
 
     async def pending_approvals_due(
         self, before: datetime, partitions: Collection[int], limit: int

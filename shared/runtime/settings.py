@@ -107,6 +107,12 @@ class RunsSettings(BaseSettings):
         description="Of an approvals or projector process, how long the next batch may gather at any rate: no run's next step "
         "waits for it.",
     )
+    former_matches_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=0,
+        description="Memory in which a process notes what matches there were, so that it need not ask the read model about each "
+        "new one: ten bits a match save 99 of 100 questions, four bits two of three; 0 asks about all.",
+    )
     retry_seconds: float = Field(0.5, gt=0, description="How long to wait while PostgreSQL or the log is away.")
     checkpoint_interval_seconds: float = Field(
         0.5,

@@ -26,6 +26,7 @@ from shared.domain.verdicts import Verdict
 from shared.readmodel.errors import ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.foresight import Foresight
+from shared.runtime.former_matches import FormerMatches
 from shared.runtime.settings import RunsSettings
 
 log = logging.getLogger(__name__)
@@ -142,10 +143,12 @@ class RunsFollower:
         may_read: asyncio.Event | None = None,
         projected_elsewhere: bool = False,
         patient: bool = False,
+        former: FormerMatches | None = None,
     ) -> None:
         """`may_read`: while it is clear, nothing more is read (what is not projected yet bounds memory).
         `projected_elsewhere`: the read model may be ahead of this fold, so what it tells of later records is left out.
-        `patient`: no actor has a run's next step to do, so records may gather before they are folded."""
+        `patient`: no actor has a run's next step to do, so records may gather before they are folded.
+        `former`: knows of most matches that they are new; without it the read model is asked about each."""
         self._bus = bus
         self._snapshots = snapshots
         self._actors = actors
@@ -160,6 +163,7 @@ class RunsFollower:
         self._may_read = may_read if may_read is not None else _always()
         self._projected_elsewhere = projected_elsewhere
         self._patient = patient
+        self._former = former
         self.assigned = False
         """Whether the group has ever said which partitions are this member's, or has had the time to: with more members than
         partitions one stands by."""
@@ -182,22 +186,31 @@ class RunsFollower:
     def foresee(self, matches: Mapping[int, Collection[str]]) -> None:
         """These match ids, by partition, are being appended: ask now what will have to be known when they are folded."""
         level = {partition: shard for partition, shard in self.shards.items() if shard.level and shard.owned}
-        self._foresight.ask({level[partition]: ids for partition, ids in matches.items() if partition in level})
+        doubtful = {
+            level[partition]: set(ids) - self._surely_new(level[partition], ids)
+            for partition, ids in matches.items()
+            if partition in level
+        }
+        self._foresight.ask({shard: ids for shard, ids in doubtful.items() if ids})
 
     async def run(self) -> None:
         """Join, follow, act; until cancelled. Leaves the group on the way out."""
         self._membership = await self._bus.join(self._group, RUNS, member_id=self._member_id)
         changes: asyncio.Queue[Assignment] = asyncio.Queue()
-        watcher = asyncio.create_task(self._watch(self._membership, changes), name="runs-assignment")
+        beside = [asyncio.create_task(self._watch(self._membership, changes), name="runs-assignment")]
+        if self._former is not None:
+            beside.append(asyncio.create_task(self._former.run(), name="runs-former-matches"))
         try:
             while True:
                 await self._take_over(self._membership, changes)
                 await self._follow_once()
-                if watcher.done():
-                    watcher.result()
+                for each in beside:
+                    if each.done():
+                        each.result()
         finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
+            for each in beside:
+                each.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             for shard in self.shards.values():
                 self._revoke(shard)
             await self._foresight.close()
@@ -258,6 +271,8 @@ class RunsFollower:
             shard = Shard(partition, membership)
             shard.begin(snapshots[partition], ends[partition].high)
             self.shards[partition] = shard
+            if self._former is not None:
+                self._former.restored(shard, shard.next)
             if shard.next < ends[partition].low:
                 deleted = f"the log begins at {ends[partition].low}, what came before was deleted"
                 self._halt(shard, shard.next, deleted, "Restore it, or a read model that is further.")
@@ -337,9 +352,10 @@ class RunsFollower:
             if shard is None:
                 continue
             folded_to[partition] = shard.next
-            self._foresight.forgotten(shard.forget_written())
+            self._forgotten(shard.forget_written())
             asked = Questions()
             shard.fold.ask(asked, ((event.tenant_id, fact) for _, event, fact in entries))
+            asked.match_ids -= self._surely_new(shard, asked.match_ids)
             answered, known = await self._foresight.answer(shard, asked.match_ids)
             foreseen |= known
             questions.match_ids |= asked.match_ids - answered
@@ -365,6 +381,14 @@ class RunsFollower:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
                 await asyncio.sleep(self._settings.retry_seconds)
         return Known(match_ids=frozenset(foreseen))
+
+    def _forgotten(self, match_ids: Collection[str]) -> None:
+        self._foresight.forgotten(match_ids)
+        if self._former is not None:
+            self._former.forgotten(match_ids)
+
+    def _surely_new(self, shard: Shard, match_ids: Collection[str]) -> set[str]:
+        return self._former.surely_new(shard, match_ids) if self._former is not None else set()
 
     def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known, end: int) -> None:
         delta = RunsDelta(partition=shard.partition, start=shard.next, end=shard.next, now=shard.fold.now)

@@ -24,6 +24,7 @@ from shared.readmodel.rows import Rows
 from shared.readmodel.store import ReadModel
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import SystemClock
+from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import RunsFollower
 from shared.testing.folds import TENANT, RunsScenario, match
@@ -72,6 +73,7 @@ class Process:
             group="projector",
             member_id=self.name,
             may_read=self.projector.accepting,
+            former=FormerMatches(self.readmodel, size_bytes=4_096, retry_seconds=0.01),
         )
 
     async def _restore_again(self, partition: int) -> None:

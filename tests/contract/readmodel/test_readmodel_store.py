@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -169,6 +170,24 @@ async def test_lookups_know_what_memory_has_let_go(readmodel: ReadModel) -> None
         match_ids=frozenset({match_id("known", None)}),
         verdicts={(TENANT, "c" * 300): scenario.verdict("c" * 300)},
     )
+
+
+async def test_all_matches_that_led_to_runs_are_read_page_by_page(readmodel: ReadModel) -> None:
+    scenario = RunsScenario()
+    for number in range(5):
+        scenario.happens(match("w"), match("another"), event_id=f"e{number}")
+    scenario.asks(match("by-hand"), key="k", command_id="c")
+    await readmodel.snapshot([PARTITION])
+    await readmodel.write([written_from(scenario)])
+
+    found, page = [], bytes(16)
+    while ids := await readmodel.match_ids_after(page[-16:], 4):
+        page = ids
+        assert len(ids) in (32, 64)  # two runs a match
+        found += [str(UUID(bytes=ids[at : at + 16])) for at in range(0, len(ids), 16)]
+
+    assert found == sorted(found)
+    assert set(found) == {match_id(f"e{number}", None) for number in range(5)}
 
 
 async def test_nothing_asked_is_nothing_known(readmodel: ReadModel) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from shared.readmodel.errors import ReadModelAway
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.clock import SystemClock
 from shared.runtime.foresight import ASKED_MAX, Foresight
+from shared.runtime.former_matches import FormerMatches
 from shared.runtime.shards import RunsFollower, Shard
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -42,6 +44,13 @@ class ReadModelInMemory:
         self.began: dict[str, set[int]] = {}
         """Per run the offsets of the records that made it."""
         self._folded: list[tuple[str, str]] = []
+
+    async def match_ids_after(self, after: bytes, limit: int) -> bytes:
+        packed = sorted(UUID(each).bytes for each in self.written)
+        return b"".join([each for each in packed if each > after][:limit])
+
+    async def next_offsets(self, topic: str) -> Mapping[int, int]:
+        return dict.fromkeys(range(PARTITIONS), 0)
 
     async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
@@ -91,9 +100,11 @@ def matched(number: int) -> NewRecord:
 
 
 @asynccontextmanager
-async def following(model: ReadModelInMemory) -> AsyncIterator[tuple[MemoryBus, RunsFollower]]:
+async def following(model: ReadModelInMemory, *, noting: bool = False) -> AsyncIterator[tuple[MemoryBus, RunsFollower]]:
+    """`noting`: what matches there were is noted, so that only about those the read model is asked."""
     bus = MemoryBus(SystemClock(), partition_count=PARTITIONS)
-    follower = RunsFollower(bus, model, [model], group="g", member_id="m")
+    former = FormerMatches(model, size_bytes=1_024, retry_seconds=0) if noting else None
+    follower = RunsFollower(bus, model, [model], group="g", member_id="m", former=former)
     task = asyncio.create_task(follower.run())
     try:
         async with asyncio.timeout(10):
@@ -113,20 +124,25 @@ async def append(bus: MemoryBus, follower: RunsFollower, number: int) -> None:
 
 
 OPERATIONS = st.lists(
-    st.tuples(st.sampled_from(["foresee", "append", "both", "write"]), st.integers(0, 2)), max_size=14
+    st.tuples(st.sampled_from(["foresee", "append", "both", "write", "restore", "turns"]), st.integers(0, 2)),
+    max_size=14,
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given(OPERATIONS)
-def test_a_match_is_folded_once_whatever_was_foreseen_of_it(operations: list[tuple[str, int]]) -> None:
+@given(OPERATIONS, st.booleans())
+def test_a_match_is_folded_once_whatever_was_foreseen_of_it(operations: list[tuple[str, int]], noting: bool) -> None:
     model = ReadModelInMemory()
 
     async def play() -> None:
-        async with following(model) as (bus, follower):
+        async with following(model, noting=noting) as (bus, follower):
             for operation, number in operations:
                 if operation == "write":
                     model.write(follower.shards[HOME])
+                if operation == "restore":
+                    await follower.restore_again(HOME)
+                if operation == "turns":
+                    await asyncio.sleep(0.001)  # for what is read beside
                 if operation in ("foresee", "both"):
                     follower.foresee({HOME: [match_id(f"e{number}", None)]})
                 if operation == "foresee":
@@ -147,6 +163,22 @@ async def test_what_was_foreseen_is_not_asked_again() -> None:
         assert (model.lookups, len(model.began)) == (1, 1)
         await append(bus, follower, 2)
         assert (model.lookups, len(model.began)) == (2, 2)
+
+
+async def test_about_a_match_that_is_surely_new_nobody_asks() -> None:
+    model = ReadModelInMemory()
+    async with following(model, noting=True) as (bus, follower):
+        asked = -1
+        number = 0
+        while asked != model.lookups:  # until what is written has been read
+            asked, number = model.lookups, number + 1
+            follower.foresee({HOME: [match_id(f"e{number}", None)]})
+            await append(bus, follower, number)
+        model.write(follower.shards[HOME])
+        await append(bus, follower, number)
+        assert model.lookups == asked + 1
+        assert len(model.began) == number
+        assert all(len(offsets) == 1 for offsets in model.began.values())
 
 
 async def test_without_an_answer_the_question_is_asked_as_ever() -> None:

@@ -58,9 +58,13 @@ JOIN {rm}.commands AS command ON command.tenant_id = asked.tenant_id AND command
 
 # Several runs may be of one match: the next page begins behind all of them.
 MATCH_IDS = """
-SELECT string_agg(uuid_send(match_id), ''::bytea ORDER BY match_id) FROM (
-    SELECT match_id FROM {rm}.runs WHERE match_id > $1 ORDER BY match_id LIMIT $2
-) AS page
+SELECT (
+    SELECT string_agg(uuid_send(match_id), ''::bytea ORDER BY match_id) FROM (
+        SELECT match_id FROM {rm}.runs WHERE match_id > $1 ORDER BY match_id LIMIT $2
+    ) AS page
+) AS packed,
+ARRAY(SELECT partition FROM {rm}.checkpoints WHERE topic = $3 ORDER BY partition) AS partitions,
+ARRAY(SELECT next FROM {rm}.checkpoints WHERE topic = $3 ORDER BY partition) AS reached
 """
 
 APPROVALS_DUE = """

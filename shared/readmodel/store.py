@@ -26,7 +26,8 @@ from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, TenantRow
 from shared.readmodel.errors import AWAY, NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
 from shared.readmodel.line import Line
 from shared.readmodel.lookup import AnswerRow, prepare_lookup
-from shared.readmodel.rows import Rows, build_rows
+from shared.readmodel.match_ids import MatchIds
+from shared.readmodel.rows import ROWS_AT_ONCE, Rows, build_rows
 from shared.readmodel.settings import ReadModelSettings
 from shared.readmodel.snapshots import (
     ApprovalDue,
@@ -140,7 +141,8 @@ class ReadModel:
         arguments = column_arrays(rows.moves)
         for name in names:
             arguments += column_arrays(rows.tables[name])
-            await asyncio.sleep(0)  # events on their way do not wait for all of it
+            if len(rows.tables[name]) >= ROWS_AT_ONCE:
+                await asyncio.sleep(0)
         if only_if_current:
             await self._writing.run(lambda connection: connection.execute(statement, *arguments))
             return
@@ -288,14 +290,18 @@ class ReadModel:
         stand = {row.status or 0: int(row.key) for row in rows if row.kind == "next"}
         return lookup.known(rows, below or {}), current, stand
 
-    async def match_ids_after(self, after: bytes, limit: int) -> bytes:
-        """The next ids of matches that led to runs, behind `after` in their order, 16 bytes each; empty at the end."""
+    async def match_ids_after(self, after: bytes, limit: int) -> MatchIds:
+        """The next page of the ids of matches that led to runs, behind `after` in their order. Raises ReadModelAway."""
 
-        async def read(connection: Pooled, rm: str) -> bytes:
-            found: bytes | None = await connection.fetchval(sql.MATCH_IDS.format(rm=rm), UUID(bytes=after), limit)
-            return found or b""
+        async def read(connection: Pooled, rm: str) -> MatchIds:
+            row = await connection.fetchrow(sql.MATCH_IDS.format(rm=rm), UUID(bytes=after), limit, RUNS)
+            assert row is not None  # without FROM there is one
+            return MatchIds(row["packed"] or b"", dict(zip(row["partitions"], row["reached"], strict=True)))
 
-        return await self._in_current("read_committed", read)
+        try:
+            return await self._in_current("read_committed", read)
+        except _GENERATION_GONE as error:
+            raise ReadModelAway(f"another generation has just taken over: {error!r}") from error
 
     async def pending_approvals_due(
         self, before: datetime, partitions: Collection[int], limit: int

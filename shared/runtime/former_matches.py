@@ -4,18 +4,19 @@ A filter of all ids that the read model holds, and of all that folds of this pro
 no look-up: at a few hundred events a second that was an eighth of the CPU time of each.
 
 Guarantee: an id is called new only if a look-up would not find it either. The read model is read after a shard was restored
-from it, and is then as far as it was for that; from there on the shard's own fold is the only one that adds to its
-partition, and whatever leaves its memory is noted here first. A partition that comes back is another shard, and read anew.
+from it, each page at an instant at which it was at least as far as it was for that (a crash may set it back for a while); from
+there on the shard's own fold is the only one that adds to its partition, and whatever leaves its memory is noted here first.
+A partition that comes back is another shard, and read anew.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-from shared.bus.topics import RUNS
 from shared.domain.errors import UpshotError
+from shared.readmodel.match_ids import MatchIds
 from shared.runtime.bloom import BloomFilter
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,8 @@ class Owner(Protocol):
 class Past(Protocol):
     """The read model."""
 
-    async def match_ids_after(self, after: bytes, limit: int) -> bytes:
-        """The next ids of matches behind that one in their order, 16 bytes each, repeated perhaps; empty at the end."""
-        ...
-
-    async def next_offsets(self, topic: str) -> Mapping[int, int]:
-        """How far each partition is projected."""
+    async def match_ids_after(self, after: bytes, limit: int) -> MatchIds:
+        """The next ids of matches behind that one in their order."""
         ...
 
 
@@ -81,23 +78,26 @@ class FormerMatches:
             self._work.clear()
             shards = {shard: begin for shard, begin in self._unread.items() if shard.owned}
             try:
-                await self._note_all()
-                reached = await self._past.next_offsets(RUNS)
+                await self._note_all(shards)
             except UpshotError as error:
                 log.info("what matches there were cannot be read just now, trying again: %s", error)
-                reached = {}
-            for shard, begin in shards.items():
-                # Behind it, the read model has lost what the shard was restored from, and is about to be told.
-                if reached.get(shard.partition, -1) >= begin:
+            else:
+                for shard in shards:
                     self._unread.pop(shard, None)
                     self._read.add(shard)
-            if any(shard.owned for shard in shards if shard in self._unread):
+            if any(shard.owned for shard in self._unread):
                 await asyncio.sleep(self._retry_seconds)
                 self._work.set()
 
-    async def _note_all(self) -> None:
+    async def _note_all(self, shards: dict[Owner, int]) -> None:
+        """Takes out of `shards` those for which a page came from a read model that was not as far as they began."""
         last = bytes(16)
-        while ids := await self._past.match_ids_after(last, READ_AT_ONCE):
-            self._noted.add_packed(ids)
-            last = ids[-16:]
+        while shards:
+            page = await self._past.match_ids_after(last, READ_AT_ONCE)
+            for shard in [each for each, begin in shards.items() if page.reached.get(each.partition, -1) < begin]:
+                del shards[shard]
+            if not page.packed:
+                return
+            self._noted.add_packed(page.packed)
+            last = page.packed[-16:]
             await asyncio.sleep(PAUSE_SECONDS)

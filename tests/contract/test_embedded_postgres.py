@@ -22,6 +22,7 @@ from shared.runtime.embedded_postgres import (
     EmbeddedPostgresSettings,
     Installation,
     ServerHandle,
+    cluster,
     ensure_server,
     locate,
 )
@@ -433,6 +434,14 @@ async def test_a_half_made_cluster_is_made_again(fresh: Place) -> None:
         assert await ask(handle, "SELECT 1") == 1
     assert not draft.exists()
     assert not list(fresh.keeping.glob("secret*"))
+
+
+async def test_a_cluster_without_its_database_is_not_used(fresh: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "DATABASE", "template1")  # which there is already
+    with pytest.raises(EmbeddedPostgresError, match="could not make a cluster") as refused:
+        await fresh.ensure()
+    assert any("already exists" in line for line in refused.value.log_lines)
+    assert not fresh.data.exists()
 
 
 async def test_data_of_another_version_are_named(place: Place) -> None:

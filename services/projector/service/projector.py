@@ -21,7 +21,7 @@ from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.clock import Clock
 from shared.domain.runs.delta import RunsDelta
 from shared.readmodel.errors import NotOwner, ReadModelAway
-from shared.readmodel.rows import Rows, add_rows
+from shared.readmodel.rows import ROWS_AT_ONCE, Rows, add_rows
 from shared.readmodel.store import ReadModel
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import Shard
@@ -148,12 +148,11 @@ class Projector:
             since, begun = begun, self._clock.monotonic()
             rows_a_second = rows_before / max(begun - since, 1e-3)
             await self._linger(busy=rows_a_second >= self._settings.busy_rows_per_second)
-            self._writing_rows = max(self._backlog.rows, 1)
+            self._writing_rows = 1  # something is; `_take` says how much
             try:
                 batch, rows, owners = await self._take()
                 rows_before = rows.count
                 if rows.moves:
-                    self._writing_rows = max(rows.count, 1)
                     await self._write(batch, rows, owners)
             finally:
                 self._writing_rows = 0
@@ -168,13 +167,22 @@ class Projector:
         self._urgent.clear()
         self._waiting_since = None
         batch, rows, owners = Backlog(), Rows(), dict[int, Shard]()
+        made = 0
         for partition in sorted(self._backlog.partitions):
             taken = self._backlog.take(partition)
             add_rows(rows, taken.runs.values(), taken.events.values(), taken.definitions.values())
             batch.add(taken)
             if partition in self._shards:
                 owners[partition] = self._shards[partition]
-            await asyncio.sleep(0)
+            self._writing_rows = max(rows.count, 1)
+            if rows.count - made >= ROWS_AT_ONCE:
+                made = rows.count
+                await asyncio.sleep(0)
+        if not self._backlog:  # what came meanwhile was taken along
+            self._work.clear()
+            self._waiting_since = None
+        if not self._backlog.urgent:
+            self._urgent.clear()
         return batch, rows, owners
 
     async def _linger(self, *, busy: bool) -> None:

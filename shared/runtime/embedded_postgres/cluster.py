@@ -112,7 +112,8 @@ def _recipe(
     # A commit that needs a new file of the write-ahead log waits until it is filled with zeros and flushed: tens of
     # milliseconds. So as many as are kept anyway are used up here, and the checkpoint makes them the next ones.
     segments = min_wal_size_mb // _WAL_SEGMENT_MB
-    statements = [f"CREATE DATABASE {DATABASE}", *[_USE_UP_SEGMENT] * segments, "CHECKPOINT"]
+    # What may fail comes last: of what is printed only the end is kept, and looked at.
+    statements = [*[_USE_UP_SEGMENT] * segments, "CHECKPOINT", f"CREATE DATABASE {DATABASE}"]
     sync: list[str | Path] = [installation.program("initdb"), "--sync-only", f"--pgdata={draft}"]
     return [(initdb, ""), (single, "\n".join(statements) + "\n"), (sync, "")]
 

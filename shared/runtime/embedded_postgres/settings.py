@@ -34,6 +34,7 @@ class EmbeddedPostgresSettings(BaseSettings):
     min_wal_size_mb: int = Field(
         128,
         ge=32,
+        le=1024,
         description=(
             "Write-ahead log for which files are always ready, in MiB, in a new data folder too: a commit that needs a new "
             "file waits 15-30 ms for it. An event takes about 9 KB until the next checkpoint makes its file a new one."

@@ -20,9 +20,9 @@ async def test_the_lookup_planned_on_empty_tables_never_reads_a_whole_table_that
 async def test_matches_are_read_in_the_order_of_their_index(readmodel: ReadModel) -> None:
     await readmodel.snapshot([0])
     async with readmodel.pool.acquire() as connection:
-        await connection.execute(f"PREPARE page (uuid, int8) AS {MATCH_IDS.format(rm='rm_1')}")
-        rows = await connection.fetch("EXPLAIN EXECUTE page ('00000000-0000-0000-0000-000000000000', 1000)")
+        await connection.execute(f"PREPARE page (uuid, int8, text) AS {MATCH_IDS.format(rm='rm_1')}")
+        rows = await connection.fetch("EXPLAIN EXECUTE page ('00000000-0000-0000-0000-000000000000', 1000, 'runs')")
         await connection.execute("DEALLOCATE page")
     plan = "\n".join(str(row[0]) for row in rows)
     assert "runs_by_match" in plan, plan
-    assert "Seq Scan" not in plan, plan
+    assert "Seq Scan on runs" not in plan, plan

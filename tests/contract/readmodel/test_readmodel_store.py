@@ -181,11 +181,12 @@ async def test_all_matches_that_led_to_runs_are_read_page_by_page(readmodel: Rea
     await readmodel.write([written_from(scenario)])
 
     found, page = [], bytes(16)
-    while ids := await readmodel.match_ids_after(page[-16:], 4):
+    while ids := (await readmodel.match_ids_after(page[-16:], 4)).packed:
         page = ids
         assert len(ids) in (32, 64)  # two runs a match
         found += [str(UUID(bytes=ids[at : at + 16])) for at in range(0, len(ids), 16)]
 
+    assert (await readmodel.match_ids_after(page[-16:], 4)).reached == {PARTITION: len(scenario.log)}
     assert found == sorted(found)
     assert set(found) == {match_id(f"e{number}", None) for number in range(5)}
 

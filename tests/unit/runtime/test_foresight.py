@@ -22,6 +22,7 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions
 from shared.domain.workflow import Match
 from shared.readmodel.errors import ReadModelAway
+from shared.readmodel.match_ids import MatchIds
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.clock import SystemClock
 from shared.runtime.foresight import ASKED_MAX, Foresight
@@ -45,12 +46,11 @@ class ReadModelInMemory:
         """Per run the offsets of the records that made it."""
         self._folded: list[tuple[str, str]] = []
 
-    async def match_ids_after(self, after: bytes, limit: int) -> bytes:
+    async def match_ids_after(self, after: bytes, limit: int) -> MatchIds:
         packed = sorted(UUID(each).bytes for each in self.written)
-        return b"".join([each for each in packed if each > after][:limit])
-
-    async def next_offsets(self, topic: str) -> Mapping[int, int]:
-        return dict.fromkeys(range(PARTITIONS), 0)
+        return MatchIds(
+            b"".join([each for each in packed if each > after][:limit]), dict.fromkeys(range(PARTITIONS), 0)
+        )
 
     async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}

@@ -1,7 +1,7 @@
 """What was added is always found, few others are; and no match is called new of which the read model may know."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid5
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.readmodel.errors import ReadModelAway
+from shared.readmodel.match_ids import MatchIds
 from shared.runtime.bloom import BloomFilter
 from shared.runtime.former_matches import FormerMatches
 
@@ -51,22 +52,22 @@ class Shard:
 
 
 class Past:
-    """A read model that is `reached` far and may be away."""
+    """A read model that is `reached` far, may be away, and is set back for the pages of these numbers."""
 
-    def __init__(self, known: list[str], reached: int) -> None:
+    def __init__(self, known: list[str], reached: int, *, set_back_at: frozenset[int] = frozenset()) -> None:
         self.known = sorted(UUID(each).bytes for each in known)
         self.reached = reached
         self.away = False
         self.asked = 0
+        self._set_back_at = set_back_at
 
-    async def match_ids_after(self, after: bytes, limit: int) -> bytes:
+    async def match_ids_after(self, after: bytes, limit: int) -> MatchIds:
         self.asked += 1
         if self.away:
             raise ReadModelAway("for a moment")
-        return b"".join([each for each in self.known if each > after][:limit])
-
-    async def next_offsets(self, topic: str) -> Mapping[int, int]:
-        return {3: self.reached}
+        set_back = self.asked in self._set_back_at
+        known = [] if set_back else [each for each in self.known if each > after][:limit]
+        return MatchIds(b"".join(known), {3: self.reached - set_back})
 
 
 @asynccontextmanager
@@ -114,6 +115,17 @@ async def test_a_read_model_that_is_away_or_went_back_vouches_for_nothing() -> N
         assert former.surely_new(shard, [new]) == set()
         past.reached = 7
         await becomes_new(former, shard, new)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+async def test_a_read_model_that_is_set_back_for_one_page_only_vouches_for_nothing(page: int) -> None:
+    known, (new,) = ids(0, 2_500), ids(9_000, 1)
+    past, shard = Past(known, reached=7, set_back_at=frozenset({page})), Shard()
+    async with reading(past) as former:
+        former.restored(shard, 7)
+        await becomes_new(former, shard, new)
+        assert past.asked > page
+        assert former.surely_new(shard, known) == set()
 
 
 async def test_a_partition_that_comes_back_is_read_anew() -> None:

@@ -163,9 +163,6 @@ class Projector:
     async def _take(self) -> tuple[Backlog, Rows, dict[int, Shard]]:
         """What is waiting, its rows, and whose it is. A partition at a time, and its rows at once: others may fold and act in
         between, so that no event waits for the rows of all the others."""
-        self._work.clear()
-        self._urgent.clear()
-        self._waiting_since = None
         batch, rows, owners = Backlog(), Rows(), dict[int, Shard]()
         made = 0
         for partition in sorted(self._backlog.partitions):
@@ -178,11 +175,11 @@ class Projector:
             if rows.count - made >= ROWS_AT_ONCE:
                 made = rows.count
                 await asyncio.sleep(0)
-        if not self._backlog:  # what came meanwhile was taken along
-            self._work.clear()
-            self._waiting_since = None
-        if not self._backlog.urgent:
-            self._urgent.clear()
+        self._work.clear()
+        self._urgent.clear()
+        self._waiting_since = None
+        if self._backlog:  # more came of partitions that were taken already
+            self.grew()
         return batch, rows, owners
 
     async def _linger(self, *, busy: bool) -> None:

@@ -28,6 +28,7 @@ from shared.runtime.http import (
     build_app,
     jwt_secret,
 )
+from shared.runtime.huge_pages import collapse_heap
 from shared.runtime.settings import UpshotSettings
 from shared.telemetry.logging import set_up_logging
 from shared.telemetry.metrics import LAG, READY, Labels, labels_of
@@ -179,6 +180,9 @@ async def serve(settings: UpshotSettings, opening: Opening) -> None:
         }
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
         sys.stdout.flush()
+        if settings.huge_pages:
+            collapsed = await asyncio.to_thread(collapse_heap)
+            log.info("%d MiB of this process lie in huge pages", collapsed // 2**20)
         await _until_stopped(stop, running.tasks)
         running.draining = True
         log.info("draining")

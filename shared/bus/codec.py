@@ -13,19 +13,30 @@ from datetime import UTC, datetime
 from shared.bus import rfc3339
 from shared.bus.cloudevents_json import UnreadableEvent, is_attribute_name, parse_event
 from shared.bus.foreign import foreign_event
+from shared.bus.headers import HeaderColumns
 from shared.bus.port import NewRecord, Record
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.upcasters import RecordVersions
-from shared.domain.envelope import Event, routing_key
+from shared.domain.envelope import JSON_CONTENT_TYPE, Event, routing_key
 from shared.domain.errors import Flaw, InvalidInput, PermanentError
 
 CONTENT_TYPE = "content-type"
 RECORDED_TIME = "recordedtime"
 """Header of a copied log: when the record was first appended. No `ce_` prefix, so that no event can set it."""
 
-_SPECVERSION = ("ce_specversion", b"1.0")
-_JSON_TYPE = (CONTENT_TYPE, b"application/json")
 _STRUCTURED_PREFIX = b"application/cloudevents"
+
+# In the order in which they are written; of those that may be absent one bit each says which a record has.
+_CONTENT_TYPE, _TIME, _SUBJECT, _DATASCHEMA, _CORRELATION_ID = 1, 2, 4, 8, 16
+_CAUSATION_ID, _CAUSAL_CHAIN, _TRACEPARENT, _REPLAY_ID, _RECORD_VERSION = 32, 64, 128, 256, 512
+_WRITTEN = (
+    (_CONTENT_TYPE, CONTENT_TYPE),
+    *((0, f"ce_{name}") for name in ("specversion", "id", "source", "type", "tenantid")),
+    *((_TIME, "ce_time"), (_SUBJECT, "ce_subject"), (_DATASCHEMA, "ce_dataschema")),
+    *((_CORRELATION_ID, "ce_correlationid"), (_CAUSATION_ID, "ce_causationid"), (_CAUSAL_CHAIN, "ce_causalchain")),
+    *((_TRACEPARENT, "ce_traceparent"), (_REPLAY_ID, "ce_replayid"), (_RECORD_VERSION, "ce_recordversion")),
+)
+_names_by_which: dict[int, tuple[str, ...]] = {}
 
 # Attributes that `Event` has fields for; they can never come from its `attributes`.
 _FIELD_NAMES = frozenset(
@@ -50,46 +61,58 @@ def encode(topic: str, event: Event) -> NewRecord:
     """
     if not (event.id and event.source and event.type and event.tenant_id):
         raise ValueError("id, source, type and tenant_id must not be empty")
+    named = 0
+    values: list[bytes] = []
     content_type = event.content_type
-    headers = [
-        _SPECVERSION,
-        ("ce_id", event.id.encode()),
-        ("ce_source", event.source.encode()),
-        ("ce_type", event.type.encode()),
-        ("ce_tenantid", event.tenant_id.encode()),
-    ]
-    if content_type == "application/json":
-        headers.insert(0, _JSON_TYPE)
-    elif content_type:
-        if content_type.lower().startswith("application/cloudevents"):
+    if content_type:
+        if content_type != JSON_CONTENT_TYPE and content_type.lower().startswith("application/cloudevents"):
             raise ValueError("data that is itself a CloudEvent in structured mode would be read as the envelope")
-        headers.insert(0, (CONTENT_TYPE, content_type.encode()))
+        named |= _CONTENT_TYPE
+        values.append(content_type.encode())
+    values += (
+        b"1.0",
+        event.id.encode(),
+        event.source.encode(),
+        event.type.encode(),
+        event.tenant_id.encode(),
+    )
     if event.time is not None:
-        headers.append(("ce_time", rfc3339.render(event.time).encode()))
+        named |= _TIME
+        values.append(rfc3339.render(event.time).encode())
     if event.subject:
-        headers.append(("ce_subject", event.subject.encode()))
+        named |= _SUBJECT
+        values.append(event.subject.encode())
     if event.dataschema:
-        headers.append(("ce_dataschema", event.dataschema.encode()))
+        named |= _DATASCHEMA
+        values.append(event.dataschema.encode())
     if event.correlation_id:
-        headers.append(("ce_correlationid", event.correlation_id.encode()))
+        named |= _CORRELATION_ID
+        values.append(event.correlation_id.encode())
     if event.causation_id:
-        headers.append(("ce_causationid", event.causation_id.encode()))
+        named |= _CAUSATION_ID
+        values.append(event.causation_id.encode())
     if event.causal_chain:
-        headers.append(("ce_causalchain", _joined_chain(event.causal_chain)))
+        named |= _CAUSAL_CHAIN
+        values.append(_joined_chain(event.causal_chain))
     if event.traceparent:
-        headers.append(("ce_traceparent", event.traceparent.encode()))
+        named |= _TRACEPARENT
+        values.append(event.traceparent.encode())
     if event.replay_id:
-        headers.append(("ce_replayid", event.replay_id.encode()))
+        named |= _REPLAY_ID
+        values.append(event.replay_id.encode())
     if event.version != 1:
-        headers.append(("ce_recordversion", b"%d" % event.version))
+        named |= _RECORD_VERSION
+        values.append(b"%d" % event.version)
+    names = _names_by_which.get(named) or _names_by_which.setdefault(named, _names_of(named))
     for name, value in event.attributes:
         if name in _FIELD_NAMES or not is_attribute_name(name):
             raise ValueError(f"{name!r} cannot name an extension attribute")
-        headers.append((f"ce_{name}", value.encode()))
+        names += (f"ce_{name}",)
+        values.append(value.encode())
     return NewRecord(
         topic=topic,
         key=routing_key(event.tenant_id, event.subject),
-        headers=tuple(headers),
+        headers=HeaderColumns(names, tuple(values)),
         value=event.data,
         origin=event if _reads_back_the_same(event) else None,
     )
@@ -130,6 +153,10 @@ def parse_attributes(record: Record | NewRecord) -> tuple[dict[str, str], bytes 
     except UnicodeDecodeError as error:
         raise UndecodableRecord(f"a header is not UTF-8: {error}") from None
     return attributes, data
+
+
+def _names_of(which: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in _WRITTEN if not bit or which & bit)
 
 
 def _reads_back_the_same(event: Event) -> bool:

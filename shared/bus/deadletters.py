@@ -14,7 +14,8 @@ from datetime import datetime
 import orjson
 
 from shared.bus import rfc3339
-from shared.bus.port import Headers, NewRecord, Record
+from shared.bus.headers import Headers
+from shared.bus.port import NewRecord, Record
 from shared.bus.topics import DEADLETTERS
 from shared.domain.errors import Flaw
 

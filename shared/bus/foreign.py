@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent, is_attribute_name, parse_event
 from shared.bus.cloudevents_rules import attribute_flaws
-from shared.bus.port import Headers
+from shared.bus.headers import Headers
 from shared.bus.published import Publisher, platform_event
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput

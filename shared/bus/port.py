@@ -41,10 +41,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
 
+from shared.bus.headers import Headers
 from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError, TransientError
-
-Headers = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)  # values like all others, but freezing costs 2 µs an object

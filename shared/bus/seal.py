@@ -15,8 +15,9 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from shared.bus.codec import RECORDED_TIME
+from shared.bus.headers import Headers, columns_of
 from shared.bus.passing import PassingBus, PassingReader
-from shared.bus.port import Bus, Headers, NewRecord, Position, Reader, Record
+from shared.bus.port import Bus, NewRecord, Position, Reader, Record
 from shared.bus.topics import EVENTS
 
 SEAL_HEADER = "upshot_seal"
@@ -40,15 +41,15 @@ class Seal:
 
     def stamp(self, record: NewRecord) -> NewRecord:
         """The record as it is appended. An older seal in it goes: it was for other headers."""
-        headers = record.headers
-        if any(name in (SEAL_HEADER, FOREIGN_HEADER) for name, _ in headers):
-            headers = tuple([each for each in headers if each[0] not in (SEAL_HEADER, FOREIGN_HEADER)])
+        headers = columns_of(record.headers)
+        if SEAL_HEADER in headers.names or FOREIGN_HEADER in headers.names:
+            headers = columns_of([each for each in headers if each[0] not in (SEAL_HEADER, FOREIGN_HEADER)])
         if record.foreign:
-            headers = (*headers, (FOREIGN_HEADER, b"1"))
+            headers = headers.followed_by(FOREIGN_HEADER, b"1")
         return NewRecord(
             topic=record.topic,
             key=record.key,
-            headers=(*headers, (SEAL_HEADER, self._digest(headers, record.value))),
+            headers=headers.followed_by(SEAL_HEADER, self._digest(headers, record.value)),
             value=record.value,
             origin=record.origin,
             foreign=record.foreign,
@@ -75,12 +76,13 @@ class Seal:
         return hmac.compare_digest(headers[-1][1], self._digest(headers[:-1], value))
 
     def _digest(self, headers: Headers, value: bytes | None) -> bytes:
-        names, values = zip(*headers, strict=True) if headers else ((), ())
+        columns = columns_of(headers)
+        values = columns.values
         digest = self._keyed.copy()
         digest.update(
             b"%b%b%b"
             % (
-                _shape(names, tuple(map(len, values))),
+                _shape(columns.names, tuple(map(len, values))),
                 b"None]" if value is None else b"%d]" % len(value),
                 b"".join(values),
             )

@@ -9,8 +9,9 @@ from functools import lru_cache
 from uuid import UUID
 
 _NAMESPACE = UUID("6f8d2a54-94f6-5d0b-9a0e-6b1f6b7d1c11").bytes
-_LATELY = 16_384
-"""Ids that several readers of one record derive within moments of each other are derived once."""
+_LATELY = 2_048
+"""Ids that several readers of one record derive within moments of each other are derived once. More of them would fall out of
+the processor's caches before they are let go."""
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 

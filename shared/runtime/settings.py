@@ -73,6 +73,10 @@ class UpshotSettings(BaseSettings):
         description="Which record versions may be written: those of levels up to this. Raise it when every process runs a "
         "version that knows the level (`upshot doctor`), and never lower it again.",
     )
+    huge_pages: bool = Field(
+        True,
+        description="Whether a process asks Linux to keep what it has loaded in huge pages, which saves some of its CPU time.",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     shutdown_timeout_seconds: float = Field(
         10.0, gt=0, description="After SIGTERM, how long requests and attempts under way may take to end."

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bus.codec import UndecodableRecord, decode, encode, parse_attributes, recorded_at
-from shared.bus.port import Headers, NewRecord, Record
+from shared.bus.headers import Headers
+from shared.bus.port import NewRecord, Record
 from shared.domain.envelope import Event
 
 FULL = Event(

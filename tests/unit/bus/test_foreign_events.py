@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shared.bus.cloudevents_http import parse_http
 from shared.bus.cloudevents_json import ParsedEvent
 from shared.bus.codec import UndecodableRecord, decode, encode
-from shared.bus.port import Headers, Record
+from shared.bus.headers import Headers
+from shared.bus.port import Record
 from shared.bus.published import ATTRIBUTES_BYTES_MAX, CHAIN_MAX, DATA_BYTES_MAX, Publisher, platform_event
 from shared.domain.envelope import Event
 from shared.domain.ids import published_event_id

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from shared.bus.codec import decode, encode
 from shared.bus.glance import attributes_seen, glance
-from shared.bus.port import Headers, Record
+from shared.bus.headers import Headers
+from shared.bus.port import Record
 from shared.domain.envelope import Event
 from shared.workflows.context import attributes_view
 

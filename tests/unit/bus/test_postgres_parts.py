@@ -10,7 +10,8 @@ from shared.bus.adapters.postgres.header_bytes import pack_headers, unpack_heade
 from shared.bus.adapters.postgres.heads import Heads
 from shared.bus.adapters.postgres.tail import Tail
 from shared.bus.adapters.postgres.watching import parse_payload, render_payloads
-from shared.bus.port import Headers, Record
+from shared.bus.headers import Headers
+from shared.bus.port import Record
 
 _NAMES = st.sampled_from(["ce_id", "content-type", "ce_partitionkey"]) | st.text(
     st.characters(codec="utf-8"), max_size=8

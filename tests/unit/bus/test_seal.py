@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.bus import codec
 from shared.bus.adapters.memory import MemoryBus
-from shared.bus.port import Bus, Headers, NewRecord, Record
+from shared.bus.headers import Headers
+from shared.bus.port import Bus, NewRecord, Record
 from shared.bus.seal import SEAL_HEADER, Seal, SealedBus, seal_key
 from shared.bus.topics import DEFINITIONS, EVENTS
 from shared.domain.envelope import Event

@@ -18,7 +18,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from shared.bus.adapters.kafka.appending import EPOCH
 from shared.bus.adapters.kafka.lenient import read_leniently
 from shared.bus.adapters.kafka.reaching import described
-from shared.bus.port import Headers, PartitionUnreadable, Record
+from shared.bus.headers import Headers
+from shared.bus.port import PartitionUnreadable, Record
 
 _VALUE = itemgetter(1)
 # What aiokafka raises at a batch that is damaged or compressed in a way it lacks.

@@ -80,7 +80,8 @@ class Appender:
         self._gathered = asyncio.Event()
         self._space = asyncio.Event()
         self._closing = False
-        self._task = asyncio.create_task(self._write(), name="bus append")
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._write(), name="bus append")
 
     @property
     def queued_records(self) -> int:
@@ -99,7 +100,7 @@ class Appender:
             await self._space.wait()
         if self._closing:
             raise TransientError("the bus is closed")
-        call = _Call(placed, sum(item.size for item in placed), asyncio.get_running_loop().create_future())
+        call = _Call(placed, sum(item.size for item in placed), self._loop.create_future())
         self._queue.append(call)
         self._queued_records += len(placed)
         self._queued_bytes += call.size

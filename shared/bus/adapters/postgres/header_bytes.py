@@ -8,7 +8,7 @@ only ever grows at its end; golden bytes in the tests hold it.
 
 from struct import Struct, error, unpack_from
 
-from shared.bus.port import Headers
+from shared.bus.headers import HeaderColumns, Headers, columns_of
 
 _KNOWN = (
     *("content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_tenantid", "ce_time", "ce_subject"),
@@ -26,9 +26,9 @@ _short_lengths: dict[int, Struct] = {}
 
 
 def pack_headers(headers: Headers) -> bytes:
-    """The bytes to store; about 2 µs."""
-    names = tuple([name for name, _ in headers])
-    values = [value for _, value in headers]
+    """The bytes to store; about 1 µs."""
+    columns = columns_of(headers)
+    names, values = columns.names, columns.values
     lengths = list(map(len, values))
     head = _head_by_names.get(names) or _remember(names)
     if not lengths or max(lengths) < 65_536:
@@ -37,7 +37,7 @@ def pack_headers(headers: Headers) -> bytes:
     return b"".join((b"\x02", head, Struct(f"<{len(lengths)}I").pack(*lengths), *values))
 
 
-def unpack_headers(packed: bytes) -> Headers:
+def unpack_headers(packed: bytes) -> HeaderColumns:
     """What `pack_headers` was given; about 2 µs. Raises ValueError for bytes that it never wrote."""
     try:
         count = packed[1] | packed[2] << 8
@@ -55,10 +55,10 @@ def unpack_headers(packed: bytes) -> Headers:
             raise ValueError(f"header format {packed[0]} is not known")
     except (error, IndexError):
         raise ValueError("the stored headers are cut short") from None
-    headers = tuple([(name, packed[end : (end := end + length)]) for name, length in zip(names, lengths, strict=True)])
+    values = tuple([packed[end : (end := end + length)] for length in lengths])
     if end != len(packed):
         raise ValueError("the stored headers do not end where they should")
-    return headers
+    return HeaderColumns(names, values)
 
 
 def _remember(names: Names) -> bytes:

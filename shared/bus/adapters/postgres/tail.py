@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from shared.bus.port import Record
 
-RECORD_OVERHEAD_BYTES = 600
-"""About what a record's Python objects weigh beside its key, headers and value."""
+RECORD_OVERHEAD_BYTES = 1300
+"""About what a record's Python objects weigh beside its key, headers and value: itself, its event and a dozen short texts."""
 
 
 _GONE = Record(

@@ -19,7 +19,7 @@ from shared.domain.errors import TransientError
 from shared.domain.records import ApprovalExpired
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 from shared.runtime.timers import Timers
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
 from shared.runtime.settings import RunsSettings
-from shared.runtime.shards import Actor, RunsFollower
+from shared.runtime.shard import Actor
+from shared.runtime.shards import RunsFollower
 
 EMBEDDED_GROUP = "embedded"
 """Of `upshot up`: whoever owns a partition executes, expires and projects it."""

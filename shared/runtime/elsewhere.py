@@ -15,7 +15,7 @@ from shared.domain.errors import TransientError
 from shared.domain.runs.delta import RunsDelta
 from shared.readmodel.rows import Forgettable, forgettable_of
 from shared.runtime.settings import RunsSettings
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 
 log = logging.getLogger(__name__)
 

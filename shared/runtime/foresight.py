@@ -28,7 +28,7 @@ class Owner(Protocol):
 
 
 class Lookups(Protocol):
-    """The read model, as `shards.Snapshots` has it."""
+    """The read model, as `recall.Lookups` has it."""
 
     async def lookup(
         self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shared.bus.topics import RUNS
 from shared.domain.clock import Clock
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 
 log = logging.getLogger(__name__)
 

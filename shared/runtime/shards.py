@@ -1,37 +1,31 @@
 """Restore, then follow: how a service comes to own partitions of `upshot.runs` and keeps their fold.
 
 On assignment: the read model's snapshot, then the log from its checkpoint up to the end offset read at that moment,
-silently; only then are the actors told to act (`restored`). Folding needs no ownership, acting does: `Shard.may_act`
-is false the moment the partition is revoked, and when heartbeats have gone unanswered too long.
+silently; only then are the actors told to act (`restored`).
 A record that cannot be understood halts its partition, loudly: skipping it would make two truths.
+Next: `shard.py`, one partition; `recall.py`, what is asked before a batch is folded.
 """
 
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
 from typing import Protocol
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
 from shared.bus.port import Assignment, Bus, Membership, PartitionUnreadable, Reader, Record
 from shared.bus.topics import RUNS
-from shared.domain.envelope import Event
 from shared.domain.errors import TransientError
-from shared.domain.records import RunsFact
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import CommandKey, Known, Questions, RunsFold
-from shared.domain.verdicts import Verdict
+from shared.domain.runs.fold import Known
 from shared.readmodel.errors import ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
-from shared.runtime.foresight import Foresight
 from shared.runtime.former_matches import FormerMatches
+from shared.runtime.recall import Entry, Lookups, Recall
 from shared.runtime.settings import RunsSettings
+from shared.runtime.shard import Actor, Shard
 
 log = logging.getLogger(__name__)
-
-Entry = tuple[Record, Event, RunsFact]
 
 POLL_SECONDS = 1.0
 """How long one read waits for something to come. No setting: whatever comes ends the wait, and a shorter one only asks more
@@ -41,90 +35,11 @@ STANDS_BY_AFTER = 15
 """So many waits of an answered member without any partition mean that there is none for it."""
 
 
-class Snapshots(Protocol):
+class Snapshots(Lookups, Protocol):
     """Where a shard's past is: the read model."""
 
     async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         """State and checkpoint of these partitions of `upshot.runs`, all as of one instant."""
-        ...
-
-    async def lookup(
-        self,
-        questions: Questions,
-        *,
-        partitions: Collection[int],
-        tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
-    ) -> Known:
-        """What is known of ids that memory has let go. `below`: of matches and runs only those that were recorded below
-        these offsets. Raises `ReadModelWentBack` where it lost what it once held."""
-        ...
-
-
-class Shard:
-    """One partition: its fold, how far it has got, and whether this process may act on it."""
-
-    def __init__(self, partition: int, membership: Membership) -> None:
-        self.partition = partition
-        self.fold = RunsFold()
-        self.next = 0
-        self.level = False
-        self.owned = True
-        self.halted: str | None = None
-        self._membership = membership
-        self._level_at = 0
-        self._forgettable: list[tuple[list[str], list[str], list[CommandKey]]] = []
-
-    @property
-    def may_act(self) -> bool:
-        return self.owned and self.level and self._membership.alive()
-
-    def written(self, run_ids: list[str], match_ids: list[str], commands: list[CommandKey]) -> None:
-        """The projector's checkpoint has passed these. Let go before the next batch, never in the middle of one: a
-        lookup that is under way did not ask for what memory held."""
-        self._forgettable.append((run_ids, match_ids, commands))
-
-    @property
-    def level_at(self) -> int:
-        """The offset at which it is restored."""
-        return self._level_at
-
-    def begin(self, snapshot: Snapshot, end: int) -> None:
-        """Take over the snapshot; level once `end` is reached."""
-        self.fold.restore(
-            snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or self.fold.now, snapshot.windows
-        )
-        self.next, self._level_at = snapshot.next, end
-
-    def reach_level(self) -> bool:
-        """True once, when the restore is over."""
-        if self.level or self.next < self._level_at:
-            return False
-        self.level = True
-        return True
-
-    def forget_written(self) -> list[str]:
-        """Let go; returns the matches among it."""
-        match_ids = [match_id for _, each, _ in self._forgettable for match_id in each]
-        for each in self._forgettable:
-            self.fold.forget(*each)
-        self._forgettable.clear()
-        return match_ids
-
-
-class Actor(Protocol):
-    """A service on top of the fold. All three are called from the event loop and must be quick."""
-
-    def restored(self, shard: Shard) -> None:
-        """The shard is level: act on whatever its state says is due."""
-        ...
-
-    def folded(self, shard: Shard, delta: RunsDelta) -> None:
-        """More was folded; also while the shard is not level yet."""
-        ...
-
-    def revoked(self, shard: Shard) -> None:
-        """Stop acting on it now."""
         ...
 
 
@@ -159,11 +74,14 @@ class RunsFollower:
         self._reader: Reader = bus.reader(RUNS)
         self.shards: dict[int, Shard] = {}
         self._to_restore: set[int] = set()
-        self._foresight = Foresight(snapshots)
         self._may_read = may_read if may_read is not None else _always()
-        self._projected_elsewhere = projected_elsewhere
         self._patient = patient
-        self._former = former
+        self._recall = Recall(
+            snapshots,
+            former,
+            projected_elsewhere=projected_elsewhere,
+            retry_seconds=self._settings.retry_seconds,
+        )
         self.assigned = False
         """Whether the group has ever said which partitions are this member's, or has had the time to: with more members than
         partitions one stands by."""
@@ -185,21 +103,22 @@ class RunsFollower:
 
     def foresee(self, matches: Mapping[int, Collection[str]]) -> None:
         """These match ids, by partition, are being appended: ask now what will have to be known when they are folded."""
-        level = {partition: shard for partition, shard in self.shards.items() if shard.level and shard.owned}
-        doubtful = {
-            level[partition]: set(ids) - self._surely_new(level[partition], ids)
-            for partition, ids in matches.items()
-            if partition in level
-        }
-        self._foresight.ask({shard: ids for shard, ids in doubtful.items() if ids})
+        self._recall.foresee(
+            {
+                shard: ids
+                for partition, ids in matches.items()
+                if (shard := self.shards.get(partition)) is not None and shard.level and shard.owned
+            }
+        )
 
     async def run(self) -> None:
         """Join, follow, act; until cancelled. Leaves the group on the way out."""
         self._membership = await self._bus.join(self._group, RUNS, member_id=self._member_id)
         changes: asyncio.Queue[Assignment] = asyncio.Queue()
-        beside = [asyncio.create_task(self._watch(self._membership, changes), name="runs-assignment")]
-        if self._former is not None:
-            beside.append(asyncio.create_task(self._former.run(), name="runs-former-matches"))
+        beside = [
+            asyncio.create_task(self._watch(self._membership, changes), name="runs-assignment"),
+            asyncio.create_task(self._recall.run(), name="runs-recall"),
+        ]
         try:
             while True:
                 await self._take_over(self._membership, changes)
@@ -213,7 +132,7 @@ class RunsFollower:
             await asyncio.gather(*beside, return_exceptions=True)
             for shard in self.shards.values():
                 self._revoke(shard)
-            await self._foresight.close()
+            await self._recall.close()
             await self._membership.leave()
             await self._reader.close()
 
@@ -271,8 +190,7 @@ class RunsFollower:
             shard = Shard(partition, membership)
             shard.begin(snapshots[partition], ends[partition].high)
             self.shards[partition] = shard
-            if self._former is not None:
-                self._former.restored(shard, shard.next)
+            self._recall.restored(shard)
             if shard.next < ends[partition].low:
                 deleted = f"the log begins at {ends[partition].low}, what came before was deleted"
                 self._halt(shard, shard.next, deleted, "Restore it, or a read model that is further.")
@@ -301,8 +219,13 @@ class RunsFollower:
             for partition, records in batches.items()
             if partition in self.shards
         }
-        known = await self._look_up(decoded)
-        if known is None:
+        try:
+            known = await self._recall.look_up({self.shards[partition]: each for partition, each in decoded.items()})
+        except ReadModelWentBack as error:
+            # Behind what some fold has let go: all of them are restored, so that no batch is folded without its answers.
+            log.warning("%s", error)
+            for partition in decoded:
+                await self.restore_again(partition)
             return
         for partition, at in passed.items():
             shard = self.shards.get(partition)
@@ -339,57 +262,6 @@ class RunsFollower:
                 break
         return entries
 
-    async def _look_up(self, decoded: Mapping[int, Sequence[Entry]]) -> Known | None:
-        """One question for all partitions. None: the read model has gone back behind what some fold has let go, and all
-        of them are restored, so that no batch is folded without its answers."""
-        questions = Questions()
-        tenant_ids: set[str] = set()
-        foreseen: set[str] = set()
-        folded_to: dict[int, int] = {}
-        asked_at: dict[CommandKey, datetime] = {}
-        for partition, entries in decoded.items():
-            shard = self.shards.get(partition)
-            if shard is None:
-                continue
-            folded_to[partition] = shard.next
-            self._forgotten(shard.forget_written())
-            asked = Questions()
-            shard.fold.ask(asked, ((event.tenant_id, fact) for _, event, fact in entries))
-            asked.match_ids -= self._surely_new(shard, asked.match_ids)
-            answered, known = await self._foresight.answer(shard, asked.match_ids)
-            foreseen |= known
-            questions.match_ids |= asked.match_ids - answered
-            questions.run_ids |= asked.run_ids
-            questions.commands |= asked.commands
-            asked_at.update(dict.fromkeys(asked.commands, shard.fold.now))
-            tenant_ids.update(event.tenant_id for _, event, _ in entries)
-        while questions:
-            try:
-                if not self._projected_elsewhere:
-                    found = await self._snapshots.lookup(questions, partitions=list(decoded), tenant_ids=tenant_ids)
-                    return replace(found, match_ids=found.match_ids | foreseen)
-                found = await self._snapshots.lookup(
-                    questions, partitions=list(decoded), tenant_ids=tenant_ids, below=folded_to
-                )
-                return replace(found, verdicts=_decided_before(asked_at, found.verdicts))
-            except ReadModelWentBack as error:
-                log.warning("%s", error)
-                for partition in decoded:
-                    await self.restore_again(partition)
-                return None
-            except TransientError as error:
-                log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
-                await asyncio.sleep(self._settings.retry_seconds)
-        return Known(match_ids=frozenset(foreseen))
-
-    def _forgotten(self, match_ids: Collection[str]) -> None:
-        self._foresight.forgotten(match_ids)
-        if self._former is not None:
-            self._former.forgotten(match_ids)
-
-    def _surely_new(self, shard: Shard, match_ids: Collection[str]) -> set[str]:
-        return self._former.surely_new(shard, match_ids) if self._former is not None else set()
-
     def _fold(self, shard: Shard, entries: Sequence[Entry], known: Known, end: int) -> None:
         delta = RunsDelta(partition=shard.partition, start=shard.next, end=shard.next, now=shard.fold.now)
         for record, event, fact in entries:
@@ -413,14 +285,6 @@ class RunsFollower:
         shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. {remedy}"
         log.critical("%s", shard.halted)
         self._read_on()
-
-
-def _decided_before(
-    asked_at: Mapping[CommandKey, datetime], verdicts: Mapping[CommandKey, Verdict]
-) -> dict[CommandKey, Verdict]:
-    """Without the verdicts on what is only being folded here: a row of a verdict names no offset, but a time. One of the same
-    instant is left out too: what the fold then does again, the state of its run already rules out."""
-    return {command: each for command, each in verdicts.items() if each.decided_at < asked_at[command]}
 
 
 def _always() -> asyncio.Event:

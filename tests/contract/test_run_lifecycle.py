@@ -39,7 +39,8 @@ from shared.domain.runs.state import Run
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.egress import EgressSettings, OutgoingClient
-from shared.runtime.shards import RunsFollower, Shard
+from shared.runtime.shard import Shard
+from shared.runtime.shards import RunsFollower
 from shared.testing.folds import NothingRemembered
 from shared.testing.receivers import Receiver, Reply, receiver
 from shared.workflows.catalogue import Catalogue

@@ -42,7 +42,7 @@ from shared.domain.runs.state import Run
 from shared.domain.workflow import StepPlan
 from shared.expressions import TemplateError
 from shared.runtime.definitions import DefinitionsFollower
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 from shared.workflows.compiled import CompiledStep, compile_steps
 from shared.workflows.context import event_view, run_context, start_context
 from shared.workflows.document import Retry

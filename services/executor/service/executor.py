@@ -15,7 +15,7 @@ from services.executor.settings import ExecutorSettings
 from shared.domain.clock import Clock
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 from shared.runtime.timers import Timers
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from shared.readmodel.errors import NotOwner, ReadModelAway
 from shared.readmodel.rows import ROWS_AT_ONCE, Rows, add_rows
 from shared.readmodel.store import ReadModel
 from shared.runtime.progress import ProjectionProgress
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 
 log = logging.getLogger(__name__)
 

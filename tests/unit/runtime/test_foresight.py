@@ -27,7 +27,8 @@ from shared.readmodel.snapshots import Snapshot
 from shared.runtime.clock import SystemClock
 from shared.runtime.foresight import ASKED_MAX, Foresight
 from shared.runtime.former_matches import FormerMatches
-from shared.runtime.shards import RunsFollower, Shard
+from shared.runtime.shard import Shard
+from shared.runtime.shards import RunsFollower
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TENANT = "acme"

@@ -24,7 +24,8 @@ from shared.readmodel.snapshots import Snapshot
 from shared.runtime.clock import SystemClock
 from shared.runtime.elsewhere import ProjectedElsewhere
 from shared.runtime.settings import RunsSettings
-from shared.runtime.shards import RunsFollower, Shard
+from shared.runtime.shard import Shard
+from shared.runtime.shards import RunsFollower
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TENANT = "acme"

@@ -6,7 +6,7 @@ from shared.bus.topics import RUNS
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.clock import SystemClock
 from shared.runtime.restoring import TOLD_PARTITIONS_MAX, RestoreProgress
-from shared.runtime.shards import Shard
+from shared.runtime.shard import Shard
 
 
 class MovedClock(SystemClock):

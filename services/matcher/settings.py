@@ -20,5 +20,14 @@ class MatcherSettings(BaseSettings):
     windows_max: int = Field(
         100_000, ge=1, description="counts and waits that a tenant may have open; a further one: reason windows_max"
     )
+    append_records_max: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="what a batch leads to is appended in pieces of so many records, before more is matched",
+    )
+    append_bytes_max: int = Field(
+        8_388_608, ge=1, description="the same in bytes; one larger record is a piece by itself"
+    )
     retry_seconds: float = Field(0.5, gt=0, description="how long to wait while the log or the definitions are away")
     commit_interval_seconds: float = Field(0.2, gt=0, description="how often the next offsets to read are committed")

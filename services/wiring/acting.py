@@ -60,6 +60,7 @@ class Matchers:
             self._settings,
             it.ground.clock,
             partition_count=it.ground.bus.partition_count,
+            record_bytes_max=it.ground.bus.record_bytes_max,
         )
         it.definitions.listen(self.matching.definition_changed)
 

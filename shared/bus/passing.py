@@ -18,6 +18,10 @@ class PassingBus:
     def partition_count(self) -> int:
         return self.beneath.partition_count
 
+    @property
+    def record_bytes_max(self) -> int:
+        return self.beneath.record_bytes_max
+
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         return await self.beneath.append(records)
 

@@ -199,6 +199,11 @@ class Bus(Protocol):
         """The number of partitions of every topic of this log, fixed for its life."""
         ...
 
+    @property
+    def record_bytes_max(self) -> int:
+        """What a record may have at most (key, headers and value); `append` refuses a larger one (`RecordTooLarge`)."""
+        ...
+
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         """Durably append; positions in the order of `records`.
 

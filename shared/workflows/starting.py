@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.definitions import Tenant
 from shared.domain.records import SourceEvent
+from shared.domain.windows import KEY_CHARS_MAX
 from shared.domain.workflow import ApprovalRule, Limits, Match, MonthlyQuota, SharedLimit
 from shared.expressions import Template, TemplateError, render_text
 from shared.schedules import Overlap
@@ -78,13 +79,16 @@ def _monthly_quota(tenant: Tenant) -> MonthlyQuota | None:
 
 
 def _rendered(key: Template | None, context: Context) -> tuple[str | None, str | None]:
-    """(a cooldown's key, why it could not be rendered)."""
+    """(a cooldown's key, why there is none)."""
     if key is None:
         return None, None
     try:
-        return render_text(key, context), None
+        text = render_text(key, context)
     except TemplateError as error:
         return None, error.detail
+    if len(text) > KEY_CHARS_MAX:
+        return None, f"it would have {len(text)} characters, and {KEY_CHARS_MAX} are allowed"
+    return text, None
 
 
 def _approval_rule(

@@ -38,6 +38,7 @@ from shared.bus.facts import Cause  # noqa: E402
 from shared.bus.partitioner import partition_of  # noqa: E402
 from shared.bus.port import NewRecord  # noqa: E402
 from shared.bus.seal import Seal, SealedBus, seal_key  # noqa: E402
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT  # noqa: E402
 from shared.bus.topics import DEFINITIONS, EVENTS  # noqa: E402
 from shared.domain.envelope import Event  # noqa: E402
 from shared.domain.records import Command, DefinitionsFact, TenantCreated, WorkflowSaved  # noqa: E402
@@ -99,7 +100,14 @@ async def _compare(kafka: KafkaSettings, bus: SealedBus, events: int, rounds: in
         await bus.append([_event(dice, begin + n, tenants[n % _PARTITIONS]) for n in range(each)])
     followed = DefinitionsFollower(bus)
     settings = MatcherSettings()
-    matching = Matching(followed.definitions, _CATALOGUE, settings, SystemClock(), partition_count=_PARTITIONS)
+    matching = Matching(
+        followed.definitions,
+        _CATALOGUE,
+        settings,
+        SystemClock(),
+        partition_count=_PARTITIONS,
+        record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+    )
     followed.listen(matching.definition_changed)
     await followed.start()
     gc.collect()

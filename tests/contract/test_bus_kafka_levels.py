@@ -179,7 +179,14 @@ async def test_the_matchers_lag_goes_back_to_0_behind_an_aborted_transaction(log
     definitions = DefinitionsFollower(bus)
     await definitions.start()
     settings = MatcherSettings(commit_interval_seconds=0.05)
-    matching = Matching(definitions.definitions, CATALOGUE, settings, clock, partition_count=bus.partition_count)
+    matching = Matching(
+        definitions.definitions,
+        CATALOGUE,
+        settings,
+        clock,
+        partition_count=bus.partition_count,
+        record_bytes_max=bus.record_bytes_max,
+    )
     matcher = Matcher(bus, definitions, matching, settings, member_id="m", snapshots=NothingRemembered(), clock=clock)
 
     async def level() -> bool:

@@ -28,6 +28,7 @@ from shared.bus.deadletters import DeadLetter, read_letter
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Record
 from shared.bus.seal import Seal, SealedBus, seal_key
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import DEADLETTERS, EVENTS, RUNS, TOPICS
 from shared.domain.definitions import Definitions
 from shared.domain.ids import published_event_id
@@ -165,7 +166,14 @@ async def published(cluster: KafkaCluster, scripts: Path) -> AsyncIterator[Publi
     bus = await KafkaBus.open(settings, clock)
     definitions = Definitions()
     catalogue = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
-    matching = Matching(definitions, catalogue, MatcherSettings(), clock, partition_count=PARTITIONS)
+    matching = Matching(
+        definitions,
+        catalogue,
+        MatcherSettings(),
+        clock,
+        partition_count=PARTITIONS,
+        record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+    )
     document = {
         "name": "note",
         "trigger": {"event": ["order.created", "shop.opened"]},

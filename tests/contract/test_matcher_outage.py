@@ -85,7 +85,12 @@ async def _matching(bus: AwayNowAndThen) -> AsyncIterator[DefinitionsFollower]:
     clock = SystemClock()
     definitions = DefinitionsFollower(bus)
     matching = Matching(
-        definitions.definitions, CATALOGUE, MatcherSettings(), clock, partition_count=bus.partition_count
+        definitions.definitions,
+        CATALOGUE,
+        MatcherSettings(),
+        clock,
+        partition_count=bus.partition_count,
+        record_bytes_max=bus.record_bytes_max,
     )
     definitions.listen(matching.definition_changed)
     await definitions.start()

@@ -21,8 +21,10 @@ from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
 from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
+from shared.bus.deadletters import DeadLetter, read_letter
 from shared.bus.facts import Cause
-from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
+from shared.bus.topics import DEADLETTERS, DEFINITIONS, EVENTS, RUNS
 from shared.domain.envelope import Event
 from shared.domain.ids import delivered_event_id
 from shared.domain.records import (
@@ -139,9 +141,12 @@ def command(number: int, actor: str = "ann", roles: tuple[str, ...] = ()) -> Com
 
 
 @contextlib.asynccontextmanager
-async def running() -> AsyncIterator[Platform]:
+async def running(
+    *, record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT, append_records_max: int = 1000
+) -> AsyncIterator[Platform]:
     clock = SystemClock()
-    bus = MemoryBus(clock, partition_count=4)
+    bus = MemoryBus(clock, partition_count=4, record_bytes_max=record_bytes_max)
+    settings = MatcherSettings(append_records_max=append_records_max)
     async with contextlib.AsyncExitStack() as stack:
         target = await stack.enter_async_context(receiver(clock))
         outgoing = await stack.enter_async_context(
@@ -149,7 +154,12 @@ async def running() -> AsyncIterator[Platform]:
         )
         definitions = DefinitionsFollower(bus)
         matching = Matching(
-            definitions.definitions, CATALOGUE, MatcherSettings(), clock, partition_count=bus.partition_count
+            definitions.definitions,
+            CATALOGUE,
+            settings,
+            clock,
+            partition_count=bus.partition_count,
+            record_bytes_max=bus.record_bytes_max,
         )
         definitions.listen(matching.definition_changed)
         await definitions.start()
@@ -178,7 +188,7 @@ async def running() -> AsyncIterator[Platform]:
             bus,
             definitions,
             matching,
-            MatcherSettings(),
+            settings,
             member_id="m1",
             snapshots=NothingRemembered(),
             clock=clock,
@@ -371,3 +381,49 @@ steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance, body: {n: "{{
         runs = await it.watch.until_status("succeeded", "failed", count=3)
         told = sorted(orjson.loads(each.body)["data"]["n"] for each in it.receiver.requests)
         assert told == [3, 7, 8], runs
+
+
+WAITING = """
+name: waiting
+trigger: {event: order.refunded}
+steps: [{id: note, uses: wait, with: {seconds: 0}}]
+"""
+
+
+async def test_a_batch_that_leads_to_much_is_matched_and_appended_in_pieces() -> None:
+    async with running(append_records_max=2) as it:
+        await it.save(WAITING)
+        await asyncio.gather(*(it.happen(f"d{number}", {}) for number in range(25)))
+        await it.watch.until_status("succeeded", count=25)
+
+
+async def test_an_event_too_large_to_be_matched_is_a_dead_letter_and_the_next_one_is_not_kept_waiting() -> None:
+    async with running(record_bytes_max=20_000) as it:
+        await it.save(WAITING)
+        await it.happen("d1", {"text": "x" * 15_000})
+        await it.happen("d2", {})
+        await it.watch.until_status("succeeded")
+        reader = it.bus.reader(DEADLETTERS)
+        reader.assign(dict.fromkeys(range(4), 0))
+        ((letter,),) = (await reader.poll(timeout_seconds=10)).values()
+        told = read_letter(letter)
+        assert isinstance(told, DeadLetter)
+        assert "too large to be matched" in told.reason
+
+
+async def test_a_step_that_renders_to_more_than_a_record_fails_and_says_so() -> None:
+    async with running(record_bytes_max=20_000) as it:
+        text = "{{ event.data.text }}"
+        await it.save(f"""
+name: inflating
+trigger: {{event: order.refunded}}
+steps:
+  - id: tell
+    uses: notify.webhook
+    with: {{endpoint: finance, body: ["{text}", "{text}", "{text}", "{text}"]}}
+""")
+        await it.happen("d1", {"text": "x" * 6_000})
+        (run,) = await it.watch.until_status("failed")
+        problem = run.steps["tell"].problem
+        assert problem is not None
+        assert (problem.kind, it.receiver.requests) == ("too_large", [])

@@ -7,11 +7,13 @@ from shared.domain.definitions_history import WorkflowThen
 from shared.domain.records import EventMatched
 from shared.readmodel.tenant_values import RunItem
 from shared.workflows.explaining import Outcome, OutcomeKind, Verdict
+from shared.workflows.fitting import OTHERS, REASON
 from shared.workflows.hiding import HIDDEN, Hiding
 
 _UNEVALUATED = {
     "budget": "the conditions of other workflows had used up what one event may cost",
     "matches_max": "the event had started as many workflows as one event may",
+    REASON: "the record of what the event leads to had no room left for it",
     "windows_max": "its key has no window yet, and the tenant has as many counts and waits open as it may",
 }
 _COOLDOWNS = frozenset({"cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"})
@@ -42,7 +44,7 @@ def outcome_of(
 
     `cooldown_keys`: the templates of all its cooldowns, by which a reason that quotes a key is hidden.
     """
-    actual = _actual(workflow_id, happened, hiding, cooldown_keys)
+    actual = _actual(workflow_id, happened, hiding, cooldown_keys, would_have=verdict.matches)
     if then is None:
         return Outcome(kind="not_yet_created")
     if actual is None and not then.enabled:
@@ -64,8 +66,11 @@ def outcome_of(
     return Outcome(kind="not_matched")
 
 
-def _actual(workflow_id: str, happened: WhatHappened, hiding: Hiding, cooldown_keys: str) -> Outcome | None:
-    """What came of it, where the log says that something did."""
+def _actual(
+    workflow_id: str, happened: WhatHappened, hiding: Hiding, cooldown_keys: str, *, would_have: bool
+) -> Outcome | None:
+    """What came of it, where the log says that something did. `would_have`: by its clauses it matches, so that it is one of
+    the others where the log names not all that it leaves out."""
     run = happened.runs.get(workflow_id)
     if run is not None:
         kind: OutcomeKind = "skipped" if run.status == "skipped" else "admitted"
@@ -79,7 +84,7 @@ def _actual(workflow_id: str, happened: WhatHappened, hiding: Hiding, cooldown_k
         if match.workflow_id == workflow_id:
             return Outcome(kind="asked", run_id=match.run_id)
     for each in happened.match.unevaluated:
-        if each.workflow_id == workflow_id:
+        if each.workflow_id == workflow_id or (each == OTHERS and would_have):
             reason = _UNEVALUATED.get(each.reason, each.reason)
             return Outcome(kind="unevaluated", reason_kind=each.reason, reason=reason)
     return None

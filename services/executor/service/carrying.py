@@ -18,7 +18,7 @@ from services.executor.service.gathering import Gathering
 from services.executor.settings import ExecutorSettings
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
-from shared.bus.port import Bus, Position
+from shared.bus.port import Bus, Position, RecordTooLarge
 from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain import ids
 from shared.domain.clock import Clock, Randomness
@@ -129,7 +129,11 @@ class Carrier:
         waits = prepared.due_at is not None
         if not waits:
             progress.hold(shard, run, step.id, work.number)
-        position = await self._append(run, fact, record_id=_attempt_id(run, work))
+        try:
+            position = await self._append(run, fact, record_id=_attempt_id(run, work))
+        except RecordTooLarge as error:
+            detail = f"what it would do is written down before it is done, and it rendered to more than a record holds: {error}"
+            return await self._fail(run, work, Problem(kind="too_large", detail=detail))
         if waits or not await progress.folded_past(shard, position.offset):
             return position
         if shard.may_act and still_wanted(run, Carry(step.id, work.number, None)):

@@ -6,6 +6,7 @@ the runs has the last word, so that a window which was closed meanwhile, or told
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.matcher.service.matching import SOURCE, Matching
@@ -13,6 +14,7 @@ from services.matcher.service.remembering import Memory
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
 from shared.bus.port import Bus, NewRecord, Position
+from shared.bus.sizes import pieces
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.clock import Clock
 from shared.domain.errors import UpshotError
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Waits that are told of in one go: the next events need not wait for more."""
+AT_ONCE_BYTES = 8_388_608
+"""In one append; each brings the event that began the wait."""
 AGAIN_SECONDS = 1.0
 """Where the log's clock is behind this one's, an absence is told again after that."""
 _POLL_SECONDS = 1.0
@@ -72,7 +76,9 @@ class DueWaits:
                 fact = elapsed(*known, key, opened[window.opened_offset])
                 records.append(self._record(key, fact))
                 told.append((key, fact))
-            positions: Sequence[Position] = await self._bus.append(records) if records else ()
+            positions: list[Position] = []
+            for piece in pieces(records, records_max=AT_ONCE, bytes_max=AT_ONCE_BYTES):
+                positions += await self._bus.append(piece)
         except UpshotError:
             for key, _ in due:
                 memory.waits.plan(key)
@@ -102,6 +108,16 @@ class DueWaits:
 
     def _record(self, key: WindowKey, fact: WindowElapsed) -> NewRecord:
         event = fact.event
+        record = self._enveloped(key, fact, event)
+        if len(record.value or b"") <= self._matching.fact_bytes_max:
+            return record
+        # Nobody else's waits stand still for it: it only closes.
+        log.warning(
+            "a wait of workflow %s (tenant %s) is over, but its run is too large", key.workflow_id, key.tenant_id
+        )
+        return self._enveloped(key, replace(fact, match=None, event=replace(event, data=None)), event)
+
+    def _enveloped(self, key: WindowKey, fact: WindowElapsed, event: SourceEvent) -> NewRecord:
         envelope = facts.envelop(
             fact,
             id=window_record_id(fact.TYPE, key.workflow_id, key.trigger, key.key, event.id),

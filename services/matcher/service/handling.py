@@ -18,6 +18,7 @@ from services.matcher.service.matching import Matching, Produced
 from services.matcher.service.remembering import WindowSnapshots, restore_memories
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
+from shared.bus.sizes import pieces
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
@@ -120,22 +121,36 @@ class Handling:
         """Match what was read, and append what it leads to. Returns, once that is durable, the offset after the last record
         of each partition; they are committed before long. Without partitions that are no longer this member's own."""
         # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
-        batches = await self._understood(reading, batches)
+        left = dict(await self._understood(reading, batches))
+        done: dict[int, int] = {}
+        while left:
+            done |= await self._match_some(membership, left)
+        return done
+
+    async def _match_some(self, membership: Membership, left: dict[int, Sequence[Record]]) -> Mapping[int, int]:
+        """As much of what is left, in all partitions, as leads to one append; usually all of it."""
         produced = Produced()
         match_ids: dict[int, list[str]] = {}
         done: dict[int, int] = {}
-        for partition, records in batches.items():
+        for partition, records in list(left.items()):
             if not await self._may_act(membership, partition):
-                continue  # whoever owns it now reads these records again
+                del left[partition]  # whoever owns it now reads these records again
+                continue
             led_to = self._matching.handle_batch(partition, records)
             match_ids[partition] = _match_ids(led_to.records)
             produced.extend(led_to)
-            done[partition] = records[-1].offset + 1
+            done[partition] = records[led_to.handled - 1].offset + 1
+            if led_to.handled == len(records):
+                del left[partition]
+            else:
+                left[partition] = records[led_to.handled :]
+            if self._is_much(produced):
+                break
         generation = membership.assignment.generation
         if produced.records:
             if self._foresee is not None:
                 self._foresee(match_ids)
-            positions = await self._append(produced.records)
+            positions = await self._append(produced)
             for index, (key, event_id) in produced.opened.items():
                 self._matching.placed(key, event_id, positions[index])
         for partition, offset in done.items():
@@ -222,10 +237,27 @@ class Handling:
                 await asyncio.sleep(self._settings.retry_seconds)
         return batches
 
-    async def _append(self, produced: Sequence[NewRecord]) -> Sequence[Position]:
+    def _is_much(self, produced: Produced) -> bool:
+        return (
+            len(produced.records) >= self._settings.append_records_max
+            or produced.size >= self._settings.append_bytes_max
+        )
+
+    async def _append(self, produced: Produced) -> Sequence[Position]:
+        """One event alone can lead to more than goes into an append; what its record of matches begins comes first."""
+        records: Sequence[NewRecord] = produced.records
+        if not self._is_much(produced):
+            return await self._append_piece(records)
+        positions: list[Position] = []
+        records_max, bytes_max = self._settings.append_records_max, self._settings.append_bytes_max
+        for piece in pieces(records, records_max=records_max, bytes_max=bytes_max):
+            positions += await self._append_piece(piece)
+        return positions
+
+    async def _append_piece(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         while True:
             try:
-                return await self._bus.append(produced)
+                return await self._bus.append(records)
             except TransientError as error:
                 log.warning("the log does not take matches just now, trying again: %s", error)
                 await asyncio.sleep(self._settings.retry_seconds)

@@ -27,26 +27,36 @@ from shared.matching import event_of
 from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import CompiledStart
-from shared.workflows.decide import Budget, decide
+from shared.workflows.decide import Budget, decide, fields_of
+from shared.workflows.fitting import fit
 from shared.workflows.rules import TenantRules
 
 log = logging.getLogger(__name__)
 
 SOURCE = facts.SOURCES["matcher"]
 
+RESERVED_BYTES = 65_536
+"""Of a record's bytes, for the headers around a fact; and of a fact's bytes, for what it says beside an event's data."""
+
 
 @dataclass(slots=True)
 class Produced:
-    """What a batch leads to. `opened`: by the index of the record that says so, a window and the event that opened it."""
+    """What the first `handled` records of a batch lead to. `opened`: by the index of the record that says so, a window and the
+    event that opened it."""
 
     records: list[NewRecord] = field(default_factory=list)
     opened: dict[int, tuple[WindowKey, str]] = field(default_factory=dict)
+    handled: int = 0
+    size: int = 0
+    """Bytes, about."""
 
     def extend(self, other: "Produced") -> None:
         """Add what another batch leads to."""
         base = len(self.records)
         self.records += other.records
         self.opened.update({base + index: key for index, key in other.opened.items()})
+        self.handled += other.handled
+        self.size += other.size
 
 
 class Matching:
@@ -60,13 +70,20 @@ class Matching:
         clock: Clock,
         *,
         partition_count: int,
+        record_bytes_max: int,
         cpu_seconds: Callable[[], float] = cpu_seconds,
     ) -> None:
-        """`cpu_seconds`: what budgets are measured in, so that a busy neighbour costs nobody a match."""
+        """`record_bytes_max`: of the bus that takes what is produced. `cpu_seconds`: what budgets are measured in, so that a
+        busy neighbour costs nobody a match."""
         self._definitions = definitions
         self._catalogue = catalogue
         self._clock = clock
         self._partition_count = partition_count
+        reserved = min(RESERVED_BYTES, record_bytes_max // 4)
+        self.fact_bytes_max = record_bytes_max - reserved
+        """What a fact may take as JSON."""
+        self._data_bytes_max = record_bytes_max - 2 * reserved
+        self._append_records_max, self._append_bytes_max = settings.append_records_max, settings.append_bytes_max
         self._cpu_seconds = cpu_seconds
         self._budget = Budget(
             conditions=settings.conditions_max,
@@ -111,24 +128,28 @@ class Matching:
         return (tenant, rules) if rules is not None and tenant is not None else None
 
     def handle_batch(self, partition: int, records: Sequence[Record]) -> Produced:
-        """The records to append, in order; the caller commits the offset after the last one once they are durable, and
-        tells where those lie that opened a window (`placed`)."""
+        """The records to append, in order; the caller commits the offset after the last one handled once they are durable,
+        and tells where those lie that opened a window (`placed`). Of a batch that leads to more than goes into one append
+        only the beginning is handled."""
         produced = Produced()
         memory = self.memories.setdefault(partition, Memory())
         for record in records:
+            if len(produced.records) >= self._append_records_max or produced.size >= self._append_bytes_max:
+                break
+            produced.handled += 1
             try:
                 if self._concerns_nobody(record, partition, memory):
                     continue
                 event = codec.decode(record)
                 if partition_of(routing_key(event.tenant_id, event.subject), self._partition_count) != partition:
-                    produced.records.append(self._rerouted(record, event))
+                    self._add(produced, self._rerouted(record, event))
                     continue
                 self._match(event, memory.see(codec.recorded_at(record)), memory, produced)
             except (UndecodableRecord, InvalidInput) as error:
-                produced.records.append(dead_letter(record, str(error), error.flaws))
+                self._add(produced, dead_letter(record, str(error), error.flaws))
                 self.counts["dead_letters"] += 1
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
-        self.counts["events"] += len(records)
+        self.counts["events"] += produced.handled
         return produced
 
     def placed(self, key: WindowKey, event_id: str, position: Position) -> None:
@@ -164,6 +185,9 @@ class Matching:
                 raise InvalidInput("nobody's event", [flaw])
             return
         tenant, rules = known
+        if event.data is not None and len(event.data) > self._data_bytes_max and rules.watching(fields_of(event)):
+            detail = f"{len(event.data)} bytes; with {self._data_bytes_max} there is room for what it leads to"
+            raise InvalidInput("an event too large to be matched", [Flaw(pointer="#/data", detail=detail)])
         decided = decide(tenant, rules, event, recorded_at, memory.windows, self._budget, self._cpu_seconds)
         if decided.matched is None and not decided.windows:
             return
@@ -174,20 +198,36 @@ class Matching:
             traceparent=event.traceparent,
         )
         if decided.matched is not None:
-            self.counts["matches"] += len(decided.matched.matches)
-            produced.records.append(
-                self._record(
-                    decided.matched, match_id(event.id, event.replay_id), event.tenant_id, cause, decided.as_read
-                )
-            )
+            record = self._matched(event, decided.matched, decided.as_read, cause)
+            self._add(produced, record)
         for fact in decided.windows:
             name = window_record_id(fact.TYPE, fact.workflow_id, fact.trigger, fact.key, event.id)
             if isinstance(fact, WindowOpened):
                 key = WindowKey(event.tenant_id, fact.workflow_id, fact.trigger, fact.key)
                 produced.opened[len(produced.records)] = (key, event.id)
-            produced.records.append(self._record(fact, name, event.tenant_id, cause))
+            self._add(produced, self._record(fact, name, event.tenant_id, cause))
         if decided.windows:
             memory.windows.expire()
+
+    @staticmethod
+    def _add(produced: Produced, record: NewRecord) -> None:
+        produced.records.append(record)
+        produced.size += len(record.value or b"")
+
+    def _matched(self, event: Event, matched: EventMatched, as_read: EventMatched | None, cause: Cause) -> NewRecord:
+        name = match_id(event.id, event.replay_id)
+        record = self._record(matched, name, event.tenant_id, cause, as_read)
+        if len(record.value or b"") > self.fact_bytes_max:
+            fitting = fit(matched, self.fact_bytes_max)
+            left_out = len(matched.matches) - len(fitting.matches)
+            log.warning(
+                "event %s of tenant %s matches more than a record holds: %d of %d workflows are left out",
+                *(event.id, event.tenant_id, left_out, len(matched.matches)),
+            )
+            matched = fitting
+            record = self._record(matched, name, event.tenant_id, cause)
+        self.counts["matches"] += len(matched.matches)
+        return record
 
     def _record(
         self,

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from shared.bus.groups import Share, plan
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Assignment, NewRecord, Position, Record, RecordTooLarge, Watermarks
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT, record_bytes
 from shared.bus.topics import PARTITION_COUNT_DEFAULT
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
-
-RECORD_BYTES_MAX_DEFAULT = 4 * 1024 * 1024
 
 
 class MemoryBus:
@@ -40,11 +39,15 @@ class MemoryBus:
     def partition_count(self) -> int:
         return self._partition_count
 
+    @property
+    def record_bytes_max(self) -> int:
+        return self._record_bytes_max
+
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         if self._closed:
             raise TransientError("the bus is closed")
         for record in records:
-            if len(record.value or b"") > self._record_bytes_max:
+            if record_bytes(record) > self._record_bytes_max:
                 raise RecordTooLarge(f"a record of more than {self._record_bytes_max} bytes")
         now = self._clock.now()
         positions: list[Position] = []

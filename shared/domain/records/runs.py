@@ -9,7 +9,7 @@ from shared.domain.workflow import Match
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unevaluated:
-    """A workflow that the matcher did not get to, and why (`budget`)."""
+    """A workflow that the matcher did not get to, and why (`budget`). `*`: any that is not named."""
 
     workflow_id: str
     reason: str

@@ -28,6 +28,7 @@ from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.facts import Cause
 from shared.bus.port import Position
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain import catalogue
 from shared.domain.envelope import Event
@@ -272,7 +273,14 @@ async def world(
     schemas = {each.name: each.schema for each in catalogue.all_types()}
     parts = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas=schemas)
     definitions = DefinitionsFollower(bus)
-    matching = Matching(definitions.definitions, parts, matcher_settings, clock, partition_count=PARTITIONS)
+    matching = Matching(
+        definitions.definitions,
+        parts,
+        matcher_settings,
+        clock,
+        partition_count=PARTITIONS,
+        record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+    )
     definitions.listen(matching.definition_changed)
     await definitions.start()
 

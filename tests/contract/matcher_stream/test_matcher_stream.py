@@ -10,6 +10,7 @@ from services.matcher.settings import MatcherSettings
 from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.port import NewRecord, Record
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import RUNS
 from shared.domain.envelope import Event
 from shared.domain.records import EventMatched
@@ -40,7 +41,14 @@ async def by_the_ports_loop(log: Log, records: list[NewRecord]) -> list[Record]:
     await bus.append(records)
     followed = DefinitionsFollower(bus)
     settings = MatcherSettings()
-    matching = Matching(followed.definitions, CATALOGUE, settings, log.clock, partition_count=PARTITIONS)
+    matching = Matching(
+        followed.definitions,
+        CATALOGUE,
+        settings,
+        log.clock,
+        partition_count=PARTITIONS,
+        record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+    )
     followed.listen(matching.definition_changed)
     await followed.start()
     matcher = Matcher(

@@ -23,6 +23,7 @@ from shared.bus.adapters.memory import MemoryBus
 from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, Record
 from shared.bus.ranges import BusRange
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import EVENTS
 from shared.domain.definitions import Change, Definitions, Tenant, Workflow
 from shared.domain.envelope import Event
@@ -145,7 +146,15 @@ def matched_by_the_stream(tenant: Tenant, saved: Workflow, records: list[Record]
     """Ids of the events for which the matcher asks for a run, the first time that it does."""
     definitions = Definitions()
     definitions._tenants[tenant.id] = tenant
-    matching = Matching(definitions, CATALOGUE, MatcherSettings(), Clock(), partition_count=32, cpu_seconds=lambda: 0.0)
+    matching = Matching(
+        definitions,
+        CATALOGUE,
+        MatcherSettings(),
+        Clock(),
+        partition_count=32,
+        record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+        cpu_seconds=lambda: 0.0,
+    )
     verdict = Verdict(command_id="c", payload_hash="", status=201, body={}, decided_at=START)
     matching.definition_changed(Change(tenant_id=tenant.id, entity=saved, verdict=verdict))
     found: list[str] = []

@@ -18,6 +18,7 @@ from services.matcher.settings import MatcherSettings
 from services.matcher.triggers import discover_triggers
 from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.definitions import Definitions
 from shared.domain.envelope import Event
@@ -56,9 +57,9 @@ class MovedClock:
 class World:
     """One tenant on one partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT) -> None:
         self.clock = MovedClock()
-        self.bus = MemoryBus(self.clock, partition_count=1)
+        self.bus = MemoryBus(self.clock, partition_count=1, record_bytes_max=record_bytes_max)
         self.definitions = Definitions()
         self.fold = RunsFold()
         self._commands = 0
@@ -103,7 +104,14 @@ class World:
     async def restart(self) -> None:
         """The matcher dies and another takes over: it knows what the log says, nothing else."""
         self.definitions = Definitions()
-        self.matching = Matching(self.definitions, CATALOGUE, MatcherSettings(), self.clock, partition_count=1)
+        self.matching = Matching(
+            self.definitions,
+            CATALOGUE,
+            MatcherSettings(),
+            self.clock,
+            partition_count=1,
+            record_bytes_max=self.bus.record_bytes_max,
+        )
         self.firing = Firing(self.bus, self.matching.memories, self.clock)
         self.matching.listen(self.firing.put)
         for fact, at in self.changes:
@@ -138,7 +146,7 @@ class World:
                 positions = await self.bus.append(produced.records)
                 for index, (key, event_id) in produced.opened.items():
                     self.matching.placed(key, event_id, positions[index])
-            self._events_read = records[-1].offset + 1
+            self._events_read = records[produced.handled - 1].offset + 1
         await self.firing.act([0])
         await self.due.act({0: self._events_read})
         if forget_commit:
@@ -170,8 +178,8 @@ class World:
                 self._runs_read = record.offset + 1
 
 
-async def made_world() -> World:
-    it = World()
+async def made_world(*, record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT) -> World:
+    it = World(record_bytes_max=record_bytes_max)
     await it.restart()
     return it
 

@@ -18,6 +18,7 @@ from shared.bus.deadletters import DeadLetter, read_letter
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Headers, NewRecord, Record
 from shared.bus.seal import Seal, SealedBus, seal_key
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import DEADLETTERS, EVENTS, RUNS
 from shared.domain.definitions import Definitions
 from shared.domain.ids import published_event_id
@@ -49,7 +50,14 @@ class Stream:
         self.bus = SealedBus(self.log, Seal(seal_key(b"master")))
         definitions = Definitions()
         catalogue = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
-        self.matching = Matching(definitions, catalogue, MatcherSettings(), world.clock, partition_count=PARTITIONS)
+        self.matching = Matching(
+            definitions,
+            catalogue,
+            MatcherSettings(),
+            world.clock,
+            partition_count=PARTITIONS,
+            record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+        )
         for fact, at in world.changes:
             self.matching.definition_changed(definitions.apply("acme", fact, at))
 

@@ -64,6 +64,10 @@ class KafkaBus:
         return self._settings.partition_count
 
     @property
+    def record_bytes_max(self) -> int:
+        return self._settings.record_bytes_max
+
+    @property
     def in_flight_bytes(self) -> int:
         """Bytes that wait for brokers' answers: the measure of back-pressure."""
         return self._appender.in_flight_bytes

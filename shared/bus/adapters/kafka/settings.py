@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
+
 BATCH_OVERHEAD_BYTES = 8 * 1024
 """What Kafka adds to a record at most: the batch's head, lengths, and a few bytes a header."""
 
@@ -66,7 +68,7 @@ class KafkaSettings(BaseSettings):
         description="Copies that must have a record before an append returns; 0: all but one, and at least one.",
     )
     record_bytes_max: int = Field(
-        default=4 * 1024 * 1024,
+        default=RECORD_BYTES_MAX_DEFAULT,
         ge=1024,
         le=64 * 1024 * 1024,
         description="Largest record (key, headers and value), in bytes; topics are made to take it.",

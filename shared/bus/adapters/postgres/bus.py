@@ -79,6 +79,10 @@ class PostgresBus:
         return self._settings.partition_count
 
     @property
+    def record_bytes_max(self) -> int:
+        return self._settings.record_bytes_max
+
+    @property
     def queued_records(self) -> int:
         """Records that wait for a commit: the measure of back-pressure."""
         return self._appender.queued_records

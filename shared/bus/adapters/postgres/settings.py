@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
+
 
 class BusSettings(BaseSettings):
     """Read from the environment, prefix `UPSHOT_BUS_`. Defaults suit one node and a distributed set-up alike."""
@@ -22,7 +24,7 @@ class BusSettings(BaseSettings):
         description="Folder of exported segments, where it is another than the one they were exported to.",
     )
     record_bytes_max: int = Field(
-        default=4 * 1024 * 1024, ge=1, description="Largest record (key, headers and value), in bytes."
+        default=RECORD_BYTES_MAX_DEFAULT, ge=1, description="Largest record (key, headers and value), in bytes."
     )
     append_records_max: int = Field(
         default=10_000, ge=1, description="Most records of one append call, which is never split over commits."

@@ -23,6 +23,10 @@ class ExecutorSettings(BaseSettings):
     response_bytes_max: int = Field(
         65_536, ge=0, description="of a receiver's answer that is kept as the step's output"
     )
+    bug_pause_seconds: float = Field(
+        2.0, gt=0, description="after a bug of ours in a step, how long until it is tried again; doubled each time"
+    )
+    bug_pause_seconds_max: float = Field(300.0, gt=0, description="the longest of these pauses")
     secrets_kept_max: int = Field(
         10_000, ge=1, description="endpoint secrets kept parsed, beside the sealer's own cache"
     )

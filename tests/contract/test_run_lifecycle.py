@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,8 @@ import yaml
 
 from services.approvals.service import Approvals
 from services.approvals.settings import ApprovalsSettings
-from services.executor.actions import Tools, discover_actions
+from services.executor.actions import Action, Prepared, Scene, Tools, discover_actions
+from services.executor.actions.wait import Wait
 from services.executor.service import Executor
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
@@ -142,7 +143,10 @@ def command(number: int, actor: str = "ann", roles: tuple[str, ...] = ()) -> Com
 
 @contextlib.asynccontextmanager
 async def running(
-    *, record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT, append_records_max: int = 1000
+    *,
+    record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT,
+    append_records_max: int = 1000,
+    actions: Mapping[str, Action] | None = None,
 ) -> AsyncIterator[Platform]:
     clock = SystemClock()
     bus = MemoryBus(clock, partition_count=4, record_bytes_max=record_bytes_max)
@@ -174,13 +178,13 @@ async def running(
         carrier = Carrier(
             bus=bus,
             definitions=definitions,
-            actions=discover_actions(),
+            actions=actions or discover_actions(),
             tools=Tools(outgoing=outgoing, unseal=unseal, publish=publish, clock=clock, response_bytes_max=1000),
             settings=ExecutorSettings(),
             clock=clock,
             randomness=SystemRandomness(),
         )
-        executor = Executor(carrier, ExecutorSettings(), clock)
+        executor = Executor(carrier, ExecutorSettings(bug_pause_seconds=0.01, bug_pause_seconds_max=0.02), clock)
         approvals = Approvals(bus, ApprovalsSettings(), clock)
         watch = Watch()
         follower = RunsFollower(bus, NothingRemembered(), [executor, approvals, watch], group="runs", member_id="m1")
@@ -427,3 +431,30 @@ steps:
         problem = run.steps["tell"].problem
         assert problem is not None
         assert (problem.kind, it.receiver.requests) == ("too_large", [])
+
+
+class Stumbling(Wait):
+    """A plug-in with a bug that goes away."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def prepare(self, config: Mapping[str, object], scene: Scene, now: datetime) -> Prepared:
+        self.tries += 1
+        if self.tries < 5:
+            raise TypeError("a bug")
+        return super().prepare(config, scene, now)
+
+
+async def test_a_step_that_meets_a_bug_is_tried_again_until_it_is_mended_and_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stumbling = Stumbling()
+    async with running(actions={**discover_actions(), "wait": stumbling}) as it:
+        await it.save(WAITING)
+        await it.save(REFUNDS)
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
+        await it.watch.until_status("succeeded", count=2)
+    assert stumbling.tries == 5
+    pauses = [each.getMessage().rsplit("again in ", 1)[1] for each in caplog.records if "a bug of ours" in each.msg]
+    assert pauses == ["0.01 s", "0.02 s", "0.02 s", "0.02 s"]

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +25,7 @@ Key = tuple[Shard, str, str, int, type[Work]]
 """What is under way. A shard that was restored anew asks anew: what its former self was busy with may never end."""
 
 LATER = timedelta(seconds=2)
-"""After a bug, or while heartbeats go unanswered, how long until the state is asked again."""
+"""While heartbeats go unanswered, how long until the state is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Executor:
         self._carrier = carrier
         self._timers = Timers(clock)
         self._clock = clock
+        self._settings = settings
         self._queue: FairQueue[_Job] = FairQueue(
             Bounds(
                 total=settings.attempts_max,
@@ -51,6 +53,8 @@ class Executor:
         )
         self._busy: set[Key] = set()
         self._held: set[Key] = set()
+        self._broken: Counter[Key] = Counter()
+        """How often in a row a bug has ended this work."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: dict[Shard, list[tuple[int, int, asyncio.Future[bool]]]] = {}
         self._numbers = itertools.count()
@@ -77,6 +81,8 @@ class Executor:
             if not waiter.done():
                 waiter.set_result(False)
         self._busy = {key for key in self._busy if key[0] is not shard}
+        for key in [each for each in self._broken if each[0] is shard]:
+            del self._broken[key]
 
     # ------------------------------------------------------------ running
 
@@ -135,11 +141,15 @@ class Executor:
             task.add_done_callback(self._tasks.discard)
 
     async def _do(self, tenant_id: str, lane: Hashable, job: _Job) -> None:
-        done = False
+        done, later = False, LATER
         try:
             done = await self._carry_out(job)
         except Exception:  # the boundary: one step's bug must not end the others' steps
-            log.exception("step %s of run %s (tenant %s)", job.work.step_id, job.run.id, tenant_id)
+            later = self._pause_after_bug(job.key)
+            names = (job.work.step_id, job.run.id, tenant_id, later.total_seconds())
+            log.exception("step %s of run %s (tenant %s) met a bug of ours; again in %g s", *names)
+        else:
+            self._broken.pop(job.key, None)
         finally:
             self._queue.done(tenant_id, lane)
             self._busy.discard(job.key)
@@ -151,8 +161,16 @@ class Executor:
                 # What became due while the key was busy was passed over.
                 self._consider(job.shard, job.run)
             elif job.shard.owned:
-                self._timers.at(self._clock.now() + LATER, lambda: self._consider_again(job))
+                self._timers.at(self._clock.now() + later, lambda: self._consider_again(job))
             self._pump()
+
+    def _pause_after_bug(self, key: Key) -> timedelta:
+        """Longer each time: an update may mend it, so it is never given up, but it must not be all that is logged."""
+        settings = self._settings
+        doublings = min(self._broken[key], 32)
+        if key[0].owned:
+            self._broken[key] += 1
+        return timedelta(seconds=min(settings.bug_pause_seconds * 2.0**doublings, settings.bug_pause_seconds_max))
 
     async def _carry_out(self, job: _Job) -> bool:
         """False: it could not be done now (this process must not act, though nobody has taken the shard away)."""

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.errors import InvalidInput
 from shared.matching import Pattern, PatternIndex, event_from_value, matches, native, parse_pattern, read_event
 from shared.matching.native.encode import encoded
 from shared.matching.pattern import FieldPattern
+from shared.testing.patterns import parsed_patterns
 
 pytestmark = pytest.mark.skipif(
     not native.IS_THERE, reason="the matching kernel is not there: python scripts/kernel.py says why"
@@ -80,16 +79,6 @@ _VALUES = st.recursive(
 _EVENTS = st.dictionaries(st.sampled_from(["t", "s", "d", "e", "other", "d.x"]), _VALUES, max_size=6)
 
 
-def _parsed(documents: Sequence[dict[str, Any]]) -> list[Pattern]:
-    patterns = []
-    for document in documents:
-        try:
-            patterns.append(parse_pattern(document))
-        except InvalidInput:
-            continue  # a range that holds nothing
-    return patterns
-
-
 def _told(pattern: Pattern, dice: random.Random) -> Any:
     """As the index in Python would tell it, filed under any field that can lead to it; None where the kernel cannot."""
     (alternative,) = pattern.alternatives
@@ -115,7 +104,7 @@ def test_equal_to_asking_every_pattern_after_adds_and_removes(
     documents: list[dict[str, Any]], trees: list[dict[str, Any]], mask: int, dice: random.Random
 ) -> None:
     index = native.Index[int](hash_mask=mask)
-    patterns = [(pattern, told) for pattern in _parsed(documents) if (told := _told(pattern, dice)) is not None]
+    patterns = [(pattern, told) for pattern in parsed_patterns(documents) if (told := _told(pattern, dice)) is not None]
     rules: dict[int, tuple[Pattern, int]] = {}
     for step in range(4 * len(patterns)):
         pattern, told = dice.choice(patterns)

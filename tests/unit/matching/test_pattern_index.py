@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.errors import InvalidInput
 from shared.matching import Pattern, PatternIndex, matches, parse_pattern, read_event
 from shared.matching.affixes import AffixIndex
 from shared.matching.casefold import fold_key
 from shared.matching.facets import NumberFacet
 from shared.matching.index_bucket import CROWDED
 from shared.matching.numeric import NumericRange
+from shared.testing.patterns import parsed_patterns
 
 _TEXTS = st.sampled_from(
     ["", "a", "ab", "abc", "abcd", "abcde", "ABC", "xbc", "10.0.0.1", "10.00.0.1", "::1", "ß", "SS"]
@@ -101,16 +101,6 @@ _ROOT_KEYS = st.sampled_from(["t", "s", "d", "x", "d.x", "d.x.z", "x.z", "o0", "
 _EVENTS = st.lists(st.tuples(_ROOT_KEYS, _TREES), max_size=5).map(_Members).map(lambda members: _text(members))
 
 
-def _parsed(documents: list[dict[str, Any]]) -> list[Pattern]:
-    patterns = []
-    for document in documents:
-        try:
-            patterns.append(parse_pattern(document))
-        except InvalidInput:
-            continue  # an empty range, a 2^53 + 1 to compare with, an empty suffix to exclude
-    return patterns
-
-
 def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], events: list[str]) -> None:
     for text in events:
         event = read_event(text.encode())
@@ -127,7 +117,7 @@ def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], e
 def test_equal_to_asking_every_pattern(
     documents: list[dict[str, Any]], events: list[str], walks: int, use_kernel: bool
 ) -> None:
-    rules = {number: (pattern,) for number, pattern in enumerate(_parsed(documents))}
+    rules = {number: (pattern,) for number, pattern in enumerate(parsed_patterns(documents))}
     index: PatternIndex[int] = PatternIndex(walks_before_code=walks, use_kernel=use_kernel)
     for rule_id, patterns in rules.items():
         index.add(rule_id, *patterns)
@@ -142,7 +132,7 @@ def test_equal_to_asking_every_pattern(
 def test_equal_after_any_adds_and_removes_and_nothing_is_left_behind(
     documents: list[dict[str, Any]], events: list[str], dice: random.Random, walks: int, use_kernel: bool
 ) -> None:
-    patterns = _parsed(documents)
+    patterns = parsed_patterns(documents)
     if not patterns:
         return
     index: PatternIndex[int] = PatternIndex(walks_before_code=walks, use_kernel=use_kernel)

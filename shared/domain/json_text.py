@@ -1,7 +1,8 @@
 """JSON as others send it: read once, relayed to the byte, refused where two readers could understand two things.
 
 Guarantee: what `read_json` returns is the only meaning of the bytes: no key stands twice in an object, nesting is at
-most `DEPTH_MAX`, the text is UTF-8; everything else is `InvalidInput` with the flaw named, never another exception.
+most `DEPTH_MAX`, no number has more than `NUMBER_CHARACTERS_MAX`, the text is UTF-8; everything else is `InvalidInput` with the
+flaw named, never another exception.
 Only digits are lost (orjson reads numbers beyond 64 bits as doubles): relay the bytes, do not print the value again.
 
 The checks count bytes instead of walking the value: a 2 KB body costs two orjson calls and a few searches.
@@ -21,6 +22,8 @@ import orjson
 from shared.domain.errors import Flaw, InvalidInput
 
 DEPTH_MAX = 128
+NUMBER_CHARACTERS_MAX = 4_000
+"""The parser that reads records back refuses integers of more than 4,300 digits, which no parser should have to multiply."""
 
 _TITLE = "The body is not usable JSON."
 # The escapes that spell a colon, which is what the key count counts.
@@ -29,6 +32,7 @@ _STRUCTURE = b'"[]{}'
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in _STRUCTURE)
 # Fifteen significant digits survive as a double. May find digits of a text: then the slow look finds nothing.
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}|[0-9][eE][-+]?[0-9]{3}")
+_DIGITS = re.compile(rb"[0-9]{%d}" % (NUMBER_CHARACTERS_MAX // 2))
 _STRINGS = re.compile(rb'"[^"]*"')
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 # Beyond this many rounds of striking out empty brackets, counting them one by one is cheaper and bounded.
@@ -43,6 +47,10 @@ def read_json(body: bytes) -> object:
         raise InvalidInput(_TITLE, [Flaw(pointer="#", detail=_why_unreadable(body, error))]) from None
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(body) > DEPTH_MAX:
         raise _too_deep()
+    if len(body) > NUMBER_CHARACTERS_MAX and _DIGITS.search(body) is not None:
+        json.loads(
+            body.decode(), parse_int=_check_number, parse_float=_check_number
+        )  # digits of a text are none of a number
     if not _surely_has_no_twins(body, value):
         _refuse_twins(body)
     return value
@@ -121,6 +129,12 @@ def _why_unreadable(body: bytes, error: orjson.JSONDecodeError) -> str:
     if error.msg.startswith("depth limit"):
         return f"it is nested deeper than {DEPTH_MAX} levels"
     return f"it cannot be parsed: {error}"
+
+
+def _check_number(token: str) -> None:
+    if len(token) > NUMBER_CHARACTERS_MAX:
+        detail = f"the number {token[:20]}… has {len(token)} characters; {NUMBER_CHARACTERS_MAX} are the most: send it as a text"
+        raise InvalidInput(_TITLE, [Flaw(pointer="#", detail=detail)])
 
 
 def _too_deep() -> InvalidInput:

@@ -61,6 +61,7 @@ class Decided:
 
 
 _NOTHING = Decided(matched=None)
+_AS_DEEP, _AS_DEEP_END = b"[[[[", b"]]]]"
 
 
 def decide(
@@ -104,7 +105,8 @@ def decide_among(
 
 
 class _Decision:
-    """Parses the event's data only once somebody needs its value."""
+    """Parses the event's data, whether or not a condition needs it: what cannot be read must not get into a record, and
+    what was read here need not be read again."""
 
     def __init__(
         self,
@@ -121,6 +123,7 @@ class _Decision:
         self._event = event
         self._source_event = source_event(event, orjson.Fragment(event.data) if event.data is not None else None)
         self._view = view
+        view["data"] = event_data(event)
         self._match_id = match_id(event.id, event.replay_id)
         self._budget = budget
         self._windows = windows
@@ -177,10 +180,8 @@ class _Decision:
         )
         return Decided(matched=matched, as_read=self._as_read(matched), windows=facts, errors=errors)
 
-    def _as_read(self, matched: EventMatched) -> EventMatched | None:
-        """Where the data was parsed for a condition anyway; the parser is the one that reads records."""
-        if "data" not in self._view:
-            return None
+    def _as_read(self, matched: EventMatched) -> EventMatched:
+        """The parser is the one that reads records."""
         return replace(matched, event=source_event(self._event, self._view["data"]))
 
     def _apply(self, watch: Watch, unevaluated: list[Unevaluated]) -> bool:
@@ -198,7 +199,7 @@ class _Decision:
         start = watch.start
         request = StartRequest(
             run_id=matched_run_id(self._match_id, start.workflow.id),
-            event=source_event(self._event, self._data()) if start.approval is not None else self._source_event,
+            event=source_event(self._event, self._view["data"]) if start.approval is not None else self._source_event,
             inputs={},
             author=start.revision.author,
         )
@@ -208,14 +209,7 @@ class _Decision:
         return build_match(self._tenant, start, request, context, lambda: self._rules.steps_of(start), overlap=overlap)
 
     def _context(self, start: CompiledStart) -> Context:
-        if "data" not in self._view:
-            self._view["data"] = self._data()
         return watch_context(self._tenant.id, start, self._view)
-
-    def _data(self) -> object:
-        if "data" in self._view:
-            return self._view["data"]
-        return event_data(self._event)
 
 
 def event_data(event: Event) -> object:
@@ -226,7 +220,8 @@ def event_data(event: Event) -> object:
     if event.data is None:
         return None
     try:
-        return from_json(event.data)
+        # As deep down as it will lie in a record, so that what can be read here can be read there.
+        return from_json(b"".join((_AS_DEEP, event.data, _AS_DEEP_END)))[0][0][0][0]
     except ValueError as error:
         # Half of a surrogate pair, say: patterns can look at such an event, nothing else can.
         raise InvalidInput("the event's data cannot be read", [Flaw(pointer="#", detail=str(error))]) from None

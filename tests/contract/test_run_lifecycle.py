@@ -12,8 +12,9 @@ import yaml
 
 from services.approvals.service import Approvals
 from services.approvals.settings import ApprovalsSettings
-from services.executor.actions import Action, Prepared, Scene, Tools, discover_actions
+from services.executor.actions import Action, Attempt, Prepared, Scene, Tools, discover_actions
 from services.executor.actions.wait import Wait
+from services.executor.core.outcome import Outcome
 from services.executor.service import Executor
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
@@ -37,6 +38,7 @@ from shared.domain.records import (
     TenantCreated,
     WorkflowSaved,
 )
+from shared.domain.retry import NO_RETRY, RetryPolicy
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
 from shared.runtime.clock import SystemClock, SystemRandomness
@@ -46,6 +48,7 @@ from shared.runtime.shard import Shard
 from shared.runtime.shards import RunsFollower
 from shared.testing.folds import NothingRemembered
 from shared.testing.receivers import Receiver, Reply, receiver
+from shared.testing.waiting import eventually
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
 from shared.workflows.document import parse_document
@@ -433,20 +436,51 @@ steps:
         assert (problem.kind, it.receiver.requests) == ("too_large", [])
 
 
-class Stumbling(Wait):
-    """A plug-in with a bug that goes away."""
+class Broken(Wait):
+    """A plug-in with a bug."""
 
-    def __init__(self) -> None:
-        self.tries = 0
+    def __init__(self, *, where: str) -> None:
+        self.where = where
+        self.performed = 0
 
     def prepare(self, config: Mapping[str, object], scene: Scene, now: datetime) -> Prepared:
-        self.tries += 1
-        if self.tries < 5:
+        if self.where == "prepare":
             raise TypeError("a bug")
         return super().prepare(config, scene, now)
 
+    async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
+        self.performed += 1
+        raise TypeError("a bug")
 
-async def test_a_step_that_meets_a_bug_is_tried_again_until_it_is_mended_and_holds_up_no_other(
+
+@pytest.mark.parametrize("where", ["prepare", "perform"])
+async def test_a_bug_in_an_action_fails_its_step_and_says_so(where: str) -> None:
+    broken = Broken(where=where)
+    async with running(actions={**discover_actions(), "wait": broken}) as it:
+        await it.save(WAITING)
+        await it.happen("d1", {})
+        (run,) = await it.watch.until_status("failed")
+    problem = run.steps["note"].problem
+    assert problem is not None
+    assert (problem.kind, problem.detail) == ("internal", "TypeError: a bug")
+    assert broken.performed == (where == "perform")
+
+
+class Stumbling(Wait):
+    """A bug outside what an action does, that goes away."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @property
+    def policy(self) -> RetryPolicy:  # type: ignore[override]  # a plain attribute elsewhere
+        self.asked += 1
+        if self.asked < 5:
+            raise TypeError("a bug")
+        return NO_RETRY
+
+
+async def test_work_that_meets_a_bug_of_ours_is_taken_up_again_until_it_is_mended_and_holds_up_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stumbling = Stumbling()
@@ -455,6 +489,58 @@ async def test_a_step_that_meets_a_bug_is_tried_again_until_it_is_mended_and_hol
         await it.save(REFUNDS)
         await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
         await it.watch.until_status("succeeded", count=2)
-    assert stumbling.tries == 5
+    assert stumbling.asked == 5
     pauses = [each.getMessage().rsplit("again in ", 1)[1] for each in caplog.records if "a bug of ours" in each.msg]
     assert pauses == ["0.01 s", "0.02 s", "0.02 s", "0.02 s"]
+
+
+@pytest.mark.parametrize("depth", [150, 300, 1010])
+async def test_an_answer_nested_too_deep_is_kept_as_a_text(depth: int) -> None:
+    async with running() as it:
+        body = b"[" * depth + b"]" * depth
+        it.receiver.behave("/hook", Reply(status=200, headers={"Content-Type": "application/json"}, body=body))
+        await it.save(REFUNDS)
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
+        (run,) = await it.watch.until_status("succeeded")
+    output = run.steps["tell"].output
+    assert isinstance(output, Mapping)
+    assert str(output["body"]).startswith("[" * 150)
+    assert len(it.receiver.requests) == 1
+
+
+async def test_a_retry_after_that_is_no_number_is_passed_over() -> None:
+    async with running() as it:
+        headers = {"Retry-After": "\N{SUPERSCRIPT TWO}".encode().decode("latin-1")}
+        it.receiver.behave("/hook", Reply(status=503, headers=headers))
+        await it.save(REFUNDS + "    retry: {max_attempts: 1}\n")
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR"})
+        await it.watch.until_status("failed")
+    assert len(it.receiver.requests) == 1
+
+
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_wait_until_an_instant_that_is_none_in_utc_fails(until: str) -> None:
+    async with running() as it:
+        await it.save(WAITING.replace("seconds: 0", 'until: "{{ event.data.until }}"'))
+        await it.happen("d1", {"until": until})
+        (run,) = await it.watch.until_status("failed")
+    problem = run.steps["note"].problem
+    assert problem is not None
+    assert "years 1 to 9999" in problem.detail
+
+
+async def test_an_event_that_records_could_not_hold_is_a_dead_letter_and_stops_nobody() -> None:
+    async with running() as it:
+        await it.save(WAITING)
+        await it.happen("d1", orjson.Fragment(b'{"a":' + b"1" * 5000 + b"e-4900}"))
+        for depth in range(185, 215):
+            await it.happen(f"deep {depth}", orjson.Fragment(b"[" * depth + b"]" * depth))
+        await it.happen("d3", {})
+
+        async def the_last() -> Run | None:
+            return next(
+                (run for run in it.watch.runs.values() if run.event and run.event.data == {} and run.closed), None
+            )
+
+        await eventually(the_last, "the run of the last event has ended")
+        assert it.follower.halted == {}

@@ -13,9 +13,9 @@ from pydantic import Field, field_validator
 from services.executor.actions import Attempt, Config, Prepared, Scene, Tools, config_flaws, is_template, validated
 from services.executor.core.outcome import Outcome
 from shared.domain.envelope import Event
-from shared.domain.errors import Flaw
+from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import derive
-from shared.domain.json_text import dump_json
+from shared.domain.json_text import dump_json, read_json
 from shared.domain.records import Problem
 from shared.domain.retry import NO_RETRY
 from shared.domain.workflow import Effect
@@ -82,6 +82,11 @@ class EventEmit:
         if len(data) > DATA_BYTES_MAX:
             detail = f"the event's data has {len(data)} bytes; {DATA_BYTES_MAX} are the most"
             return Outcome(status="failed", problem=Problem(kind="too_large", detail=detail))
+        try:
+            read_json(data)
+        except InvalidInput as error:
+            detail = "; ".join(flaw.detail for flaw in error.flaws)
+            return Outcome(status="failed", problem=Problem(kind="invalid_event", detail=f"the event's data: {detail}"))
         subject = request["subject"]
         await tools.publish(
             Event(

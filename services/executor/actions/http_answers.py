@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-import orjson
-
 from services.executor.actions import Attempt, Tools
 from services.executor.core.outcome import Outcome
+from shared.domain.errors import InvalidInput
+from shared.domain.json_text import read_json
 from shared.domain.records import Problem
 from shared.runtime.egress import Answer, EgressRefused, OutgoingRequest, ReceiverTimeout, ReceiverUnreachable
 
@@ -66,7 +66,7 @@ def judge(answer: Answer) -> Outcome:
 
 def _retry_after(text: str | None) -> float | None:
     """Seconds only: the header's date form would need the receiver's clock to agree with ours."""
-    if text is None or not text.strip().isdigit() or len(text) > 9:
+    if text is None or not (text := text.strip()).isascii() or not text.isdigit() or len(text) > 9:
         return None
     return min(float(text), _RETRY_AFTER_SECONDS_MAX)
 
@@ -76,7 +76,7 @@ def _readable(answer: Answer) -> object:
         return None
     if "json" in answer.headers.get("content-type", "") and not answer.truncated:
         try:
-            return orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
-            pass
+            return read_json(answer.body)
+        except InvalidInput:
+            pass  # no JSON, or nested or spelt so that it has no one meaning: it is shown as the text that it is
     return answer.body.decode("utf-8", errors="replace").replace("\x00", "\ufffd")

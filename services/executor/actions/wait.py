@@ -24,6 +24,11 @@ class WaitConfig(Config):
     def _one_of_two(self) -> "WaitConfig":
         if (self.seconds is None) == (self.until is None):
             raise ValueError("name either seconds or until")
+        if self.until is not None:
+            try:
+                self.until.astimezone(UTC)
+            except OverflowError:
+                raise ValueError("until lies outside the years 1 to 9999 of UTC") from None
         return self
 
 

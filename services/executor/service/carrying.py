@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from services.executor.core.plan import Begin, Carry, Settle, Work, somebody_wai
 from services.executor.service.gathering import Gathering
 from services.executor.settings import ExecutorSettings
 from shared.bus import codec, facts
+from shared.bus.codec import UndecodableRecord
 from shared.bus.facts import Cause
 from shared.bus.port import Bus, Position, RecordTooLarge
 from shared.bus.topics import DEFINITIONS, RUNS
@@ -51,6 +53,7 @@ from shared.workflows.subject import approval_subject, subject_hash
 log = logging.getLogger(__name__)
 
 SOURCE = facts.SOURCES["executor"]
+_DETAIL_CHARACTERS_MAX = 500
 APPEND_RETRY_SECONDS = (0.1, 0.5, 2.0)
 
 
@@ -134,6 +137,9 @@ class Carrier:
         except RecordTooLarge as error:
             detail = f"what it would do is written down before it is done, and it rendered to more than a record holds: {error}"
             return await self._fail(run, work, Problem(kind="too_large", detail=detail))
+        except UndecodableRecord as error:
+            detail = f"what it would do is written down before it is done, and nobody could read it: {error}"
+            return await self._fail(run, work, Problem(kind="unreadable", detail=detail[:_DETAIL_CHARACTERS_MAX]))
         if waits or not await progress.folded_past(shard, position.offset):
             return position
         if shard.may_act and still_wanted(run, Carry(step.id, work.number, None)):
@@ -152,6 +158,8 @@ class Carrier:
             return self._actions[step.uses].prepare(config, scene, self._clock.now())
         except TemplateError as error:
             return Problem(kind="template", detail=str(error))
+        except Exception as error:  # a bug of ours or of a plug-in: nothing was done yet
+            return _bug(error, run, step.id)
         except Refused as refused:
             return refused.problem
 
@@ -247,7 +255,12 @@ class Carrier:
             timeout_seconds=step.timeout_seconds or self._settings.timeout_seconds,
         )
         started = self._clock.monotonic()
-        outcome = await action.perform(attempt, self._tools)
+        try:
+            outcome = await action.perform(attempt, self._tools)
+        except TransientError:
+            raise  # the log is away, say: it goes on when that is back
+        except Exception as error:  # a bug of ours or of a plug-in: nobody knows how far it came
+            outcome = Outcome(status="failed", problem=_bug(error, run, plan.id), retry=True, in_doubt=True)
         elapsed = self._clock.monotonic() - started
         if outcome.endpoint_gone is not None:
             await self._disable(run, outcome.endpoint_gone, attempt)
@@ -278,7 +291,14 @@ class Carrier:
         unknown = isinstance(fact, StepUnknown)
         record_id = ids.derive("step-unknown", run.id, plan.id, work.number) if unknown else _finished_id(run, work)
         patient = isinstance(fact, AttemptFinished) and not somebody_waits(run, fact)
-        return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work), patient=patient)
+        cause = _attempt_id(run, work)
+        try:
+            return await self._append(run, fact, record_id=record_id, causation_id=cause, patient=patient)
+        except (RecordTooLarge, UndecodableRecord):
+            if not isinstance(fact, AttemptFinished):
+                raise
+            log.exception("what step %s of run %s gave cannot be kept; only that it ended is", plan.id, run.id)
+            return await self._append(run, replace(fact, output=None), record_id=record_id, causation_id=cause)
 
     async def _disable(self, run: Run, endpoint_id: str, attempt: Attempt) -> None:
         command = Command(
@@ -313,6 +333,8 @@ class Carrier:
         event = facts.envelop(
             fact, id=record_id, tenant_id=run.tenant_id, source=SOURCE, at=at, cause=cause, as_read=as_read
         )
+        if as_read is None and topic == RUNS:
+            event = facts.read_back(event)
         record = codec.encode(topic, event)
         tries = 0
         while True:
@@ -323,6 +345,12 @@ class Carrier:
                 log.warning("the log does not take %s of run %s, again in %s s: %s", fact.TYPE, run.id, delay, error)
                 tries += 1
                 await asyncio.sleep(delay)
+
+
+def _bug(error: Exception, run: Run, step_id: str) -> Problem:
+    log.error("step %s of run %s (tenant %s) met a bug", step_id, run.id, run.tenant_id, exc_info=error)
+    detail = f"{type(error).__name__}: {error}"
+    return Problem(kind="internal", detail=detail[:_DETAIL_CHARACTERS_MAX])
 
 
 def _reads_back(fact: RunsFact | DefinitionsFact) -> bool:

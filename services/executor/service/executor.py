@@ -14,6 +14,7 @@ from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, s
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
 from shared.domain.clock import Clock
+from shared.domain.errors import TransientError
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
 from shared.runtime.shard import Shard
@@ -144,6 +145,8 @@ class Executor:
         done, later = False, LATER
         try:
             done = await self._carry_out(job)
+        except TransientError as error:
+            log.warning("step %s of run %s cannot go on just now: %s", job.work.step_id, job.run.id, error)
         except Exception:  # the boundary: one step's bug must not end the others' steps
             later = self._pause_after_bug(job.key)
             names = (job.work.step_id, job.run.id, tenant_id, later.total_seconds())

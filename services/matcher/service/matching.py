@@ -241,7 +241,7 @@ class Matching:
         envelope = facts.envelop(
             fact, id=record_id, tenant_id=tenant_id, source=SOURCE, at=at, cause=cause, as_read=as_read
         )
-        return codec.encode(RUNS, envelope)
+        return codec.encode(RUNS, envelope if as_read is not None else facts.read_back(envelope))
 
     def _rerouted(self, record: Record, event: Event) -> NewRecord:
         """A writer with another partitioner put it here: append it again where its tenant lives, under the same id. It is

@@ -15,7 +15,12 @@ class MatcherSettings(BaseSettings):
     conditions_max: int = Field(
         200, ge=1, description="CEL conditions evaluated for one event; the rest: reason budget"
     )
-    conditions_seconds_max: float = Field(0.02, gt=0, description="CPU time for one event's conditions")
+    conditions_seconds_max: float = Field(
+        0.02,
+        gt=0,
+        description="CPU time for one event's conditions, cooldowns' keys and approvals; the rest: reason budget. The keys of "
+        "counts and waits have ten times as much",
+    )
     matches_max: int = Field(100, ge=1, description="workflows that one event may start")
     windows_max: int = Field(
         100_000, ge=1, description="counts and waits that a tenant may have open; a further one: reason windows_max"

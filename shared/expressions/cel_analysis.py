@@ -4,7 +4,6 @@ Guarantee: every value that evaluation can touch lies at or below a path in `Ana
 Next: `conditions.py` converts only those paths, and refuses what grows.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from shared.expressions.cel_syntax import (
     Select,
     StructLiteral,
 )
+from shared.expressions.regex_size import regex_size
 
 ITEM: Final = -1
 """A path segment: some element of a list, as a macro's variable sees it."""
@@ -62,7 +62,6 @@ _SCALAR: Final = frozenset(
 """Functions whose result does not hold what they are given."""
 
 _NEVER_OUTER: Final = 1_000
-_REPETITION = re.compile(r"\{(\d{0,6})(?:,(\d{0,6}))?\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +81,8 @@ class Analysis:
     macros; `open_ranges` says that some macro runs over something other than a path, `splits` that lists are made of
     text, `builds` how many macros make a list (the library copies it in each round); `growth` bounds how many copies
     of an input `map` can build. `patterns` are the regular expressions with their offsets, None where not a literal;
+    `pattern_size` is that of all of them together, `loop_pattern_size` of those inside macros; `joins_texts` says that
+    some `+` may make longer texts of them to match against;
     `loop_pattern_weight` is what compiling those inside macros costs each round, in comparisons; `messages` are
     offsets of protobuf literals, `conjunctions` of the `&&` that join what must all hold.
     """
@@ -97,7 +98,10 @@ class Analysis:
     builds: int
     growth: int
     patterns: tuple[tuple[str | None, int], ...]
+    pattern_size: int
+    loop_pattern_size: int
     loop_pattern_weight: int
+    joins_texts: bool
     messages: tuple[int, ...]
     conjunctions: tuple[int, ...]
 
@@ -118,7 +122,10 @@ def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
         builds=walk.builds,
         growth=walk.growth,
         patterns=tuple(walk.patterns),
+        pattern_size=walk.pattern_size,
+        loop_pattern_size=walk.loop_pattern_size,
         loop_pattern_weight=walk.loop_pattern_weight,
+        joins_texts=walk.joins_texts,
         messages=tuple(walk.messages),
         conjunctions=tuple(sorted(_conjunctions(tree))),
     )
@@ -165,7 +172,10 @@ class _Walk:
     builds: int = 0
     growth: int = 1
     patterns: list[tuple[str | None, int]] = field(default_factory=list)
+    pattern_size: int = 0
+    loop_pattern_size: int = 0
     loop_pattern_weight: int = 0
+    joins_texts: bool = False
     messages: list[int] = field(default_factory=list)
 
     def visit(self, node: Node, scope: _Scope, depth: int, *, as_range: bool = False) -> None:
@@ -192,6 +202,7 @@ class _Walk:
                 if function == "matches" and args:
                     self.note_pattern(args[-1], depth)
                 self.splits = self.splits or function == "split"
+                self.joins_texts = self.joins_texts or function == "_+_"
                 for arg in args:
                     self.visit(arg, scope, depth)
             case ListLiteral(elements=elements):
@@ -246,8 +257,11 @@ class _Walk:
     def note_pattern(self, node: Node, depth: int) -> None:
         if isinstance(node, Const) and isinstance(node.value, str):
             self.patterns.append((node.value, node.offset))
+            size = regex_size(node.value)
+            self.pattern_size += size
             if depth:
-                self.loop_pattern_weight += 32 + 8 * _pattern_size(node.value)
+                self.loop_pattern_size += size
+                self.loop_pattern_weight += 32 + 8 * max(size, len(node.value))
         else:
             self.patterns.append((None, node.offset))
 
@@ -298,14 +312,6 @@ def _base(node: Node) -> Node:
                 node = inner
             case _:
                 return node
-
-
-def _pattern_size(pattern: str) -> int:
-    """About how long the pattern is with its counted repetitions written out."""
-    size = len(pattern)
-    for low, high in _REPETITION.findall(pattern):
-        size *= max(int(low or 0), int(high or 0), 1)
-    return size
 
 
 def _shortest(paths: set[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:

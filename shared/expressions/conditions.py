@@ -25,6 +25,8 @@ ROOTS: Final = frozenset({"event", "steps", "inputs", "workflow", "run", "tenant
 CONDITION_CHARACTERS_MAX: Final = 4_096
 CONDITION_WORK_MAX: Final = 2_000_000
 """Comparisons that the macros of one evaluation may come to, about 60 ms at worst."""
+CONDITION_PATTERN_WORK_MAX: Final = 8_000_000
+"""States times characters that the patterns of one evaluation may come to, up to 20 ns each."""
 CONDITION_GROWTH_MAX: Final = 64
 """How many copies of an input a chain of `map` may build: `.map(x, x + x)` thirty times over is 2^30."""
 CONDITION_CACHE_ENTRIES: Final = 4_096
@@ -66,6 +68,8 @@ class Condition:
             }
             if self._analysis.loop_depth:
                 self._refuse_heavy_loops(context)
+            if self._analysis.pattern_size:
+                self._refuse_heavy_patterns(context)
             outcome = self._expression.eval(data=activation)
         except TooHeavyError as heavy:
             return Outcome(value=False, error=str(heavy))
@@ -103,6 +107,23 @@ class Condition:
         rounds = min(_ROUNDS_MAX, longest**analysis.loop_depth)
         if rounds * (in_rounds + 2 * longest * analysis.builds) > CONDITION_WORK_MAX:
             raise TooHeavyError("its macros would compare too much: name a smaller list")
+
+    def _refuse_heavy_patterns(self, context: Mapping[str, object]) -> None:
+        """Bounds the states of all patterns, times the characters that each of them may have to be matched against."""
+        analysis = self._analysis
+        measures = [measure(_value_at(context, path)) for path in self.paths]
+        characters = len(self.text) + max((found.longest_text for found in measures), default=0)
+        if analysis.joins_texts:
+            characters *= max(1, len(analysis.references)) * analysis.growth
+        rounds = 1
+        if analysis.loop_pattern_size:
+            longest = max((max(found.longest, found.longest_text * analysis.splits) for found in measures), default=0)
+            if analysis.open_ranges:
+                longest = max(longest * analysis.growth, len(self.text) // 2)
+            rounds = min(_ROUNDS_MAX, longest**analysis.loop_depth)
+        size = analysis.pattern_size + max(rounds - 1, 0) * analysis.loop_pattern_size
+        if size * characters > CONDITION_PATTERN_WORK_MAX:
+            raise TooHeavyError("its patterns would be too costly on a text this long: shorten their repetitions")
 
 
 def compile_condition(

@@ -194,6 +194,28 @@ class DemandedList(Expression):
         return [self.inner]
 
 
+class SearchedText(Expression):
+    """What `contains` looks into, which costs as much as it is long."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Expression) -> None:
+        super().__init__(inner.token)
+        self.inner = inner
+
+    def __str__(self) -> str:
+        return str(self.inner)
+
+    def evaluate(self, context: RenderContext) -> object:
+        assert isinstance(context, MeteredContext)
+        value = self.inner.evaluate(context)
+        context.meter.weigh(value)
+        return value
+
+    def children(self) -> list[Expression]:
+        return [self.inner]
+
+
 def evaluate(expression: Expression, context: RenderContext) -> object:
     """The JSON value of an expression, with its type."""
     value = demanded(expression.evaluate(context), expression)

@@ -12,12 +12,13 @@ from liquid import RenderContext
 from liquid.ast import Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, KeywordArgument, LoopExpression
+from liquid.builtin.expressions.logical import ContainsExpression
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import OutputNode
 from liquid.token import TOKEN_OUTPUT
 from liquid.undefined import FalsyStrictUndefined
 
-from shared.expressions.liquid_dialect import BoundedEnd, BoundTemplate, DemandedList, Dialect, Expression
+from shared.expressions.liquid_dialect import BoundedEnd, BoundTemplate, DemandedList, Dialect, Expression, SearchedText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,8 @@ def _harden(expression: Expression) -> None:
         expression.stop = BoundedEnd(expression.start, expression.stop)
     elif isinstance(expression, LoopExpression):
         expression.iterable = DemandedList(expression.iterable)
+    elif isinstance(expression, ContainsExpression):
+        expression.left = SearchedText(expression.left)
 
 
 def _filters(expression: Expression) -> Iterator[FilterUse]:

@@ -36,7 +36,10 @@ class Measure:
         elif isinstance(value, dict):
             self._admit(len(value), depth)
             for name, below in value.items():
-                self.weight += 1 + (len(name) >> 4 if isinstance(name, str) else 0)
+                self.weight += 1
+                if isinstance(name, str):
+                    self.weight += len(name) >> 4
+                    self.longest_text = max(self.longest_text, len(name))
                 self.add(below, depth + 1)
         elif isinstance(value, list):
             self._admit(len(value), depth)

@@ -104,6 +104,31 @@ def decide_among(
     return _Decision(tenant, rules, event, view, windows, recorded_at, budget).decide(watches, cpu_seconds)
 
 
+class _Deadline:
+    """Whether there is time for one more condition, key or approval. The first is never timed, and the clock starts with the
+    second: reading it costs as much as a condition."""
+
+    def __init__(self, seconds: float, cpu_seconds: CpuSeconds) -> None:
+        self._seconds = seconds
+        self._cpu_seconds = cpu_seconds
+        self._asked = 0
+        self._at = 0.0
+
+    def allows(self, *, times: int = 1) -> bool:
+        """`times`: of the budget, that may be used up before."""
+        self._asked += 1
+        if self._asked == 1:
+            return True
+        if self._asked == 2:
+            self._at = self._cpu_seconds() + self._seconds
+            return True
+        return self._cpu_seconds() < self._at + (times - 1) * self._seconds
+
+
+WINDOWS_PATIENCE = 10
+"""Budgets that the keys of counts and waits may use up: an event that is left out there is missed, not only not acted on."""
+
+
 class _Decision:
     """Parses the event's data, whether or not a condition needs it: what cannot be read must not get into a record, and
     what was read here need not be read again."""
@@ -136,14 +161,17 @@ class _Decision:
         unevaluated: list[Unevaluated] = []
         errors: list[ConditionError] = []
         conditions = 0
-        deadline = 0.0
+        clock = _Deadline(budget.seconds, cpu_seconds)
         former: CompiledStart | None = None
         holds = started = False
         for watch in watches:
             start = watch.start
             if watch.side == "of":
                 # What ends a wait is no reason to start: the workflow's condition is about what began it.
-                self._apply(watch, unevaluated)
+                if clock.allows(times=WINDOWS_PATIENCE):
+                    self._apply(watch, unevaluated)
+                else:
+                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                 continue
             if start is not former:
                 former, started = start, False
@@ -153,9 +181,7 @@ class _Decision:
                 elif start.condition is None:
                     holds = True
                 else:
-                    if conditions == 1 < budget.conditions:
-                        deadline = cpu_seconds() + budget.seconds
-                    elif conditions and (conditions >= budget.conditions or cpu_seconds() >= deadline):
+                    if conditions >= budget.conditions or not clock.allows():
                         holds = False
                         unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                         continue
@@ -165,6 +191,14 @@ class _Decision:
                     if outcome.error is not None:
                         errors.append(ConditionError(workflow_id=start.workflow.id, detail=outcome.error))
             if not holds:
+                continue
+            # Keys and approvals are rendered, which takes its time as a condition does.
+            if watch.side != "start":
+                in_time = clock.allows(times=WINDOWS_PATIENCE)
+            else:
+                in_time = not (start.renders_keys or start.approval is not None) or clock.allows()
+            if not in_time:
+                unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                 continue
             if (watch.side == "start" or self._apply(watch, unevaluated)) and not started:
                 started = True

@@ -394,3 +394,12 @@ def test_a_whole_leaf_keeps_value_and_type(value: object) -> None:
     rendered = render("{{ event.data }}", {"event": {"data": value}})
     assert rendered == value
     assert type(rendered) is type(value)
+
+
+def test_looking_into_a_long_text_costs_as_much_as_it_is_long() -> None:
+    template = compile_template(
+        "{% for i in (1..1000) %}{% if event.data.s contains 'aaaaaaaaaabaaaaaaaaaa' %}{% endif %}{% endfor %}"
+    )
+    with pytest.raises(TemplateError, match="too much work"):
+        template.render({"event": {"data": {"s": "a" * 200_000}}})
+    assert template.render({"event": {"data": {"s": "a" * 2_000}}}) == ""

@@ -1,6 +1,7 @@
 """What an event leads to is the same whoever asks: the matcher that hashes what is to be approved, and whoever checks it."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -37,6 +38,18 @@ JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
     max_leaves=8,
 )
+
+
+def rules_of_all(documents: Sequence[Mapping[str, object]]) -> tuple[Tenant, TenantRules]:
+    rules = TenantRules(CATALOGUE)
+    for number, document in enumerate(documents):
+        checked = check_document(parse_document(document), CATALOGUE)
+        revision = Revision(
+            number=1, document=checked.document, steps=checked.steps, high_risk=False, author="ann", saved_at=NOW
+        )
+        workflow_id = f"w{number}"
+        rules.put(Workflow(id=workflow_id, tenant_id="acme", name=workflow_id, enabled=True, revisions=(revision,)))
+    return Tenant(id="acme", name="acme", plan="standard", created_at=NOW), rules
 
 
 def rules_of(document: Mapping[str, object]) -> tuple[Tenant, TenantRules, Revision]:
@@ -129,3 +142,29 @@ def test_an_approval_of_a_step_that_sends_the_whole_event_binds_what_the_executo
         plans=revision.steps,
     )
     assert subject_hash(subject) == match.approval.subject_hash
+
+
+KEY = "{{ event.data.who }}"
+NOTE = [{"id": "note", "uses": "wait", "with": {"seconds": 0}}]
+
+
+def left_out(trigger: Mapping[str, object], **more: object) -> int:
+    """Of 40 workflows, whose templates each take a second of the tenant's budget of one."""
+    tenant, rules = rules_of_all([{"name": "x", "trigger": trigger, "steps": NOTE, **more} for _ in range(40)])
+    event = Event(id="e", source="/shop", type="t", tenant_id="acme", data=b'{"who":"ann"}', time=NOW)
+    ticks = itertools.count()
+    decided = decide(tenant, rules, event, NOW, Windows(), BUDGET, lambda: float(next(ticks)))
+    matched = decided.matched
+    assert matched is not None
+    assert {each.reason for each in matched.unevaluated} == {"budget"}
+    done = len(decided.windows) if decided.windows else len(matched.matches)
+    assert done + len(matched.unevaluated) == 40
+    return len(matched.unevaluated)
+
+
+def test_keys_are_rendered_while_there_is_time_and_those_of_windows_longer() -> None:
+    count = {"count": {"event": "t", "times": 2, "within_seconds": 60, "key": KEY}}
+    absence = {"absence": {"after": {"event": "t"}, "of": {"event": "u"}, "within_seconds": 60, "key": KEY}}
+    followed = {"absence": {"after": {"event": "u"}, "of": {"event": "t"}, "within_seconds": 60, "key": KEY}}
+    assert left_out({"event": "t"}, limits={"cooldown": {"seconds": 60, "key": KEY}}) == 38
+    assert left_out(count) == left_out(absence) == left_out(followed) == 29

@@ -188,7 +188,14 @@ class Log:
         """Ready to be started; stopped, if it has not ended, and gone in the end."""
         settings = settings or MatcherSettings(retry_seconds=0.05, commit_interval_seconds=0.05)
         followed = DefinitionsFollower(self.bus)
-        made = matching(followed.definitions, CATALOGUE, settings, self.clock, partition_count=PARTITIONS)
+        made = matching(
+            followed.definitions,
+            CATALOGUE,
+            settings,
+            self.clock,
+            partition_count=PARTITIONS,
+            record_bytes_max=self.bus.record_bytes_max,
+        )
         followed.listen(made.definition_changed)
         await followed.start()
         it = Member(self, name, made, followed, bus or self.bus, settings)

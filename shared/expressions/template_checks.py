@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import islice
 from typing import Final
 
 from shared.expressions.conditions import ROOTS
@@ -18,6 +19,8 @@ from shared.expressions.liquid_dialect import TAGS, BoundTemplate, Expression, L
 from shared.expressions.liquid_syntax import FilterUse, NamedPath, filters_used, names, parse, pieces, sole_output
 
 _CACHE_ENTRIES: Final = 4_096
+_CACHED_CHARACTERS_MAX: Final = 1_000  # a parsed leaf takes a hundred times its length
+_FLAWS_MAX: Final = 50  # of one leaf; each costs a search for what may have been meant
 _BLANKS_MAX: Final = 256
 _BLANKS = re.compile(rf"\{{[{{%]-?\s{{{_BLANKS_MAX}}}")
 
@@ -55,18 +58,32 @@ def check_leaf(text: str, roots: frozenset[str], known_steps: frozenset[str] | N
         return None, list(details)
     found = list(details)
     for path in leaf.paths:
+        root = path.segments[0]
+        if root in roots and (known_steps is None or root != "steps"):
+            continue
+        if len(found) >= _FLAWS_MAX:
+            break
         place = _place(text, path.offset)
         found += [*_root_refusals(path.segments[0], roots, place), *_step_refusals(path.segments, known_steps, place)]
     return (None if found else leaf), list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=_CACHE_ENTRIES)
 def _parsed(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
+    return _parsed_short(text) if len(text) <= _CACHED_CHARACTERS_MAX else _parse(text)
+
+
+@lru_cache(maxsize=_CACHE_ENTRIES)
+def _parsed_short(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
+    return _parse(text)
+
+
+def _parse(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
     if unreadable := _unreadable(text):
         return None, (unreadable,)
     try:
         template = parse(text)
-        details = [detail for used in filters_used(template) for detail in _filter_refusals(used, text)]
+        refusals = (detail for used in filters_used(template) for detail in _filter_refusals(used, text))
+        details = list(islice(refusals, _FLAWS_MAX))
         paths, assigned = names(template)
     except LiquidError as error:
         return None, (_syntax(error, text),)
@@ -116,19 +133,24 @@ def _step_refusals(segments: tuple[str | int | None, ...], known: frozenset[str]
 
 
 def _filter_refusals(used: FilterUse, text: str) -> Iterable[str]:
-    place = _place(text, used.offset)
     function = FILTERS.get(used.name)
     if used.name == "default":
         if used.positional > 1 or set(used.named) - {"allow_false"}:
-            yield f"default takes one value, and allow_false ({place})"
+            yield f"default takes one value, and allow_false ({_place(text, used.offset)})"
     elif function is None:
         close = get_close_matches(used.name, sorted([*FILTERS, "default"]), n=1)
-        yield f"unknown filter {used.name}{f': did you mean {close[0]}?' if close else ''} ({place})"
+        mend = f": did you mean {close[0]}?" if close else ""
+        yield f"unknown filter {used.name}{mend} ({_place(text, used.offset)})"
     else:
         try:
-            inspect.signature(function).bind(None, None, *[None] * used.positional, **dict.fromkeys(used.named))
+            _signature(used.name).bind(None, None, *[None] * used.positional, **dict.fromkeys(used.named))
         except TypeError as error:
-            yield f"{used.name}: {error} ({place})"
+            yield f"{used.name}: {error} ({_place(text, used.offset)})"
+
+
+@cache
+def _signature(name: str) -> inspect.Signature:
+    return inspect.signature(FILTERS[name])
 
 
 def _syntax(error: LiquidError, text: str) -> str:

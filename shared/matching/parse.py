@@ -1,7 +1,7 @@
 """From JSON to a `Pattern`, with every flaw named: where, what, how to mend it.
 
 Guarantee: total. Whatever comes in either parses or raises `InvalidInput`; a pattern that parses has at most 1,000
-alternatives of at most 256 fields. The save edge uses the defaults; evaluation of what others saved may ask for
+alternatives of at most 256 fields, 10,000 in all. The save edge uses the defaults; evaluation of what others saved may ask for
 the lenient readings that the reference implementation has.
 Next: `parse_operators.py`, the entries of one field.
 """
@@ -19,6 +19,8 @@ from shared.matching.pattern import Alternative, FieldPattern, Pattern, alternat
 
 ALTERNATIVES_MAX = 1_000
 FIELDS_MAX = 256
+ENTRIES_MAX = 10_000
+"""Fields of all alternatives together: each stands in the index by itself."""
 DEPTH_MAX = 100
 _TITLE = "the event pattern is not valid"
 _OR = "$or"
@@ -63,6 +65,10 @@ def parse_pattern(
 _Branch = dict[str, FieldPattern]
 
 
+class _TooManyEntries(Exception):
+    """Reading stops here."""
+
+
 @dataclass(slots=True)
 class _Reader:
     """One reading of one document; collects flaws instead of stopping at the first."""
@@ -70,12 +76,17 @@ class _Reader:
     refuse_duplicates: bool
     or_is_a_field: bool
     flaws: list[Flaw] = field(default_factory=list)
+    entries_left: int = ENTRIES_MAX
 
     def read(self, document: object) -> tuple[Alternative, ...]:
         if not isinstance(document, JsonObject):
             self._flaw("#", 'a pattern is a JSON object of fields, such as {"type": ["order.created"]}')
             return ()
-        branches = self._object([{}], document, path=None, pointer="#", inside_or=False, depth=0)
+        try:
+            branches = self._object([{}], document, path=None, pointer="#", inside_or=False, depth=0)
+        except _TooManyEntries:
+            self._flaw("#", f"its alternatives have more than {ENTRIES_MAX} fields together; split the pattern")
+            return ()
         for branch in branches:
             if len(branch) > FIELDS_MAX:
                 self._flaw("#", f"{len(branch)} fields have to hold together; at most {FIELDS_MAX} may")
@@ -116,6 +127,7 @@ class _Reader:
     def _field(self, branches: list[_Branch], path: str, entries: list[object], pointer: str) -> None:
         operators, or_absent = read_entries(entries, pointer, self._flaw)
         found = FieldPattern(path=path, operators=operators, or_absent=or_absent, pointer=pointer)
+        self._spend(len(branches))
         if self.refuse_duplicates and any(path in branch for branch in branches):
             self._flaw(pointer, f"the field {path!r} is described twice; merge the two")
         for branch in branches:
@@ -135,12 +147,19 @@ class _Reader:
             if not isinstance(branch, JsonObject):
                 self._flaw(here, "each branch of $or is an object of fields")
                 continue
+            self._spend(sum(map(len, branches)))
             copies = [dict(known) for known in branches]
             unfolded += self._object(copies, branch, path=path, pointer=here, inside_or=True, depth=depth + 1)
             if len(unfolded) > ALTERNATIVES_MAX:
                 self._flaw(pointer, f"more than {ALTERNATIVES_MAX} combinations of $or branches; split the pattern")
                 return branches
         return unfolded or branches
+
+    def _spend(self, entries: int) -> None:
+        """Before they are made: unfolding multiplies."""
+        self.entries_left -= entries
+        if self.entries_left < 0:
+            raise _TooManyEntries
 
     def _flaw(self, pointer: str, detail: str) -> None:
         self.flaws.append(Flaw(pointer=pointer, detail=detail))

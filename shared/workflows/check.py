@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.workflow import StepPlan
 from shared.expressions import compile_condition, compile_template
+from shared.expressions.template_checks import is_template
 from shared.matching import parse_pattern
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.document import Cooldown, Step, WorkflowDocument, pointer_to
@@ -31,6 +32,11 @@ from shared.workflows.triggers import (
 WORKFLOW_ROOTS = frozenset({"event", "inputs", "workflow", "tenant"})
 KEY_ROOTS = frozenset({"event", "workflow", "tenant"})
 STEP_ROOTS = frozenset({"event", "inputs", "workflow", "tenant", "run", "steps"})
+CONDITIONS_CHARACTERS_MAX = 32_768
+TEMPLATES_CHARACTERS_MAX = 131_072
+"""Of a workflow's strings that are templates; text without any is free."""
+ALTERNATIVES_MAX = 2_000
+"""Of all patterns of a workflow together."""
 KNOWN_SHOWN_MAX = 20
 """Names that a flaw lists where one is not known: tenants may have hundreds of endpoints."""
 
@@ -49,10 +55,18 @@ def check_document(
 ) -> CheckedWorkflow:
     """Raises `InvalidInput` with all flaws. `endpoints`: names of the tenant's endpoints, by
     name and by id (None: unchecked)."""
-    flaws: list[Flaw] = []
+    flaws: list[Flaw] = _check_sizes(document)
+    if flaws:
+        raise InvalidInput("this workflow is too large to be checked", flaws)
     flaws += _check_zone(document)
+    alternatives = 0
     for index, trigger in enumerate(document.triggers):
-        flaws += _check_trigger(trigger, _trigger_base(document, index), catalogue, document)
+        found = _check_trigger(trigger, _trigger_base(document, index), catalogue, document)
+        flaws += found
+        alternatives += 0 if found else _alternatives(trigger, catalogue, document)
+        if alternatives > ALTERNATIVES_MAX:
+            detail = f"the patterns of its triggers have more than {ALTERNATIVES_MAX} alternatives; split the workflow"
+            raise InvalidInput("this workflow cannot be saved", [*flaws, Flaw(pointer="#/trigger", detail=detail)])
     schemas = _event_schemas(document, catalogue)
     flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas, None)
     flaws += _check_cooldown(document.limits.cooldown, ("limits",))
@@ -93,6 +107,33 @@ def upstream_steps(document: WorkflowDocument) -> Mapping[str, frozenset[str]]:
         for name in ready:
             direct = remaining.pop(name)
             found[name] = frozenset(direct).union(*(found[each] for each in direct))
+
+
+def _check_sizes(document: WorkflowDocument) -> list[Flaw]:
+    """Whoever saves makes the others wait while it is compiled, so before that: how much there is to compile in all."""
+    flaws = []
+    conditions = sum(len(each) for each in (document.if_, *(step.if_ for step in document.steps)) if each is not None)
+    if conditions > CONDITIONS_CHARACTERS_MAX:
+        detail = f"its conditions have {conditions} characters together; at most {CONDITIONS_CHARACTERS_MAX}: split the workflow"
+        flaws.append(Flaw(pointer="#", detail=detail))
+    templates = sum(_template_characters(step.with_) for step in document.steps)
+    if templates > TEMPLATES_CHARACTERS_MAX:
+        detail = f"its templates have {templates} characters together; at most {TEMPLATES_CHARACTERS_MAX}: split the workflow"
+        flaws.append(Flaw(pointer="#/steps", detail=detail))
+    return flaws
+
+
+def _template_characters(config: object) -> int:
+    found, open_values = 0, [config]
+    while open_values:
+        match open_values.pop():
+            case str() as text if is_template(text):
+                found += len(text)
+            case Mapping() as members:
+                open_values += members.values()
+            case list() | tuple() as items:
+                open_values += items
+    return found
 
 
 def _check_zone(document: WorkflowDocument) -> list[Flaw]:
@@ -148,6 +189,18 @@ def _check_trigger(
     except InvalidInput as error:
         return [_below(base, flaw) for flaw in error.flaws]
     return _check_start(start, base, document)
+
+
+def _alternatives(trigger: Mapping[str, object], catalogue: Catalogue, document: WorkflowDocument) -> int:
+    """Into how many the patterns of a trigger unfold that has passed its check; each stands in the index by itself."""
+    match trigger_start(trigger, catalogue, zone=document.timezone):
+        case OnEvent(pattern=pattern) | OnCount(pattern=pattern):
+            patterns = [pattern]
+        case OnAbsence(after=after, of=of):
+            patterns = [after, of]
+        case _:
+            patterns = []
+    return sum(len(parse_pattern(each).alternatives) if "$or" in repr(each) else 1 for each in patterns)
 
 
 def trigger_start(trigger: Mapping[str, object], catalogue: Catalogue, *, zone: str) -> Start:

@@ -2,6 +2,7 @@
 and nothing that appends or sends.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,24 +71,21 @@ class Trials:
             raise InvalidInput("outputs are assumed of steps that are not there", unknown)
         now = self._clock.now()
         events = await self._events(tenant_id, subject, on, now)
-        return Tried(
-            subject=subject,
-            trials=tuple(
-                (
-                    event,
-                    try_event(
-                        subject.candidate,
-                        self._catalogue,
-                        event,
-                        at=event.time if on.firings is not None and event.time is not None else now,
-                        outputs=outputs,
-                        previewer=self._previewer,
-                        hiding=self._hiding,
-                    ),
-                )
-                for event in events
-            ),
-        )
+        trials: list[tuple[Event, Trial]] = []
+        for event in events:
+            if trials:
+                await asyncio.sleep(0)  # others have their turn between two firings
+            trial = try_event(
+                subject.candidate,
+                self._catalogue,
+                event,
+                at=event.time if on.firings is not None and event.time is not None else now,
+                outputs=outputs,
+                previewer=self._previewer,
+                hiding=self._hiding,
+            )
+            trials.append((event, trial))
+        return Tried(subject=subject, trials=tuple(trials))
 
     async def _events(self, tenant_id: str, subject: Subject, on: On, now: datetime) -> Sequence[Event]:
         """At least one."""

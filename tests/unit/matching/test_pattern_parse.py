@@ -106,9 +106,12 @@ def test_or_as_a_field_only_on_request() -> None:
 
 
 def test_bounds_on_alternatives_fields_and_depth() -> None:
+    many = [{"a": [number]} for number in range(1001)]
+    assert any("combinations" in detail for detail in _flaws({"$or": many}).values())
+    parse_pattern({"$or": many[:1000]})
     three = {"$or": [{"a": [1]}, {"b": [1]}, {"c": [1]}]}
-    nested: dict[str, Any] = {f"f{index}": three for index in range(7)}  # 3^7 > 1,000
-    assert any("combinations" in detail for detail in _flaws(nested).values())
+    parse_pattern({f"f{index}": three for index in range(6)})
+    assert any("together" in detail for detail in _flaws({f"f{index}": three for index in range(7)}).values())
 
     assert "at most 256" in _flaws({f"f{index}": [1] for index in range(257)})["#"]
     parse_pattern({f"f{index}": [1] for index in range(256)})
@@ -154,3 +157,11 @@ def test_what_parses_can_be_asked_and_explained(document: dict[str, Any], event:
     fields = read_event(json.dumps(event).encode())
 
     assert explain(pattern, fields).matches == matches(pattern, fields)
+
+
+def test_unfolding_is_bounded_before_it_is_done() -> None:
+    fields = {f"b{number}": [1] for number in range(250)}
+    alternatives = [{"a": [number]} for number in range(1000)]
+    for document in ({"$or": alternatives, **fields}, {**fields, "$or": alternatives}):
+        assert "more than 10000 fields together" in _flaws(document)["#"]
+    parse_pattern({"$or": alternatives, "b": [1], "c": [2]})

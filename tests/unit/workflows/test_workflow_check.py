@@ -437,3 +437,33 @@ def test_a_schedule_that_never_comes_is_refused(schedule, pointer):
         check_document(parse_document(document), CATALOGUE)
     assert [(flaw.pointer, "it never comes" in flaw.detail) for flaw in refused.value.flaws] == [(pointer, True)]
     check_document(parse_document({**document, "trigger": {"schedule": {"cron": "0 0 29 2 *"}}}), CATALOGUE)
+
+
+def test_what_compiles_too_long_is_refused_before_it_is_compiled() -> None:
+    steps = [
+        {"id": f"s{n}", "uses": "wait", "if": f"{n} == {n}" + " || true" * 400, "with": {"seconds": 0}}
+        for n in range(20)
+    ]
+    with pytest.raises(InvalidInput, match="its conditions have"):
+        check_document(parse_document({"name": "large", "trigger": {"event": "shop.sold"}, "steps": steps}), CATALOGUE)
+    large = {str(n): f"{n}" + "{{ event.id }}" * 1000 for n in range(10)}
+    emit = {"id": "s", "uses": "event.emit", "with": {"type": "shop.made", "data": large}}
+    with pytest.raises(InvalidInput, match="its templates have"):
+        check_document(parse_document({"name": "large", "trigger": {"event": "shop.sold"}, "steps": [emit]}), CATALOGUE)
+    constants = {**emit, "with": {"type": "shop.made", "data": {"text": "x" * 200_000}}}
+    check_document(
+        parse_document({"name": "large", "trigger": {"event": "shop.sold"}, "steps": [constants]}), CATALOGUE
+    )
+
+
+def test_the_alternatives_of_all_triggers_together_are_bounded() -> None:
+    def with_triggers(*triggers: object) -> WorkflowDocument:
+        steps = [{"id": "s", "uses": "wait", "with": {"seconds": 0}}]
+        return parse_document({"name": "many", "trigger": list(triggers), "steps": steps})
+
+    pattern = {"data": {"$or": [{"a": [number]} for number in range(900)]}}
+    three = {"absence": {"after": {"pattern": pattern}, "of": {"pattern": pattern}, "within_seconds": 60}}
+    check_document(with_triggers({"pattern": pattern}, {"event": "t", "pattern": pattern}), CATALOGUE)
+    for triggers in ([{"pattern": pattern}] * 3, [three, {"pattern": pattern}]):
+        with pytest.raises(InvalidInput, match="more than 2000 alternatives"):
+            check_document(with_triggers(*triggers), CATALOGUE)

@@ -129,6 +129,14 @@ WINDOWS_PATIENCE = 10
 """Budgets that the keys of counts and waits may use up: an event that is left out there is missed, not only not acted on."""
 
 
+def _in_time(watch: Watch, clock: _Deadline, *, started: bool) -> bool:
+    """Keys and approvals are rendered, which takes its time as a condition does; what is started already renders nothing."""
+    if watch.side != "start":
+        return clock.allows(times=WINDOWS_PATIENCE)
+    renders = watch.start.renders_keys or watch.start.approval is not None
+    return started or not renders or clock.allows()
+
+
 class _Decision:
     """Parses the event's data, whether or not a condition needs it: what cannot be read must not get into a record, and
     what was read here need not be read again."""
@@ -192,12 +200,7 @@ class _Decision:
                         errors.append(ConditionError(workflow_id=start.workflow.id, detail=outcome.error))
             if not holds:
                 continue
-            # Keys and approvals are rendered, which takes its time as a condition does.
-            if watch.side != "start":
-                in_time = clock.allows(times=WINDOWS_PATIENCE)
-            else:
-                in_time = not (start.renders_keys or start.approval is not None) or clock.allows()
-            if not in_time:
+            if not _in_time(watch, clock, started=started):
                 unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
                 continue
             if (watch.side == "start" or self._apply(watch, unevaluated)) and not started:

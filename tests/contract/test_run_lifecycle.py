@@ -526,6 +526,7 @@ async def test_a_wait_until_an_instant_that_is_none_in_utc_fails(until: str) -> 
         (run,) = await it.watch.until_status("failed")
     problem = run.steps["note"].problem
     assert problem is not None
+    assert problem.kind == "config"
     assert "years 1 to 9999" in problem.detail
 
 
@@ -544,3 +545,73 @@ async def test_an_event_that_records_could_not_hold_is_a_dead_letter_and_stops_n
 
         await eventually(the_last, "the run of the last event has ended")
         assert it.follower.halted == {}
+
+
+async def test_what_cannot_be_tried_is_told_as_what_it_is_and_as_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as it:
+        text = "{{ event.data.text }}"
+        await it.save(REFUNDS.replace("Refund of {{ event.data.amount_minor }}", text))
+        await it.happen("d1", {"amount_minor": 5000, "currency": "EUR", "text": "x" * 262_100})
+        (run,) = await it.watch.until_status("failed")
+    problem = run.steps["tell"].problem
+    assert problem is not None
+    assert problem.kind == "too_large"
+    assert "a bug" not in caplog.text
+
+
+class Talkative(Wait):
+    """Gives more than a record holds, or asks for what nobody could read."""
+
+    def __init__(self, *, deep: bool) -> None:
+        self.deep = deep
+
+    def prepare(self, config: Mapping[str, object], scene: Scene, now: datetime) -> Prepared:
+        request: object = 1
+        for _ in range(230 if self.deep else 1):
+            request = [request]
+        return Prepared(request={"nested": request})
+
+    async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
+        return Outcome(status="succeeded", output={"text": "x" * 30_000})
+
+
+async def test_an_output_that_no_record_holds_is_left_out_and_the_step_has_ended_all_the_same() -> None:
+    async with running(record_bytes_max=20_000, actions={**discover_actions(), "wait": Talkative(deep=False)}) as it:
+        await it.save(WAITING)
+        await it.happen("d1", {})
+        (run,) = await it.watch.until_status("succeeded")
+    assert run.steps["note"].output is None
+
+
+async def test_a_request_that_nobody_could_read_back_fails_its_step_before_it_is_made() -> None:
+    async with running(actions={**discover_actions(), "wait": Talkative(deep=True)}) as it:
+        await it.save(WAITING)
+        await it.happen("d1", {})
+        (run,) = await it.watch.until_status("failed")
+        assert it.follower.halted == {}
+    problem = run.steps["note"].problem
+    assert problem is not None
+    assert problem.kind == "unreadable"
+
+
+COUNTING = """
+name: counting {number}
+trigger: {{count: {{event: order.refunded, times: 5, within_seconds: 60}}}}
+steps: [{{id: note, uses: wait, with: {{seconds: 0}}}}]
+"""
+
+
+async def test_one_event_that_leads_to_more_than_one_append_is_appended_in_pieces() -> None:
+    async with running(append_records_max=2) as it:
+        for number in range(5):
+            await it.save(COUNTING.format(number=number))
+        await it.save(WAITING)
+        await it.happen("d1", {}, time=it.clock.now())
+        await it.watch.until_status("succeeded")
+        await it.happen("d2", {}, time=it.clock.now())
+        await it.watch.until_status("succeeded", count=2)
+        reader = it.bus.reader(RUNS)
+        reader.assign(dict.fromkeys(range(4), 0))
+        records = [each for batch in (await reader.poll(timeout_seconds=10)).values() for each in batch]
+        counted = [each for each in records if dict(each.headers)["ce_type"] == b"window.counted"]
+        assert len(counted) >= 5

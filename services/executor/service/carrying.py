@@ -158,10 +158,10 @@ class Carrier:
             return self._actions[step.uses].prepare(config, scene, self._clock.now())
         except TemplateError as error:
             return Problem(kind="template", detail=str(error))
-        except Exception as error:  # a bug of ours or of a plug-in: nothing was done yet
-            return _bug(error, run, step.id)
         except Refused as refused:
             return refused.problem
+        except Exception as error:  # a bug of ours or of a plug-in: nothing was done yet
+            return _bug(error, run, step.id)
 
     async def _step(self, shard: Shard, run: Run, plan: StepPlan) -> CompiledStep | Problem:
         """The step as its revision has it; waits for a revision that this process has not folded yet."""

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 from hypothesis import given
@@ -168,3 +168,18 @@ def test_keys_are_rendered_while_there_is_time_and_those_of_windows_longer() -> 
     followed = {"absence": {"after": {"event": "u"}, "of": {"event": "t"}, "within_seconds": 60, "key": KEY}}
     assert left_out({"event": "t"}, limits={"cooldown": {"seconds": 60, "key": KEY}}) == 38
     assert left_out(count) == left_out(absence) == left_out(followed) == 29
+
+
+def test_a_workflow_that_one_trigger_has_started_is_not_left_out_for_want_of_time_by_another() -> None:
+    counts = [{"count": {"event": "t", "times": 2, "within_seconds": 60 + number}} for number in range(3)]
+    limits = {"cooldown": {"seconds": 60, "key": KEY}}
+    document = {"name": "x", "trigger": [{"event": "t"}, *counts], "steps": NOTE, "limits": limits}
+    tenant, rules = rules_of_all([document])
+    windows = Windows()
+    for number, clock in enumerate((itertools.repeat(0), itertools.count(0, 5))):
+        at = NOW + timedelta(seconds=number)
+        event = Event(id=f"e{number}", source="/shop", type="t", tenant_id="acme", data=b'{"who":"ann"}', time=at)
+        decided = decide(tenant, rules, event, at, windows, BUDGET, lambda clock=clock: float(next(clock)))  # type: ignore[misc]
+    assert decided.matched is not None
+    assert len(decided.windows) == 3
+    assert (len(decided.matched.matches), decided.matched.unevaluated) == (1, ())

@@ -16,6 +16,7 @@ import orjson
 from shared.bus import rfc3339
 from shared.bus.headers import Headers
 from shared.bus.port import NewRecord, Record
+from shared.bus.sizes import record_bytes
 from shared.bus.topics import DEADLETTERS
 from shared.domain.errors import Flaw
 
@@ -104,7 +105,7 @@ def dead_letter(record: Record, reason: str, flaws: Sequence[Flaw] = ()) -> NewR
 
 def carried_bytes(record: Record) -> int:
     """What of a record a letter carries along, where that is not too much."""
-    return sum(len(name) + len(value) for name, value in record.headers) + len(record.value or b"")
+    return record_bytes(record) - len(record.key)
 
 
 def redriven_note(letter: DeadLetter, event_id: str) -> NewRecord:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from shared.bus.port import NewRecord
+from shared.bus.port import NewRecord, Record
 
 RECORD_BYTES_MAX_DEFAULT = 4 * 1024 * 1024
 
 
-def record_bytes(record: NewRecord) -> int:
+def record_bytes(record: NewRecord | Record) -> int:
     """Key, headers and value, as bytes; what adapters hold against `record_bytes_max`, but for some bytes a header."""
     size = len(record.key) + len(record.value or b"")
     for name, value in record.headers:
-        size += len(name) + len(value)
+        size += len(name) + len(value)  # names are ASCII, as CloudEvents' are; topics leave room for others
     return size
 
 

@@ -7,6 +7,7 @@ from shared.expressions.canonical import canonical_json, sha256_hex
 from shared.expressions.conditions import ROOTS, Condition, Outcome, compile_condition
 from shared.expressions.conjuncts import NamedValue, conjuncts_of, values_named
 from shared.expressions.limits import LIMITS, TemplateLimits
+from shared.expressions.template_checks import is_template
 from shared.expressions.templates import PartialRender, Template, TemplateError, compile_template, render_text
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "compile_condition",
     "compile_template",
     "conjuncts_of",
+    "is_template",
     "render_text",
     "sha256_hex",
     "values_named",

@@ -18,7 +18,7 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.expressions.cel_analysis import Analysis, Reference, analyse, spell
 from shared.expressions.cel_errors import compile_refusals, evaluation_error
 from shared.expressions.cel_syntax import Call, Comprehension, ListLiteral, Node, Select, StructLiteral, parse_tree
-from shared.expressions.picking import PathTree, TooHeavyError, as_tree, heaviest, measure, pick
+from shared.expressions.picking import Measure, PathTree, TooHeavyError, as_tree, heaviest, measure, pick
 from shared.expressions.schema_paths import Schema, absent_segment, suggestion
 
 ROOTS: Final = frozenset({"event", "steps", "inputs", "workflow", "run", "tenant"})
@@ -99,14 +99,20 @@ class Condition:
             return
         measures = [measure(_value_at(context, path)) for path in self.paths]
         in_rounds += analysis.outer_unknowns * analysis.growth * sum(found.weight for found in measures)
+        longest = self._longest_range(measures)
+        rounds = min(_ROUNDS_MAX, longest**analysis.loop_depth)
+        if rounds * (in_rounds + 2 * longest * analysis.builds) > CONDITION_WORK_MAX:
+            raise TooHeavyError("its macros would compare too much: name a smaller list")
+
+    def _longest_range(self, measures: Sequence[Measure]) -> int:
+        """How many rounds one macro may take."""
+        analysis = self._analysis
         longest = max((found.longest for found in measures), default=0)
         if analysis.splits:
             longest = max(longest, *(found.longest_text for found in measures), 0)
         if analysis.open_ranges:
             longest = max(longest * analysis.growth, len(self.text) // 2)
-        rounds = min(_ROUNDS_MAX, longest**analysis.loop_depth)
-        if rounds * (in_rounds + 2 * longest * analysis.builds) > CONDITION_WORK_MAX:
-            raise TooHeavyError("its macros would compare too much: name a smaller list")
+        return longest
 
     def _refuse_heavy_patterns(self, context: Mapping[str, object]) -> None:
         """Bounds the states of all patterns, times the characters that each of them may have to be matched against."""
@@ -117,10 +123,7 @@ class Condition:
             characters *= max(1, len(analysis.references)) * analysis.growth
         rounds = 1
         if analysis.loop_pattern_size:
-            longest = max((max(found.longest, found.longest_text * analysis.splits) for found in measures), default=0)
-            if analysis.open_ranges:
-                longest = max(longest * analysis.growth, len(self.text) // 2)
-            rounds = min(_ROUNDS_MAX, longest**analysis.loop_depth)
+            rounds = min(_ROUNDS_MAX, self._longest_range(measures) ** analysis.loop_depth)
         size = analysis.pattern_size + max(rounds - 1, 0) * analysis.loop_pattern_size
         if size * characters > CONDITION_PATTERN_WORK_MAX:
             raise TooHeavyError("its patterns would be too costly on a text this long: shorten their repetitions")

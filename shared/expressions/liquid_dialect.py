@@ -172,8 +172,8 @@ class BoundedEnd(Expression):
         return [self.end]
 
 
-class DemandedList(Expression):
-    """What `for` runs over: a list, an object or a range, and nothing else."""
+class _Wrapped(Expression):
+    """An expression whose value is looked at on its way."""
 
     __slots__ = ("inner",)
 
@@ -183,6 +183,15 @@ class DemandedList(Expression):
 
     def __str__(self) -> str:
         return str(self.inner)
+
+    def children(self) -> list[Expression]:
+        return [self.inner]
+
+
+class DemandedList(_Wrapped):
+    """What `for` runs over: a list, an object or a range, and nothing else."""
+
+    __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
         value = demanded(self.inner.evaluate(context), self.inner)
@@ -190,30 +199,17 @@ class DemandedList(Expression):
             raise RenderProblem(f"for runs over a list, not {kind(value)}")
         return value
 
-    def children(self) -> list[Expression]:
-        return [self.inner]
 
-
-class SearchedText(Expression):
+class SearchedText(_Wrapped):
     """What `contains` looks into, which costs as much as it is long."""
 
-    __slots__ = ("inner",)
-
-    def __init__(self, inner: Expression) -> None:
-        super().__init__(inner.token)
-        self.inner = inner
-
-    def __str__(self) -> str:
-        return str(self.inner)
+    __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
         assert isinstance(context, MeteredContext)
         value = self.inner.evaluate(context)
         context.meter.weigh(value)
         return value
-
-    def children(self) -> list[Expression]:
-        return [self.inner]
 
 
 def evaluate(expression: Expression, context: RenderContext) -> object:

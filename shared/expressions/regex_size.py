@@ -8,8 +8,9 @@ import re
 from typing import Final
 
 _REPETITION: Final = re.compile(r"\{(\d+)(,)?(\d*)\}")
-_BRACED_ESCAPE: Final = re.compile(r"\\(?:[pP](?:\{[^}]*\}|.)|x\{[^}]*\})")
-_CLASS: Final = re.compile(r"\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]", re.DOTALL)
+_ESCAPE_OR_CLASS: Final = re.compile(
+    r"\\(?:(?P<unicode>[pP](?:\{[^}]*\}|.))|x\{[^}]*\}|.)|\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]", re.DOTALL
+)
 _OPERATORS: Final = frozenset(".[(\\*+?{")
 _UNICODE_CLASS_STATES: Final = 32
 _SIZE_MAX: Final = 10**9
@@ -37,16 +38,8 @@ def regex_size(pattern: str) -> int:
             size = min(size + last * (times - 1), _SIZE_MAX)
             last = min(last * times, _SIZE_MAX)
             at = found.end()
-        elif found := _BRACED_ESCAPE.match(pattern, at):
-            last = _UNICODE_CLASS_STATES if pattern[at + 1] in "pP" else 1
-            size += last
-            at = found.end()
-        elif pattern[at] == "\\":
-            last = 1
-            size += last
-            at += 2
-        elif found := _CLASS.match(pattern, at):
-            last = 1
+        elif found := _ESCAPE_OR_CLASS.match(pattern, at):
+            last = _UNICODE_CLASS_STATES if found["unicode"] else 1
             size += last
             at = found.end()
         else:

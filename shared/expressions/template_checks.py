@@ -64,17 +64,12 @@ def check_leaf(text: str, roots: frozenset[str], known_steps: frozenset[str] | N
         if len(found) >= _FLAWS_MAX:
             break
         place = _place(text, path.offset)
-        found += [*_root_refusals(path.segments[0], roots, place), *_step_refusals(path.segments, known_steps, place)]
+        found += [*_root_refusals(root, roots, place), *_step_refusals(path.segments, known_steps, place)]
     return (None if found else leaf), list(dict.fromkeys(found))
 
 
 def _parsed(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
-    return _parsed_short(text) if len(text) <= _CACHED_CHARACTERS_MAX else _parse(text)
-
-
-@lru_cache(maxsize=_CACHE_ENTRIES)
-def _parsed_short(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
-    return _parse(text)
+    return _parse_once(text) if len(text) <= _CACHED_CHARACTERS_MAX else _parse(text)
 
 
 def _parse(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
@@ -92,6 +87,9 @@ def _parse(text: str) -> tuple[Leaf | None, tuple[str, ...]]:
     details += [f"{name} names a root and can't be assigned" for name in sorted(assigned & ROOTS)]
     leaf = Leaf(text=text, template=template, expression=sole_output(template), parts=pieces(template), paths=paths)
     return leaf, tuple(dict.fromkeys(details))
+
+
+_parse_once = lru_cache(maxsize=_CACHE_ENTRIES)(_parse)
 
 
 def _unreadable(text: str) -> str | None:

@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.workflow import StepPlan
-from shared.expressions import compile_condition, compile_template
-from shared.expressions.template_checks import is_template
+from shared.expressions import compile_condition, compile_template, is_template
 from shared.matching import parse_pattern
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.document import Cooldown, Step, WorkflowDocument, pointer_to

@@ -11,7 +11,7 @@ from shared.workflows.fitting import OTHERS, REASON
 from shared.workflows.hiding import HIDDEN, Hiding
 
 _UNEVALUATED = {
-    "budget": "the conditions of other workflows had used up what one event may cost",
+    "budget": "the conditions and keys of other workflows had used up what one event may cost",
     "matches_max": "the event had started as many workflows as one event may",
     REASON: "the record of what the event leads to had no room left for it",
     "windows_max": "its key has no window yet, and the tenant has as many counts and waits open as it may",

@@ -25,6 +25,7 @@ from shared.domain.errors import Flaw
 from shared.domain.records import Problem
 from shared.domain.retry import RetryPolicy
 from shared.domain.runs.state import Run
+from shared.expressions import is_template as is_template_text
 from shared.runtime.egress import OutgoingClient
 from shared.workflows.catalogue import ActionType
 from shared.workflows.document import pointer_to
@@ -117,7 +118,7 @@ class Config(BaseModel):
 
 
 def is_template(value: object) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
+    return isinstance(value, str) and is_template_text(value)
 
 
 def config_flaws(model: type[Config], config: Mapping[str, object]) -> Sequence[Flaw]:

@@ -66,9 +66,10 @@ def judge(answer: Answer) -> Outcome:
 
 def _retry_after(text: str | None) -> float | None:
     """Seconds only: the header's date form would need the receiver's clock to agree with ours."""
-    if text is None or not (text := text.strip()).isascii() or not text.isdigit() or len(text) > 9:
+    seconds = text.strip() if text is not None else ""
+    if not (seconds.isascii() and seconds.isdigit()) or len(seconds) > 9:
         return None
-    return min(float(text), _RETRY_AFTER_SECONDS_MAX)
+    return min(float(seconds), _RETRY_AFTER_SECONDS_MAX)
 
 
 def _readable(answer: Answer) -> object:

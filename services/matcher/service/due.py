@@ -14,7 +14,6 @@ from services.matcher.service.remembering import Memory
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
 from shared.bus.port import Bus, NewRecord, Position
-from shared.bus.sizes import pieces
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.clock import Clock
 from shared.domain.errors import UpshotError
@@ -27,8 +26,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Waits that are told of in one go: the next events need not wait for more."""
-AT_ONCE_BYTES = 8_388_608
-"""In one append; each brings the event that began the wait."""
 AGAIN_SECONDS = 1.0
 """Where the log's clock is behind this one's, an absence is told again after that."""
 _POLL_SECONDS = 1.0
@@ -77,7 +74,7 @@ class DueWaits:
                 records.append(self._record(key, fact))
                 told.append((key, fact))
             positions: list[Position] = []
-            for piece in pieces(records, records_max=AT_ONCE, bytes_max=AT_ONCE_BYTES):
+            for piece in self._matching.pieces(records):  # each brings the event that began the wait
                 positions += await self._bus.append(piece)
         except UpshotError:
             for key, _ in due:

@@ -18,7 +18,6 @@ from services.matcher.service.matching import Matching, Produced
 from services.matcher.service.remembering import WindowSnapshots, restore_memories
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
-from shared.bus.sizes import pieces
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
@@ -144,7 +143,7 @@ class Handling:
                 del left[partition]
             else:
                 left[partition] = records[led_to.handled :]
-            if self._is_much(produced):
+            if self._matching.is_much(produced):
                 break
         generation = membership.assignment.generation
         if produced.records:
@@ -237,20 +236,12 @@ class Handling:
                 await asyncio.sleep(self._settings.retry_seconds)
         return batches
 
-    def _is_much(self, produced: Produced) -> bool:
-        return (
-            len(produced.records) >= self._settings.append_records_max
-            or produced.size >= self._settings.append_bytes_max
-        )
-
     async def _append(self, produced: Produced) -> Sequence[Position]:
         """One event alone can lead to more than goes into an append; what its record of matches begins comes first."""
-        records: Sequence[NewRecord] = produced.records
-        if not self._is_much(produced):
-            return await self._append_piece(records)
+        if not self._matching.is_much(produced):
+            return await self._append_piece(produced.records)
         positions: list[Position] = []
-        records_max, bytes_max = self._settings.append_records_max, self._settings.append_bytes_max
-        for piece in pieces(records, records_max=records_max, bytes_max=bytes_max):
+        for piece in self._matching.pieces(produced.records):
             positions += await self._append_piece(piece)
         return positions
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from shared.bus.facts import Cause
 from shared.bus.glance import attributes_seen, glance
 from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, Position, Record
+from shared.bus.sizes import pieces
 from shared.bus.topics import RUNS
 from shared.domain.clock import Clock
 from shared.domain.definitions import Change, Definitions, Tenant, Workflow
@@ -83,7 +84,7 @@ class Matching:
         self.fact_bytes_max = record_bytes_max - reserved
         """What a fact may take as JSON."""
         self._data_bytes_max = record_bytes_max - 2 * reserved
-        self._append_records_max, self._append_bytes_max = settings.append_records_max, settings.append_bytes_max
+        self._settings = settings
         self._cpu_seconds = cpu_seconds
         self._budget = Budget(
             conditions=settings.conditions_max,
@@ -134,7 +135,7 @@ class Matching:
         produced = Produced()
         memory = self.memories.setdefault(partition, Memory())
         for record in records:
-            if len(produced.records) >= self._append_records_max or produced.size >= self._append_bytes_max:
+            if self.is_much(produced):
                 break
             produced.handled += 1
             try:
@@ -151,6 +152,16 @@ class Matching:
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
         self.counts["events"] += produced.handled
         return produced
+
+    def is_much(self, produced: Produced) -> bool:
+        """Whether it is to be appended before more is matched."""
+        settings = self._settings
+        return len(produced.records) >= settings.append_records_max or produced.size >= settings.append_bytes_max
+
+    def pieces(self, records: Sequence[NewRecord]) -> Iterator[Sequence[NewRecord]]:
+        """The records as they go into one append after the other."""
+        settings = self._settings
+        return pieces(records, records_max=settings.append_records_max, bytes_max=settings.append_bytes_max)
 
     def placed(self, key: WindowKey, event_id: str, position: Position) -> None:
         """The record by which this event opened this window lies there."""

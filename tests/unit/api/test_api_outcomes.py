@@ -12,6 +12,7 @@ from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.readmodel.tenant_values import RunItem
 from shared.testing.folds import match
 from shared.workflows.explaining import Outcome, Trigger, Verdict, sentence
+from shared.workflows.fitting import OTHERS
 from shared.workflows.hiding import Hiding
 
 MATCHES, FAILS = Verdict(matches=True), Verdict(matches=False)
@@ -89,6 +90,13 @@ def test_what_was_left_unevaluated_says_by_which_bound() -> None:
         assert (found.kind, found.reason_kind) == ("unevaluated", reason)
         assert found.reason is not None
         assert len(found.reason.split()) > 5, "a sentence for people, not the filter's word"
+
+
+def test_where_not_all_that_is_left_out_is_named_it_is_told_of_those_that_match() -> None:
+    happened = matched(unevaluated=(Unevaluated(workflow_id="w2", reason="budget"), OTHERS))
+    found = outcome(MATCHES, then(), happened)
+    assert (found.kind, found.reason_kind) == ("unevaluated", "record_bytes_max")
+    assert outcome(FAILS, then(), happened).kind == "not_matched"
 
 
 @pytest.mark.parametrize("kind", ["cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"])

@@ -20,6 +20,7 @@ from shared.bus.adapters.kafka.reaching import described
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.partitioner import partition_of
 from shared.bus.port import AppendInDoubt, NewRecord, Position, RecordTooLarge
+from shared.bus.sizes import record_bytes
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError, TransientError
 
@@ -129,9 +130,7 @@ class Appender:
         return parts
 
     def _checked_size(self, record: NewRecord) -> int:
-        size = len(record.key) + len(record.value or b"")
-        for name, value in record.headers:
-            size += len(name) + len(value)  # names are ASCII, as CloudEvents' are; topics leave room for others
+        size = record_bytes(record)
         if size > self._settings.record_bytes_max:
             raise RecordTooLarge(f"a record of {size} bytes; the log takes {self._settings.record_bytes_max}")
         return size + _RECORD_OVERHEAD_BYTES + _HEADER_OVERHEAD_BYTES * len(record.headers)

@@ -6,7 +6,7 @@ Start at `conditions.py` and `templates.py`; the rest are their parts.
 from shared.expressions.canonical import canonical_json, sha256_hex
 from shared.expressions.conditions import ROOTS, Condition, Outcome, compile_condition
 from shared.expressions.conjuncts import NamedValue, conjuncts_of, values_named
-from shared.expressions.limits import LIMITS, TemplateLimits
+from shared.expressions.limits import LIMITS, Meter, TemplateLimits, TooMuchTogether, shared_meter
 from shared.expressions.template_checks import is_template
 from shared.expressions.templates import PartialRender, Template, TemplateError, compile_template, render_text
 
@@ -14,12 +14,14 @@ __all__ = [
     "LIMITS",
     "ROOTS",
     "Condition",
+    "Meter",
     "NamedValue",
     "Outcome",
     "PartialRender",
     "Template",
     "TemplateError",
     "TemplateLimits",
+    "TooMuchTogether",
     "canonical_json",
     "compile_condition",
     "compile_template",
@@ -27,5 +29,6 @@ __all__ = [
     "is_template",
     "render_text",
     "sha256_hex",
+    "shared_meter",
     "values_named",
 ]

@@ -6,7 +6,7 @@ Next: `filters/`, whose every function takes the meter first.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,7 @@ class TemplateLimits:
     template_characters_max: int = 16_384  # of one string leaf
     document_depth_max: int = 64
     output_bytes_max: int = 262_144
+    together_bytes_max: int = 1_048_576  # of the output of several documents that share a meter
     text_characters_max: int = 262_144  # of what one filter makes
     list_items_max: int = 10_000  # of what one filter makes or takes
     range_items_max: int = 1_000
@@ -33,17 +34,23 @@ class RenderProblem(Exception):
     """Why a template can't be rendered; `templates.py` adds where."""
 
 
+class TooMuchTogether(Exception):
+    """Documents that share a meter are together more than it allows; which of them ran out says nothing about it."""
+
+
 @dataclass(slots=True)
 class Meter:
-    """Counts down over one rendering."""
+    """Counts down over one rendering, or over several: see `shared_meter`."""
 
     work_left: int = LIMITS.work_max
     iterations_left: int = LIMITS.loop_iterations_max
+    bytes_left: int = LIMITS.output_bytes_max
+    is_shared: bool = False
 
     def spend(self, characters: int) -> None:
         self.work_left -= characters
         if self.work_left < 0:
-            raise RenderProblem("the template does too much work: shorten its loops or the text in them")
+            self._refuse("the template does too much work: shorten its loops or the text in them")
 
     def text(self, characters: int) -> None:
         """Called with the length of a text about to be made."""
@@ -61,7 +68,17 @@ class Meter:
         """Called before a loop starts."""
         self.iterations_left -= rounds
         if self.iterations_left < 0:
-            raise RenderProblem(f"its loops run more than {LIMITS.loop_iterations_max} rounds")
+            self._refuse(f"its loops run more than {LIMITS.loop_iterations_max} rounds")
+
+    def put_out(self, size: int) -> None:
+        """Called with the bytes of each value that goes into the document."""
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            most = LIMITS.together_bytes_max if self.is_shared else LIMITS.output_bytes_max
+            self._refuse(f"the output is longer than {most} bytes")
+
+    def _refuse(self, detail: str) -> NoReturn:
+        raise TooMuchTogether(f"rendered together: {detail}") if self.is_shared else RenderProblem(detail)
 
     def weigh(self, value: object, depth: int = 0) -> None:
         """Spends what walking all of a JSON value costs."""
@@ -79,3 +96,8 @@ class Meter:
                 self.weigh(below, depth + 1)
         else:
             self.spend(_CHARACTERS_PER_ITEM)
+
+
+def shared_meter() -> Meter:
+    """For documents that are rendered one after the other for one purpose: all of them may take as much time as one."""
+    return Meter(bytes_left=LIMITS.together_bytes_max, is_shared=True)

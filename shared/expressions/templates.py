@@ -84,12 +84,15 @@ class Template:
             return self.source
         return _Rendering(context).document(self)
 
-    def render_partial(self, context: Mapping[str, object]) -> PartialRender:
-        """As far as known: leaves that name a step that `context` has no result of stay template text."""
+    def render_partial(self, context: Mapping[str, object], meter: Meter | None = None) -> PartialRender:
+        """As far as known: leaves that name a step that `context` has no result of stay template text.
+
+        `meter`: one that several documents share (`shared_meter`); when it runs out, `TooMuchTogether`.
+        """
         steps = context.get("steps")
         ran = frozenset(steps) if isinstance(steps, Mapping) else frozenset[str]()
         waiting = frozenset(placed.pointer for placed in self._leaves if not placed.leaf.steps_known(ran))
-        value = _Rendering(context, waiting=waiting).document(self) if self._leaves else self.source
+        value = _Rendering(context, waiting, meter).document(self) if self._leaves else self.source
         return PartialRender(value=value, unresolved=tuple(p.pointer for p in self._leaves if p.pointer in waiting))
 
 
@@ -160,14 +163,15 @@ _LIBRARY_ERRORS: Final = (LiquidError, ValueError, ArithmeticError, TypeError, L
 class _Rendering:
     """One pass over a document: its leaves share a meter, and those without assignments a context."""
 
-    __slots__ = ("bytes_left", "meter", "roots", "shared", "waiting")
+    __slots__ = ("meter", "roots", "shared", "waiting")
 
-    def __init__(self, context: Mapping[str, object], waiting: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, context: Mapping[str, object], waiting: frozenset[str] = frozenset(), meter: Meter | None = None
+    ) -> None:
         self.roots = context
         self.waiting = waiting
-        self.meter = Meter()
+        self.meter = meter or Meter()
         self.shared: MeteredContext | None = None
-        self.bytes_left = LIMITS.output_bytes_max
 
     def document(self, template: Template) -> object:
         return self.part(template._tree)
@@ -187,9 +191,7 @@ class _Rendering:
             return leaf.text
         try:
             value = self.value(leaf)
-            self.bytes_left -= _size(value)
-            if self.bytes_left < 0:
-                raise RenderProblem(f"the output is longer than {LIMITS.output_bytes_max} bytes")
+            self.meter.put_out(_size(value))
         except RenderProblem as problem:
             raise TemplateError(placed.pointer, str(problem)) from problem
         except UnicodeError as error:

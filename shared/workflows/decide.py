@@ -17,7 +17,9 @@ from shared.domain.ids import match_id, matched_run_id
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated, WindowFact
 from shared.domain.windows import Windows
 from shared.domain.workflow import Match
+from shared.expressions import TooMuchTogether
 from shared.matching import EventFields, event_of
+from shared.workflows import left_out
 from shared.workflows.compiled import CompiledStart
 from shared.workflows.context import Context, attributes_view
 from shared.workflows.rules import TenantRules, Watch
@@ -179,19 +181,19 @@ class _Decision:
                 if clock.allows(times=WINDOWS_PATIENCE):
                     self._apply(watch, unevaluated)
                 else:
-                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
+                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason=left_out.BUDGET))
                 continue
             if start is not former:
                 former, started = start, False
                 if len(matches) >= budget.matches:
                     holds = False
-                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="matches_max"))
+                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason=left_out.MATCHES_MAX))
                 elif start.condition is None:
                     holds = True
                 else:
                     if conditions >= budget.conditions or not clock.allows():
                         holds = False
-                        unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
+                        unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason=left_out.BUDGET))
                         continue
                     conditions += 1
                     outcome = start.condition.evaluate(self._context(start))
@@ -201,11 +203,14 @@ class _Decision:
             if not holds:
                 continue
             if not _in_time(watch, clock, started=started):
-                unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason="budget"))
+                unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason=left_out.BUDGET))
                 continue
             if (watch.side == "start" or self._apply(watch, unevaluated)) and not started:
                 started = True
-                matches.append(self._match(watch))
+                try:
+                    matches.append(self._match(watch))
+                except TooMuchTogether:
+                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason=left_out.APPROVAL_SUBJECT_MAX))
         facts = self._watching.facts if self._watching is not None else ()
         if not matches and not unevaluated:
             return Decided(matched=None, windows=facts, errors=errors)
@@ -229,7 +234,7 @@ class _Decision:
         try:
             return apply_watch(self._watching, watch, lambda: self._context(watch.start), lambda: self._source_event)
         except WindowsFull:
-            unevaluated.append(Unevaluated(workflow_id=watch.start.workflow.id, reason="windows_max"))
+            unevaluated.append(Unevaluated(workflow_id=watch.start.workflow.id, reason=left_out.WINDOWS_MAX))
             return False
 
     def _match(self, watch: Watch) -> Match:

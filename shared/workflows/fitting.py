@@ -10,9 +10,9 @@ from dataclasses import replace
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.json_text import dump_json
 from shared.domain.records import EventMatched, Unevaluated
+from shared.workflows.left_out import RECORD_BYTES_MAX
 
-REASON = "record_bytes_max"
-OTHERS = Unevaluated(workflow_id="*", reason=REASON)
+OTHERS = Unevaluated(workflow_id="*", reason=RECORD_BYTES_MAX)
 """Stands for all workflows that the record has no room to name."""
 
 
@@ -29,7 +29,7 @@ def fit(matched: EventMatched, bytes_max: int) -> EventMatched:
         detail = f"it is {-left} bytes too large for the record that would tell what it leads to"
         raise InvalidInput("an event too large to be matched", [Flaw(pointer="#/data", detail=detail)])
     kept, left = _prefix(matched.matches, left)
-    out = [Unevaluated(workflow_id=each.workflow_id, reason=REASON) for each in matched.matches[kept:]]
+    out = [Unevaluated(workflow_id=each.workflow_id, reason=RECORD_BYTES_MAX) for each in matched.matches[kept:]]
     out += matched.unevaluated
     named, _ = _prefix(out, left)
     unevaluated = tuple(out[:named]) if named == len(out) else (*out[:named], OTHERS)

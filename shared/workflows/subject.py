@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from shared.domain.definitions import Tenant
 from shared.domain.records import SourceEvent
 from shared.domain.workflow import StepPlan
-from shared.expressions import Template, TemplateError, sha256_hex
+from shared.expressions import Meter, Template, TemplateError, sha256_hex, shared_meter
 from shared.workflows.compiled import CompiledStep
 from shared.workflows.context import Context
 
@@ -25,7 +25,12 @@ def approval_subject(
     steps: Mapping[str, CompiledStep],
     plans: tuple[StepPlan, ...],
 ) -> dict[str, object]:
-    """The subject as JSON. `context` is `start_context` of the run that would start."""
+    """The subject as JSON. `context` is `start_context` of the run that would start.
+
+    Raises `TooMuchTogether` where its steps are more than one approval can show: then there is no such run, rather than one
+    of which somebody approves half.
+    """
+    meter = shared_meter()
     seen: Context = {**context, "run": {"id": run_id}}
     references = sorted({each for plan in plans for each in plan.endpoints})
     endpoints = {name: tenant.endpoint_named(name) for name in references}
@@ -34,7 +39,9 @@ def approval_subject(
         "workflow": context["workflow"],
         "event": {"id": event.id, "type": event.type, "data": event.data} if event is not None else None,
         "inputs": context["inputs"],
-        "steps": [{"id": plan.id, "uses": plan.uses, "with": _shown(steps[plan.id].template, seen)} for plan in plans],
+        "steps": [
+            {"id": plan.id, "uses": plan.uses, "with": _shown(steps[plan.id].template, seen, meter)} for plan in plans
+        ],
         "endpoints": {
             name: {"id": found.id, "url": found.url, "revision": found.revision} if found is not None else None
             for name, found in endpoints.items()
@@ -42,10 +49,10 @@ def approval_subject(
     }
 
 
-def _shown(template: Template, context: Context) -> object:
+def _shown(template: Template, context: Context, meter: Meter) -> object:
     """What can be said of a step before the run. One that cannot be rendered fails in its turn; the approver sees why."""
     try:
-        return template.render_partial(context).value
+        return template.render_partial(context, meter).value
     except TemplateError as error:
         return {"cannot_be_rendered": str(error)}
 

@@ -5,7 +5,7 @@ Next: `shared/domain/windows.py`, what is remembered.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.definitions import Tenant
@@ -158,20 +158,26 @@ def elapsed(tenant: Tenant, rules: TenantRules, key: WindowKey, event: SourceEve
     """What is appended once it is certain that nothing followed `event`, which opened the window.
 
     The workflow runs as it stands now; where it is disabled or no longer waits for this, the window only closes.
+    Raises `TooMuchTogether` where the run is held for approval, and is more than an approval can show.
     """
     start = rules.start_of(key.workflow_id)
     waits = start is not None and any(each.trigger == key.trigger for each in start.absences)
-    match = None
-    if start is not None and waits:
-        request = StartRequest(
-            run_id=elapsed_run_id(key.workflow_id, key.trigger, key.key, event.id),
-            event=event,
-            inputs={},
-            author=start.revision.author,
-        )
-        context = watch_context(tenant.id, start, event_view(event, tenant.id))
-        match = build_match(tenant, start, request, context, lambda: rules.steps_of(start))
-    return WindowElapsed(workflow_id=key.workflow_id, trigger=key.trigger, key=key.key, event=event, match=match)
+    if start is None or not waits:
+        return closed(key, event)
+    request = StartRequest(
+        run_id=elapsed_run_id(key.workflow_id, key.trigger, key.key, event.id),
+        event=event,
+        inputs={},
+        author=start.revision.author,
+    )
+    context = watch_context(tenant.id, start, event_view(event, tenant.id))
+    match = build_match(tenant, start, request, context, lambda: rules.steps_of(start))
+    return replace(closed(key, event), match=match)
+
+
+def closed(key: WindowKey, event: SourceEvent) -> WindowElapsed:
+    """The wait that `event` began is over, and no run comes of it."""
+    return WindowElapsed(workflow_id=key.workflow_id, trigger=key.trigger, key=key.key, event=event, match=None)
 
 
 def watch_context(tenant_id: str, start: CompiledStart, view: Mapping[str, object]) -> Context:

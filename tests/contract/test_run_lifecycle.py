@@ -41,6 +41,7 @@ from shared.domain.records import (
 from shared.domain.retry import NO_RETRY, RetryPolicy
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
+from shared.expressions.limits import Meter
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.egress import EgressSettings, OutgoingClient
@@ -324,6 +325,37 @@ steps: [{{id: call, uses: http.request, with: {{url: "{it.receiver.url("/risky")
         )
         (run,) = await it.watch.until_status(ends)
         assert len(it.receiver.requests) == (1 if ends == "succeeded" else 0)
+
+
+async def test_an_approval_of_more_than_can_be_shown_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An earlier version asked for such: it bounded each step alone."""
+    async with running() as it:
+        steps = "".join(
+            f"""
+  - {{id: s{number}, uses: event.emit, with: {{type: acme.seen, data: {{it: "{{{{ event.data.text }}}}"}}}}}}"""
+            for number in range(12)
+        )
+        await it.save(f"""
+name: much
+trigger: {{event: order.refunded}}
+approval: {{when: always}}
+steps:{steps}
+""")
+        with monkeypatch.context() as earlier:
+            earlier.setattr("shared.workflows.subject.shared_meter", Meter)
+            await it.happen("d1", {"text": "x" * 100_000})
+            (run,) = await it.watch.until_status("pending_approval")
+        assert run.match.approval is not None
+        decided = ApprovalDecided(
+            run_id=run.id,
+            decision="granted",
+            reason="",
+            subject_hash=run.match.approval.subject_hash,
+            command=command(9, "ben", ("automation:approve",)),
+        )
+        await it.tell(decided)
+        (run,) = await it.watch.until_status("failed")
+        assert "cannot be shown" in str(run.reason)
 
 
 async def test_a_partition_that_is_restored_anew_goes_on_with_what_waits() -> None:

@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from shared.domain.definitions_history import WorkflowThen
 from shared.domain.records import EventMatched
 from shared.readmodel.tenant_values import RunItem
+from shared.workflows import left_out
 from shared.workflows.explaining import Outcome, OutcomeKind, Verdict
-from shared.workflows.fitting import OTHERS, REASON
+from shared.workflows.fitting import OTHERS
 from shared.workflows.hiding import HIDDEN, Hiding
 
-_UNEVALUATED = {
-    "budget": "the conditions and keys of other workflows had used up what one event may cost",
-    "matches_max": "the event had started as many workflows as one event may",
-    REASON: "the record of what the event leads to had no room left for it",
-    "windows_max": "its key has no window yet, and the tenant has as many counts and waits open as it may",
-}
 _COOLDOWNS = frozenset({"cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"})
 
 
@@ -85,7 +80,7 @@ def _actual(
             return Outcome(kind="asked", run_id=match.run_id)
     for each in happened.match.unevaluated:
         if each.workflow_id == workflow_id or (each == OTHERS and would_have):
-            reason = _UNEVALUATED.get(each.reason, each.reason)
+            reason = left_out.WHY.get(each.reason, each.reason)
             return Outcome(kind="unevaluated", reason_kind=each.reason, reason=reason)
     return None
 

@@ -15,6 +15,7 @@ from shared.bus.topics import RUNS
 from shared.domain.records import ApprovalDecided, EventMatched, RunRequested, SourceEvent
 from shared.domain.verdicts import Verdict
 from shared.domain.workflow import Match
+from shared.expressions import TooMuchTogether
 from shared.readmodel.tenant_values import ApprovalItem
 from shared.runtime.http import HttpProblem, require_any
 from shared.workflows.compiled import compile_steps
@@ -126,11 +127,10 @@ async def _subject(
         event=event_view(event, tenant_id) if event is not None else None,
         inputs=inputs,
     )
-    return approval_subject(
-        tenant,
-        run_id=asked.run_id,
-        context=context,
-        event=event,
-        steps=compile_steps(revision),
-        plans=asked.steps,
-    )
+    steps = compile_steps(revision)
+    try:
+        return approval_subject(
+            tenant, run_id=asked.run_id, context=context, event=event, steps=steps, plans=asked.steps
+        )
+    except TooMuchTogether as error:  # asked for by an earlier version; such a run is never begun
+        return {"cannot_be_shown": str(error)}

@@ -10,16 +10,17 @@ from services.api.service.hooks import ShownHook, draw_hooks, hooks_after_saving
 from services.api.service.ports import ApiDependencies
 from services.api.service.tenants import current_tenant
 from shared.domain.definitions import Tenant
-from shared.domain.errors import InvalidInput
+from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import derive, requested_run_id
 from shared.domain.records import RunRequested, WorkflowSaved
 from shared.domain.verdicts import Verdict
+from shared.expressions import TooMuchTogether
 from shared.runtime.http import HttpProblem
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import CheckedWorkflow, check_document
 from shared.workflows.compiled import compile_start, compile_steps
 from shared.workflows.context import start_context
-from shared.workflows.document import parse_document
+from shared.workflows.document import parse_document, pointer_to
 from shared.workflows.hooks import hook_flaws, placed_hooks
 from shared.workflows.starting import StartRequest, build_match
 
@@ -132,13 +133,12 @@ async def request_run(
         event=None,
         inputs=inputs,
     )
-    match = build_match(
-        tenant,
-        start,
-        StartRequest(run_id=run_id, event=None, inputs=inputs, author=intent.caller.subject),
-        context,
-        lambda: compile_steps(revision),
-    )
+    request = StartRequest(run_id=run_id, event=None, inputs=inputs, author=intent.caller.subject)
+    try:
+        match = build_match(tenant, start, request, context, lambda: compile_steps(revision))
+    except TooMuchTogether as error:
+        detail = f"the steps that somebody would have to approve are too much to be shown, {error}"
+        raise InvalidInput("it cannot be approved", [Flaw(pointer=pointer_to("inputs"), detail=detail)]) from None
     fact = RunRequested(match=match, inputs=dict(inputs), command=intent.command)
     return run_id, await commands.carry_out(intent, fact)
 

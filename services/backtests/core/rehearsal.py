@@ -14,7 +14,7 @@ from shared.domain.definitions import Tenant
 from shared.domain.records import Problem, SourceEvent
 from shared.domain.runs.state import Run, Step
 from shared.domain.workflow import Match, StepPlan
-from shared.expressions import TemplateError
+from shared.expressions import Meter, TemplateError
 from shared.workflows.compiled import CompiledStep
 from shared.workflows.context import Context, run_context
 
@@ -76,10 +76,12 @@ def rehearse(
     outputs: Mapping[str, object],
     previewer: Previewer,
     only_first: bool = False,
+    meter: Meter | None = None,
 ) -> list[StepRehearsal]:
     """Play the run through that `match` asks for, at the instant `at`. `outputs`: what some steps are assumed to give.
 
-    `only_first`: the steps that wait for none. Never raises for what a tenant wrote: that is a step's `problem`.
+    `only_first`: the steps that wait for none. `meter`: what all steps' templates may use up together; beyond it
+    `TooMuchTogether`. Otherwise it never raises for what a tenant wrote: that is a step's `problem`.
     """
     run = Run(
         id=match.run_id,
@@ -91,7 +93,7 @@ def rehearse(
         steps={plan.id: Step(id=plan.id) for plan in match.steps},
         correlation_id=event.correlation_id if event is not None else None,
     )
-    playing = _Playing(candidate, run, at, outputs, previewer)
+    playing = _Playing(candidate, run, at, outputs, previewer, meter)
     found: list[StepRehearsal] = []
     for wave, plans in enumerate(waves(match.steps), 1):
         found += [playing.step(plan, wave) for plan in plans]
@@ -124,7 +126,13 @@ class _Playing:
     """The run as it goes; each step that is played leaves its mark on it for those that follow."""
 
     def __init__(
-        self, candidate: Candidate, run: Run, at: datetime, outputs: Mapping[str, object], previewer: Previewer
+        self,
+        candidate: Candidate,
+        run: Run,
+        at: datetime,
+        outputs: Mapping[str, object],
+        previewer: Previewer,
+        meter: Meter | None,
     ) -> None:
         self._candidate = candidate
         self._run = run
@@ -132,6 +140,7 @@ class _Playing:
         self._over_at: dict[str, datetime] = {}
         self._outputs = outputs
         self._previewer = previewer
+        self._meter = meter
         self._failed_at: str | None = None
 
     def step(self, plan: StepPlan, wave: int) -> StepRehearsal:
@@ -177,7 +186,7 @@ class _Playing:
 
     def _sending(self, step: CompiledStep, context: Context, at: datetime) -> tuple[object, tuple[str, ...], Sending]:
         try:
-            partial = step.template.render_partial(context)
+            partial = step.template.render_partial(context, self._meter)
         except TemplateError as error:
             return step.template.source, (), Sending(problem=Problem(kind="template", detail=str(error)))
         if partial.unresolved:

@@ -3,17 +3,20 @@
 The verdict is `decide`'s, as in the stream; the reasons come from the functions that it calls. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.backtests.core.candidate import BUDGET, Candidate
 from services.backtests.core.rehearsal import Previewer, StepRehearsal, rehearse
 from shared.domain.envelope import Event
-from shared.domain.records import Problem
+from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.records import Problem, Unevaluated
 from shared.domain.runs.admission import refusal_of_the_first
 from shared.domain.windows import Windows
 from shared.domain.workflow import Limits
+from shared.expressions import TooMuchTogether, shared_meter
+from shared.workflows import left_out
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.decide import decide, event_data, source_event
 from shared.workflows.explaining import ConditionVerdict, Trigger, explain_start, see_event, why_not
@@ -76,10 +79,16 @@ def try_event(
     if match is not None:
         happened = source_event(event, event_data(event))
         held = refusal_of_the_first(match, happened, at)
-        steps = rehearse(candidate, match, happened, at=at, outputs=outputs, previewer=previewer)
+        try:
+            steps = rehearse(
+                candidate, match, happened, at=at, outputs=outputs, previewer=previewer, meter=shared_meter()
+            )
+        except TooMuchTogether as error:
+            flaw = Flaw(pointer="#", detail=f"the steps' templates take too much to be tried in one go, {error}")
+            raise InvalidInput("it cannot be tried", [flaw]) from None
     return Trial(
         matched=match is not None,
-        why=_why(candidate, catalogue, event, at, hiding),
+        why=_why(candidate, catalogue, event, at, hiding, decided.unevaluated if decided is not None else ()),
         approval=_approval(candidate),
         limits=candidate.start.limits,
         cooldown_key=match.cooldown_key if match is not None else None,
@@ -88,11 +97,21 @@ def try_event(
     )
 
 
-def _why(candidate: Candidate, catalogue: Catalogue, event: Event, at: datetime, hiding: Hiding) -> Why:
+def _why(
+    candidate: Candidate,
+    catalogue: Catalogue,
+    event: Event,
+    at: datetime,
+    hiding: Hiding,
+    unevaluated: Sequence[Unevaluated],
+) -> Why:
     """As if the event had been recorded when it happened: none is too late to be tried."""
     verdict = explain_start(candidate.start, catalogue, see_event(event, event_time(event.time, at)), hiding)
+    reason = "the event matches" if verdict.matches else why_not(verdict)
+    for each in unevaluated:
+        reason = left_out.WHY[each.reason]
     return Why(
-        reason="the event matches" if verdict.matches else why_not(verdict),
+        reason=reason,
         triggers=verdict.triggers,
         condition=verdict.condition,
     )

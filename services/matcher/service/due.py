@@ -16,11 +16,14 @@ from shared.bus.facts import Cause
 from shared.bus.port import Bus, NewRecord, Position
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.clock import Clock
+from shared.domain.definitions import Tenant
 from shared.domain.errors import UpshotError
 from shared.domain.ids import window_record_id
 from shared.domain.records import SourceEvent, WindowElapsed, WindowOpened
 from shared.domain.windows import Absence, WindowKey
-from shared.workflows.watching import elapsed
+from shared.expressions import TooMuchTogether
+from shared.workflows.rules import TenantRules
+from shared.workflows.watching import closed, elapsed
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ class DueWaits:
                 known = self._matching.rules(key.tenant_id)
                 if known is None:
                     continue
-                fact = elapsed(*known, key, opened[window.opened_offset])
+                fact = self._elapsed(known, key, opened[window.opened_offset])
                 records.append(self._record(key, fact))
                 told.append((key, fact))
             positions: list[Position] = []
@@ -103,6 +106,16 @@ class DueWaits:
             await reader.close()
         return found
 
+    def _elapsed(self, known: tuple[Tenant, TenantRules], key: WindowKey, event: SourceEvent) -> WindowElapsed:
+        try:
+            return elapsed(*known, key, event)
+        except TooMuchTogether as error:
+            log.warning(
+                "a wait of workflow %s (tenant %s) is over, but its run cannot be approved: %s",
+                *(key.workflow_id, key.tenant_id, error),
+            )
+            return closed(key, event)
+
     def _record(self, key: WindowKey, fact: WindowElapsed) -> NewRecord:
         event = fact.event
         record = self._enveloped(key, fact, event)
@@ -112,7 +125,7 @@ class DueWaits:
         log.warning(
             "a wait of workflow %s (tenant %s) is over, but its run is too large", key.workflow_id, key.tenant_id
         )
-        return self._enveloped(key, replace(fact, match=None, event=replace(event, data=None)), event)
+        return self._enveloped(key, closed(key, replace(event, data=None)), event)
 
     def _enveloped(self, key: WindowKey, fact: WindowElapsed, event: SourceEvent) -> NewRecord:
         envelope = facts.envelop(

@@ -32,6 +32,16 @@ async def held_run(world, document=HELD):
 # ---------------------------------------------------------------- manual runs
 
 
+async def test_a_manual_run_that_nobody_could_be_shown_to_approve_is_refused(world):
+    loop = {"type": "acme.seen", "data": {"loop": "{% for n in (1..1000) %}{{ n }}{% endfor %}"}}
+    steps = [{"id": f"s{number}", "uses": "event.emit", "with": loop} for number in range(11)]
+    document = {"name": "Much", "trigger": {"manual": {}}, "approval": {"when": "always"}, "steps": steps}
+    workflow_id = (await world.call("POST", "/api/v1/workflows", document)).expect(201)["id"]
+    problem = (await world.call("POST", f"/api/v1/workflows/{workflow_id}/runs", {"inputs": {}})).expect(422)
+    assert problem["errors"][0]["pointer"] == "#/inputs"
+    assert "10000 rounds" in problem["errors"][0]["detail"]
+
+
 async def test_a_manual_run_is_asked_for_and_shown_at_once(world):
     workflow_id = await save(world, MANUAL)
     run_id = await start(world, workflow_id)

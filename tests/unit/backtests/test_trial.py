@@ -60,6 +60,20 @@ def test_a_delivery_is_shown_as_it_would_leave_and_without_a_signature(attempt: 
     assert "sealed" not in repr(trial)
 
 
+@pytest.mark.parametrize("approval", ["never", "always"])
+def test_steps_that_are_too_much_together_are_not_tried_and_it_is_said(attempt: Any, approval: str) -> None:
+    text = {"loop": "{% for n in (1..1000) %}{{ n }}{% endfor %}"}
+    document = workflow("Much", "order.refunded", *(emit("acme.seen", f"s{number}", data=text) for number in range(11)))
+    document["approval"] = {"when": approval}
+    if approval == "always":
+        trial = attempt(document)
+        assert not trial.matched
+        assert "more than an approval can show" in trial.why.reason
+    else:
+        with pytest.raises(InvalidInput, match="too much to be tried in one go"):
+            attempt(document)
+
+
 def test_what_needs_an_earlier_output_stays_template_text_and_says_whose(attempt: Any) -> None:
     document = workflow(
         "Two",

@@ -94,6 +94,17 @@ async def test_a_heartbeat_that_is_missed(world):
     assert world.told() == ["4"]
 
 
+async def test_a_wait_whose_run_nobody_could_be_shown_to_approve_only_closes(world, caplog):
+    loop = {"type": "acme.seen", "data": {"loop": "{% for n in (1..1000) %}{{ n }}{% endfor %}"}}
+    steps = [{"id": f"s{number}", "uses": "event.emit", "with": loop} for number in range(11)]
+    world.save(ABSENCE, "much", approval={"when": "always"}, steps=steps)
+    world.save(ABSENCE, "little")
+    await world.happen("created", "order.created", {"order": "1"})
+    await world.move(100)
+    assert [run.match.workflow_id for run in world.runs()] == ["little"]
+    assert "its run cannot be approved" in caplog.text
+
+
 async def test_a_workflow_that_no_longer_waits_is_not_started(world):
     world.save(ABSENCE, "gone")
     world.save(ABSENCE, "changed")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from services.matcher.triggers import discover_triggers
 from shared.bus import facts
 from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
-from shared.domain.records import EventMatched, SourceEvent
+from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.domain.windows import Windows
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
@@ -142,6 +143,41 @@ def test_an_approval_of_a_step_that_sends_the_whole_event_binds_what_the_executo
         plans=revision.steps,
     )
     assert subject_hash(subject) == match.approval.subject_hash
+
+
+def approved(step: str, count: int) -> EventMatched:
+    """What an event with 100 KB of data leads to where somebody must approve so many steps with this text in each."""
+    config = {"type": "a.b", "data": {"it": step}}
+    tenant, rules, _ = rules_of(
+        {
+            "name": "Ask",
+            "trigger": {"event": "t"},
+            "approval": {"when": "always"},
+            "steps": [{"id": f"s{number}", "uses": "event.emit", "with": config} for number in range(count)],
+        }
+    )
+    data = orjson.dumps({"text": "x" * 100_000})
+    event = Event(id="e", source="/shop", type="t", tenant_id="acme", data=data, time=NOW)
+    matched = decide(tenant, rules, event, NOW, Windows(), BUDGET, lambda: 0.0).matched
+    assert matched is not None
+    return matched
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{{ event.data.text }}",
+        "{% for n in (1..1000) %}{{ n }}{% endfor %}",
+        "{{ event.data.text | upcase | downcase | size }}",
+    ],
+)
+def test_steps_that_are_too_much_together_for_an_approval_are_left_out_whole(step: str) -> None:
+    """Each of them alone is little. What nobody can be shown nobody approves, and what is shown is never cut."""
+    (match,) = approved(step, 10).matches
+    assert match.approval is not None
+    matched = approved(step, 100)
+    assert not matched.matches
+    assert matched.unevaluated == (Unevaluated(workflow_id="w", reason="approval_subject_max"),)
 
 
 KEY = "{{ event.data.who }}"

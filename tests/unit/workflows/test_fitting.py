@@ -11,7 +11,8 @@ from shared.domain.errors import InvalidInput
 from shared.domain.json_text import dump_json
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.domain.workflow import Limits, Match
-from shared.workflows.fitting import OTHERS, REASON, fit
+from shared.workflows.fitting import OTHERS, fit
+from shared.workflows.left_out import RECORD_BYTES_MAX
 
 EVENT = SourceEvent(id="e", source="/s", type="t", data={}, subject=None, time=datetime(2026, 3, 2, tzinfo=UTC))
 
@@ -48,7 +49,9 @@ def test_it_fits_keeps_the_first_and_accounts_for_all_others(
     if kept < len(matches):
         more = replace(whole, matches=matches[: kept + 1], unevaluated=(OTHERS,))
         assert len(dump_json(more)) > bytes_max - 1  # its comma
-    expected = [Unevaluated(workflow_id=each.workflow_id, reason=REASON) for each in matches[kept:]] + list(left_out)
+    expected = [Unevaluated(workflow_id=each.workflow_id, reason=RECORD_BYTES_MAX) for each in matches[kept:]] + list(
+        left_out
+    )
     if found.unevaluated[-1:] == (OTHERS,):
         assert list(found.unevaluated[:-1]) == expected[: len(found.unevaluated) - 1]
     else:

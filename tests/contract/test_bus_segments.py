@@ -241,14 +241,19 @@ async def test_killed_at_any_moment_nothing_is_lost_and_the_next_call_ends_it(
     await bus.append([new(number, IDLE) for number in range(3, SEGMENT_RECORDS)])
     before = await read_all(bus)
 
-    async def killed(what: str, *, lines: int) -> None:
+    async def killed(what: str, *, goes_on: bool = False) -> None:
+        """After the first thing that it did."""
         worker = (sys.executable, "-m", "shared.testing.bus.segments_worker")
         process = await asyncio.create_subprocess_exec(
-            *(*worker, log.address, what, FIRST, str(tmp_path)), stdout=asyncio.subprocess.PIPE
+            *(*worker, log.address, what, FIRST, str(tmp_path)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
-        assert process.stdout is not None
-        for _ in range(lines):
-            assert await process.stdout.readline()
+        assert process.stdin is not None and process.stdout is not None
+        assert await process.stdout.readline()
+        if goes_on:
+            process.stdin.write(b"\n")
+            await process.stdin.drain()
         process.kill()
         await process.wait()
         # The server notices it some time later: until then the lock is held.
@@ -258,17 +263,17 @@ async def test_killed_at_any_moment_nothing_is_lost_and_the_next_call_ends_it(
             await asyncio.sleep(0.01)
         assert await read_all(bus) == before
 
-    await killed("export", lines=1)
+    await killed("export")
     await export(owner, FIRST, tmp_path)
     holder = await log.connect()
     async with holder.transaction():
         await holder.execute(f'select from log."{TOPIC}" limit 1')  # keeps the switch from being made
-        await killed("detach", lines=1)
+        await killed("detach", goes_on=True)
         assert (await states(owner))[0] == "exported"
     await holder.close()
     await detach(owner, FIRST)
     assert await read_all(bus) == before
-    await killed("attach", lines=1)
+    await killed("attach")
     async with alone(owner):
         await attach_segment(owner, await find_segment(owner, FIRST), None, print)
     assert (await states(owner))[0] == "exported"

@@ -1,5 +1,7 @@
 """Exports, detaches or attaches a segment in a process of its own, which a test may kill at any line that it prints.
 
+After each line it waits for one on standard input, so that it can't run ahead of whoever means to kill it there.
+
 python -m shared.testing.bus.segments_worker ADDRESS export|detach|attach SEGMENT FOLDER
 """
 
@@ -30,6 +32,7 @@ async def main(address: str, what: str, name: str, folder: str) -> None:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":

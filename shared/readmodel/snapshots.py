@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from shared.domain.runs.resting import is_idle, pack
 from shared.domain.runs.state import Activity, ActivityKey, Run, Usage
 from shared.domain.windows import Window, WindowKey
 from shared.readmodel.rows import RUN_STATE, WINDOW_STATES
@@ -86,7 +87,10 @@ def snapshots_of(
     wanted = set(partitions)
     states = defaultdict(list)
     for row in runs:
-        states[row["partition"]].append(RUN_STATE.validate_json(row["state"]))
+        run = RUN_STATE.validate_json(row["state"])
+        if is_idle(run):
+            pack([run])  # one by one: parsed, all of them would not go into memory
+        states[row["partition"]].append(run)
     activities: dict[int, dict[ActivityKey, Activity]] = {partition: {} for partition in wanted}
     for row in counts:
         activities[row["partition"]][row["tenant_id"], row["scope"]] = Activity(

@@ -117,6 +117,12 @@ class RunsSettings(BaseSettings):
         description="Memory in which a process notes what matches there were, so that it need not ask the read model about each "
         "new one: ten bits a match save 99 of 100 questions, four bits two of three; 0 asks about all.",
     )
+    parsed_bytes_max: int = Field(
+        4 * 1024 * 1024,
+        ge=0,
+        description="Bytes of records, by partition, whose runs are held parsed, which takes up to thirty times as much memory. "
+        "Further runs are held as text until they are carried out, as those are that wait for a person or longer than a minute.",
+    )
     retry_seconds: float = Field(0.5, gt=0, description="How long to wait while PostgreSQL or the log is away.")
     checkpoint_interval_seconds: float = Field(
         0.5,

@@ -10,14 +10,17 @@ from shared.bus.port import Membership
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey, RunsFold
 from shared.readmodel.snapshots import Snapshot
+from shared.runtime.holding import Holding
 
 
 class Shard:
     """One partition: its fold, how far it has got, and whether this process may act on it."""
 
-    def __init__(self, partition: int, membership: Membership) -> None:
+    def __init__(self, partition: int, membership: Membership, *, parsed_bytes_max: int) -> None:
+        """`parsed_bytes_max`: see `Holding`."""
         self.partition = partition
         self.fold = RunsFold()
+        self.holding = Holding(parsed_bytes_max)
         self.next = 0
         self.level = False
         self.owned = True
@@ -59,6 +62,7 @@ class Shard:
         match_ids = [match_id for _, each, _ in self._forgettable for match_id in each]
         for each in self._forgettable:
             self.fold.forget(*each)
+            self.holding.let_go(each[0])
         self._forgettable.clear()
         return match_ids
 

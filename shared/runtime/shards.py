@@ -187,7 +187,7 @@ class RunsFollower:
         for partition in partitions:
             if partition not in membership.assignment.partitions:
                 continue  # taken away while its snapshot was on its way
-            shard = Shard(partition, membership)
+            shard = Shard(partition, membership, parsed_bytes_max=self._settings.parsed_bytes_max)
             shard.begin(snapshots[partition], ends[partition].high)
             self.shards[partition] = shard
             self._recall.restored(shard)
@@ -267,10 +267,12 @@ class RunsFollower:
         for record, event, fact in entries:
             folded = shard.fold.apply(event, fact, codec.recorded_at(record), record.offset, known)
             delta.include(folded, shard.fold, record.offset + 1)
+            shard.holding.weigh(folded.runs, len(record.value or b""))
         delta.end = max(delta.end, end)
         shard.next = delta.end
         for actor in self._actors:
             actor.folded(shard, delta)
+        shard.holding.settle(delta.runs.values(), shard.fold.now)
         self._announce_level(shard)
 
     def _announce_level(self, shard: Shard) -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from shared.domain.envelope import Event
 from shared.domain.ids import elapsed_run_id, match_id, matched_run_id, requested_run_id
+from shared.domain.json_text import dump_json
 from shared.domain.records import (
     ApprovalDecided,
     AttemptFinished,
@@ -98,6 +99,10 @@ _APPROVAL: TypeAdapter[ApprovalRule] = TypeAdapter(ApprovalRule)
 _MATCH: TypeAdapter[Match] = TypeAdapter(Match)
 
 
+DATA = {"amount_minor": 1, "note": "long enough that a run which rests holds it as text"}
+"""Of the events that scenarios tell of."""
+
+
 class NothingRemembered:
     """Of a read model that was never written, what a fold and a matcher begin with."""
 
@@ -160,7 +165,7 @@ class RunsScenario:
             id=happened,
             source="shop",
             type="order.refunded",
-            data={"amount_minor": 1},
+            data=DATA,
             causal_chain=tuple(chain),
             replay_id=replay_id,
         )
@@ -348,7 +353,7 @@ class ProjectedRuns:
 
 def dump_run(run: Run) -> bytes:
     """A run, whole, as the read model keeps it."""
-    return orjson.dumps(run)
+    return dump_json(run)
 
 
 def apply_all(fold: RunsFold, entries: Sequence[Entry], known: Known) -> RunsDelta:

@@ -59,6 +59,12 @@ LONG_AGO = datetime(2026, 3, 1, tzinfo=UTC)
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
 
 
+@pytest.fixture(params=["4194304", "0"], ids=["parsed", "as-text"])
+def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However runs are held that are not carried out just now."""
+    monkeypatch.setenv("UPSHOT_RUNS_PARSED_BYTES_MAX", request.param)
+
+
 class Watch:
     """An actor that only looks: wakes whoever waits for a run's state."""
 
@@ -233,6 +239,7 @@ steps:
 """
 
 
+@pytest.mark.usefixtures("held")
 async def test_an_event_becomes_one_signed_delivery() -> None:
     async with running() as it:
         await it.save(REFUNDS)
@@ -247,6 +254,7 @@ async def test_an_event_becomes_one_signed_delivery() -> None:
         assert orjson.loads(it.receiver.requests[0].body)["data"] == {"text": "Refund of 5000", "amount": 5000}
 
 
+@pytest.mark.usefixtures("held")
 async def test_integers_beyond_64_bits_reach_the_receiver_digit_by_digit() -> None:
     async with running() as it:
         await it.save("""
@@ -259,6 +267,7 @@ steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
         assert b"123456789012345678901234567890" in it.receiver.requests[0].body
 
 
+@pytest.mark.usefixtures("held")
 async def test_a_failed_attempt_is_repeated_with_the_same_bytes() -> None:
     async with running() as it:
         it.receiver.behave("/hook", Reply(status=500), Reply(status=200))
@@ -270,6 +279,7 @@ async def test_a_failed_attempt_is_repeated_with_the_same_bytes() -> None:
         assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
+@pytest.mark.usefixtures("held")
 async def test_steps_follow_each_other_and_see_what_came_before() -> None:
     async with running() as it:
         it.receiver.behave(
@@ -301,6 +311,7 @@ steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
         assert runs[1].event.causal_chain == (runs[0].match.workflow_id,)
 
 
+@pytest.mark.usefixtures("held")
 @pytest.mark.parametrize(("decision", "ends"), [("granted", "succeeded"), ("denied", "denied")])
 async def test_a_risky_run_waits_for_a_person(decision: str, ends: str) -> None:
     async with running() as it:
@@ -358,6 +369,7 @@ steps:{steps}
         assert "cannot be shown" in str(run.reason)
 
 
+@pytest.mark.usefixtures("held")
 async def test_a_partition_that_is_restored_anew_goes_on_with_what_waits() -> None:
     async with running() as it:
         await it.save("""

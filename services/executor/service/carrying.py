@@ -40,6 +40,7 @@ from shared.domain.records import (
     StepUnknown,
 )
 from shared.domain.retry import NO_RETRY, RetryPolicy, exponential, fixed
+from shared.domain.runs.resting import unpack
 from shared.domain.runs.state import Run
 from shared.domain.workflow import StepPlan
 from shared.expressions import TemplateError, TooMuchTogether
@@ -116,6 +117,7 @@ class Carrier:
         if isinstance(step, Problem):
             return await self._fail(run, work, step)
         tenant = self._tenant(run)
+        unpack(run)
         if work.number == 1:
             voided = self._voided(run, tenant)
             if voided is not None:
@@ -243,6 +245,7 @@ class Carrier:
 
     async def _perform(self, run: Run, plan: StepPlan, step: CompiledStep, number: int) -> Position:
         action = self._actions[plan.uses]
+        unpack(run)
         request = run.steps[plan.id].request
         if request is None:
             raise RuntimeError(f"attempt {number} of step {plan.id} of run {run.id} is started without a request")

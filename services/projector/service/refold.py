@@ -17,6 +17,7 @@ from shared.domain.definitions import Definitions
 from shared.domain.errors import UpshotError
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions, RunsFold
+from shared.domain.runs.resting import is_idle, pack
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta
 from shared.readmodel.rows import Rows, build_rows
 from shared.readmodel.store import ReadModel
@@ -157,6 +158,7 @@ class Refold:
             folded = fold.apply(event, fact, codec.recorded_at(record), record.offset, known)
             delta.include(folded, fold, record.offset + 1)
         delta.end = stretch.end
+        pack(run for run in delta.runs.values() if not run.ended and is_idle(run))
         return delta
 
     def _fold_definitions(self, stretch: _Stretch) -> DefinitionsDelta:

@@ -24,7 +24,8 @@ from shared.domain.records import (
     StepUnknown,
 )
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import Questions, RunsFold
+from shared.domain.runs.fold import Known, Questions, RunsFold
+from shared.domain.runs.resting import is_idle, pack, unpack
 from shared.domain.runs.state import Run, tag_scope
 from shared.domain.workflow import Match, MonthlyQuota, SharedLimit
 from shared.testing.folds import (
@@ -43,6 +44,8 @@ from shared.testing.folds import (
 )
 
 MAX_CONCURRENT = {"one-at-a-time": 1, "approved": 1, "by-hand": 2}
+
+NOTE = "long enough that a run which rests holds it as text"
 
 Op = tuple[int, int, int, int, int]
 """(what, and three choices, and seconds that pass before)"""
@@ -167,7 +170,7 @@ def work_on(log: RunsScenario, run: Run, b: int, c: int) -> None:
         case Begin():
             log.starts(run.id, work.step_id, work.number, log.now + timedelta(days=20) if c == 5 else None)
         case Carry() if c < 4:
-            log.succeeds(run.id, work.step_id, work.number, output={"n": c})
+            log.succeeds(run.id, work.step_id, work.number, output={"n": c, "note": NOTE})
         case Carry() if c == 4:
             log.append(StepUnknown(run_id=run.id, step_id=work.step_id, number=work.number))
         case Carry() | Settle():
@@ -315,6 +318,26 @@ def test_what_counted_once_counts_once(ops: list[Op]) -> None:
         for entry in counted[-12:]:
             log.repeat(entry)
         assert everything_in(log.fold) == before
+
+
+@FAST
+@given(OPS, st.lists(st.booleans(), min_size=1))
+def test_how_runs_are_held_changes_nothing_that_is_said_of_them(ops: list[Op], packs: list[bool]) -> None:
+    log = RunsScenario()
+    for op in ops:
+        grow(log, op)
+    fold = RunsFold()
+    for number, entry in enumerate(log.log):
+        delta = apply_all(fold, [entry], Known())
+        if packs[number % len(packs)]:
+            pack(run for run in delta.runs.values() if is_idle(run))
+        elif number % 3 == 0:
+            for run in fold.runs.values():
+                unpack(run)
+    assert {run.id: dump_run(run) for run in fold.runs.values()} == {
+        run.id: dump_run(run) for run in log.fold.runs.values()
+    }
+    assert fold.runs == log.fold.runs
 
 
 CUTS = st.lists(st.tuples(st.integers(1, 9), st.sampled_from(["hold", "write", "forget", "forget", "die"])), min_size=1)

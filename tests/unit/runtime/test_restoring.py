@@ -21,7 +21,7 @@ async def member() -> Membership:
 
 
 def shard(partition: int, membership: Membership, *, begun: int, end: int) -> Shard:
-    made = Shard(partition, membership)
+    made = Shard(partition, membership, parsed_bytes_max=0)
     made.begin(Snapshot(partition=partition, next=begun, now=None), end)
     made.reach_level()
     return made

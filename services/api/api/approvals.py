@@ -37,13 +37,15 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
 
     async def decided(call: Call, decision: Literal["granted", "denied"]) -> web.StreamResponse:
         wanted = await call.input(run_models.DecisionInput)
-        intent = await intend(call, commands, wanted.model_dump(mode="json"))
+        # Each person's word is a command of its own, whatever key they agreed on.
+        intent = await intend(call, commands, {**wanted.model_dump(mode="json"), "actor": call.caller.subject})
         verdict = await commands.earlier(intent, RUNS)
         replayed = verdict is not None
         if verdict is None:
             verdict = await decide(
                 it,
                 commands,
+                log,
                 intent,
                 call.path("id"),
                 decision=decision,
@@ -94,7 +96,8 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
                 errors={
                     403: "The token has none of the roles, or it is the author's own.",
                     404: "There is no such approval.",
-                    409: "Already decided: `decided_by` and `decided_at` say by whom and when.",
+                    409: "Already decided: `decided_by` and `decided_at` say by whom and when. Or what would run is no longer "
+                    "what the approval was asked for.",
                 },
                 body_bytes_max=it.settings.body_bytes_max,
             )

@@ -12,11 +12,11 @@ from services.api.service.runs import find_run, origin_of
 from services.api.service.tenants import current_tenant
 from shared.bus import facts
 from shared.bus.topics import RUNS
-from shared.domain.records import ApprovalDecided, EventMatched, RunRequested, SourceEvent
+from shared.domain.records import ApprovalDecided, EventMatched, RunRequested, SourceEvent, WindowElapsed
 from shared.domain.verdicts import Verdict
 from shared.domain.workflow import Match
 from shared.expressions import TooMuchTogether
-from shared.readmodel.tenant_values import ApprovalItem
+from shared.readmodel.tenant_values import ApprovalItem, RunDetail
 from shared.runtime.http import HttpProblem, require_any
 from shared.workflows.compiled import compile_steps
 from shared.workflows.context import event_view, start_context
@@ -44,7 +44,10 @@ async def find_approval(it: ApiDependencies, tenant_id: str, approval_id: str) -
 async def show_approval(it: ApiDependencies, log: LogReader, tenant_id: str, approval_id: str) -> ShownApproval:
     """The approval with its subject, made anew from the log and the definitions as the executor will make it."""
     approval = await find_approval(it, tenant_id, approval_id)
-    detail = await find_run(it, tenant_id, approval.run_id)
+    return await _show(it, log, approval, await find_run(it, tenant_id, approval.run_id))
+
+
+async def _show(it: ApiDependencies, log: LogReader, approval: ApprovalItem, detail: RunDetail) -> ShownApproval:
     (entry,) = decode_entries(await log.at(RUNS, detail.partition, detail.positions[:1]))
     fact = facts.runs_fact(entry.event)
     asked: Match | None = None
@@ -54,7 +57,9 @@ async def show_approval(it: ApiDependencies, log: LogReader, tenant_id: str, app
         asked, event = next((each for each in fact.matches if each.run_id == approval.run_id), None), fact.event
     elif isinstance(fact, RunRequested):
         asked, inputs = fact.match, fact.inputs
-    subject = await _subject(it, tenant_id, asked, event, inputs) if asked is not None else None
+    elif isinstance(fact, WindowElapsed):
+        asked, event = fact.match, fact.event
+    subject = await _subject(it, approval.tenant_id, asked, event, inputs) if asked is not None else None
     current = subject_hash(subject) if subject is not None else None
     return ShownApproval(approval=approval, subject=subject, current_hash=current)
 
@@ -62,6 +67,7 @@ async def show_approval(it: ApiDependencies, log: LogReader, tenant_id: str, app
 async def decide(
     it: ApiDependencies,
     commands: Commands,
+    log: LogReader,
     intent: Intent,
     approval_id: str,
     *,
@@ -78,6 +84,8 @@ async def decide(
         raise already_decided(approval)
     require_any(intent.caller, approval.roles)
     detail = await find_run(it, intent.tenant_id, approval.run_id)
+    if decision == "granted":
+        _refuse_changed(await _show(it, log, approval, detail))
     fact = ApprovalDecided(
         run_id=approval.run_id,
         decision=decision,
@@ -92,6 +100,17 @@ async def decide(
         if standing.status != "pending":
             raise already_decided(standing)
     return verdict
+
+
+def _refuse_changed(shown: ShownApproval) -> None:
+    """The executor would void such a grant: whoever gives it is told now."""
+    if shown.current_hash in (None, shown.approval.subject_hash):
+        return
+    detail = (
+        "what would run is no longer what this approval was asked for, so no grant can start it: deny it, "
+        "and let the run be asked for anew"
+    )
+    raise HttpProblem(409, "approval-changed", detail, members={"current_hash": shown.current_hash})
 
 
 def already_decided(approval: ApprovalItem) -> HttpProblem:

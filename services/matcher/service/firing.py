@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from services.matcher.service.remembering import Memory
 from shared.bus import codec, facts
@@ -31,8 +32,14 @@ from shared.workflows.triggers import FIRING_SOURCE
 
 ON_TIME = timedelta(seconds=60)
 """What is fired within this of its planned instant was not missed, only late: `catch_up_max` does not bound it."""
-AT_ONCE = 500
-"""Schedules fired in one go: events need not wait for more."""
+LATE_MAX = 60
+"""More instants than a schedule can have within `ON_TIME`."""
+AT_ONCE = 250
+"""Firings in one go: events need not wait for more than some tenths of a second."""
+TOGETHER = 50
+"""Firings in one append: some milliseconds, in which nothing else goes on."""
+OF_ONE = 10
+"""Firings of one schedule before others have their turn."""
 AGAIN = timedelta(seconds=1)
 """While heartbeats go unanswered, a schedule that is due is looked at this often."""
 EMPTY_KEY = ""
@@ -47,10 +54,17 @@ class _Plan:
     start: CompiledStart
     schedule: CompiledSchedule
     next_at: datetime | None = None
+    owed: Sequence[datetime] = ()
+    """What is due and has yet to wait for others; to work it out again takes as long as to fire it."""
 
     @property
     def key(self) -> WindowKey:
         return WindowKey(self.tenant_id, self.start.workflow.id, self.schedule.trigger, EMPTY_KEY)
+
+
+class _Due(NamedTuple):
+    plan: _Plan
+    instant: datetime
 
 
 class Firing:
@@ -87,6 +101,7 @@ class Firing:
     def take_over(self, partition: int) -> None:
         """The partition is this process's own from now on."""
         for plan in self._plans.get(partition, {}).values():
+            plan.owed = ()
             self._plan(plan, self._floor(plan))
 
     def next_due(self) -> datetime | None:
@@ -94,53 +109,63 @@ class Firing:
         return self._heap[0][0] if self._heap else None
 
     async def act(self, owned: Collection[int]) -> None:
-        """Fire what is due in the partitions that may be acted on."""
+        """Fire what is due in the partitions that may be acted on: so much of it that events need not wait for long."""
         now = self._clock.now()
-        due: list[_Plan] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < AT_ONCE:
+        left = AT_ONCE
+        while left > 0 and (due := self._take_due(owned, now)):
+            await self._fire(due, now)
+            left -= len(due)
+
+    def _take_due(self, owned: Collection[int], now: datetime) -> list[_Due]:
+        """At most `TOGETHER` instants, and of one schedule at most `OF_ONE`: the rest of it waits for those of others."""
+        due: list[_Due] = []
+        while self._heap and self._heap[0][0] <= now and len(due) < TOGETHER:
             due_at, _, plan = heapq.heappop(self._heap)
-            if plan.next_at == due_at and self._plans[plan.partition].get(plan.key) is plan:
-                due.append(plan)
-        if not due:
-            return
-        fired: list[tuple[_Plan, ScheduleFired]] = []
-        events: list[NewRecord] = []
-        cursors: list[NewRecord] = []
-        for plan in due:
+            if plan.next_at != due_at or self._plans[plan.partition].get(plan.key) is not plan:
+                continue
             if plan.partition not in self._memories:
                 continue  # whoever owns it now fires it
             if plan.partition not in owned:
                 self._plan_at(plan, now + AGAIN)
                 continue
-            for instant in _to_fire(plan.schedule.schedule, self._floor(plan), now):
-                event = firing_event(plan.tenant_id, plan.start.workflow.id, plan.schedule, instant)
-                fact = ScheduleFired(
-                    workflow_id=plan.start.workflow.id,
-                    trigger=plan.schedule.trigger,
-                    planned_at=instant,
-                    event_id=event.id,
-                )
-                events.append(codec.encode(EVENTS, event))
-                cursors.append(codec.encode(RUNS, self._cursor_record(plan, fact, event)))
-                fired.append((plan, fact))
-            self._plan(plan, now)
-        if events:
+            instants = plan.owed or _to_fire(plan.schedule.schedule, self._floor(plan), now)
+            due += [_Due(plan, instant) for instant in instants[:OF_ONE]]
+            plan.owed = instants[OF_ONE:]
+            if plan.owed:
+                self._plan_at(plan, now)
+            else:
+                self._plan(plan, now)
+        return due
+
+    async def _fire(self, due: Sequence[_Due], now: datetime) -> None:
+        events: list[NewRecord] = []
+        cursors: list[NewRecord] = []
+        fired: list[tuple[_Plan, ScheduleFired]] = []
+        for plan, instant in due:
+            event = firing_event(plan.tenant_id, plan.start.workflow.id, plan.schedule, instant)
+            fact = ScheduleFired(
+                workflow_id=plan.start.workflow.id,
+                trigger=plan.schedule.trigger,
+                planned_at=instant,
+                event_id=event.id,
+            )
+            events.append(codec.encode(EVENTS, event))
+            cursors.append(codec.encode(RUNS, self._cursor_record(plan, fact, event)))
+            fired.append((plan, fact))
+        try:
             # Not in one call: of records for several partitions some may be kept and others not, and a cursor whose event is
             # lost is an instant that nobody fires.
-            await self._append(events, due, now)
-            await self._append(cursors, due, now)
+            await self._bus.append(events)
+            await self._bus.append(cursors)
+        except TransientError:
+            for plan in dict.fromkeys(plan for plan, _ in due):
+                plan.owed = ()
+                self._plan_at(plan, now)
+            raise
         for plan, fact in fired:
             memory = self._memories.get(plan.partition)
             if memory is not None:
                 memory.windows.apply(plan.tenant_id, fact, now, 0)
-
-    async def _append(self, records: Sequence[NewRecord], due: Sequence[_Plan], now: datetime) -> None:
-        try:
-            await self._bus.append(records)
-        except TransientError:
-            for plan in due:
-                self._plan_at(plan, now)
-            raise
 
     def _floor(self, plan: _Plan) -> datetime:
         """Up to which instant nothing is to be fired any more: what was, or what came before the schedule did."""
@@ -182,8 +207,6 @@ def scheduled_since(start: CompiledStart) -> datetime:
 
 
 def _to_fire(schedule: Schedule, since: datetime, now: datetime) -> Sequence[datetime]:
-    """The planned instants in (since, now] that are fired: the newest ones, as many as may be made up for."""
-    planned = schedule.missed(since, now, max(schedule.catch_up_max, 1))
-    if schedule.catch_up_max or not planned or now - planned[-1] <= ON_TIME:
-        return planned
-    return ()
+    """The planned instants in (since, now] that are fired: what is only late, or the newest, as many as may be made up for."""
+    late = schedule.missed(max(since, now - ON_TIME), now, LATE_MAX)
+    return late if schedule.catch_up_max <= len(late) else schedule.missed(since, now, schedule.catch_up_max)

@@ -200,6 +200,47 @@ async def test_a_decision_on_something_else_is_void(world):
     (await world.call("GET", "/api/v1/approvals/none")).expect(404)
 
 
+async def test_two_people_with_one_idempotency_key_are_two(world):
+    _, listed = await held_run(world, {**HELD, "approval": {"when": "always", "roles": ["approve"], "quorum": 2}})
+    path = f"/api/v1/approvals/{listed['id']}/grant"
+    tokens = [world.token("acme", "approve", subject=f"p{n}@acme.example") for n in range(2)]
+    for _ in range(2):
+        (await world.call("POST", path, {"reason": "r"}, token=tokens[0], key="k")).expect(200)
+    other = (await world.call("POST", path, {"reason": "r"}, token=tokens[1], key="k")).expect(422)
+    assert other["type"] == "urn:upshot:problem:idempotency-key-reused"
+    assert (await world.call("POST", path, {"reason": "r"}, token=tokens[1], key="l")).expect(200)[
+        "status"
+    ] == "granted"
+
+
+async def test_what_no_grant_can_start_any_more_is_not_granted(world):
+    body = {"name": "sink", "url": "https://example.com/hook"}
+    endpoint = (await world.call("POST", "/api/v1/endpoints", body)).expect(201)["id"]
+    tell = {"id": "tell", "uses": "notify.webhook", "with": {"endpoint": "sink", "body": {}}}
+    run_id, listed = await held_run(world, {**HELD, "steps": [tell]})
+    path, bob = f"/api/v1/approvals/{listed['id']}", world.token("acme", "approve", subject="bob@acme.example")
+    for verb in ("disable", "enable"):
+        (await world.call("POST", f"/api/v1/endpoints/{endpoint}/{verb}", {"reason": "moving"})).expect(200)
+    current = (await world.call("GET", path)).expect(200)["current_hash"]
+    for hash_shown in ({}, {"subject_hash": current}, {"subject_hash": listed["subject_hash"]}):
+        refused = (await world.call("POST", f"{path}/grant", {"reason": "r", **hash_shown}, token=bob)).expect(409)
+        assert (refused["type"], refused["current_hash"]) == ("urn:upshot:problem:approval-changed", current)
+    (await world.call("POST", f"{path}/deny", {"reason": "asked for anew"}, token=bob)).expect(200)
+    assert (await world.call("GET", f"/api/v1/runs/{run_id}")).expect(200)["status"] == "denied"
+
+
+async def test_what_did_not_follow_is_shown_to_whoever_must_approve_the_run(world):
+    awaited = {"after": {"event": "order.refunded"}, "of": {"event": "payment.failed"}, "within_seconds": 1}
+    document = {"name": "Missed", "trigger": {"absence": {**awaited, "lateness_seconds": 1}}, "steps": [STEP]}
+    workflow_id = await save(world, {**document, "approval": {"when": "always"}})
+    event_id = await world.publish("order.refunded")
+    run = await world.run_of(workflow_id)
+    approval = (await world.call("GET", f"/api/v1/runs/{run['id']}")).expect(200)["approval"]["id"]
+    shown = (await world.call("GET", f"/api/v1/approvals/{approval}")).expect(200)
+    assert shown["current_hash"] == shown["subject_hash"]
+    assert shown["subject"]["event"]["id"] == event_id
+
+
 # ---------------------------------------------------------------- events
 
 

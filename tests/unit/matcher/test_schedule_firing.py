@@ -101,6 +101,48 @@ async def test_what_was_missed_is_made_up_for_as_far_as_the_schedule_says(world)
     assert {run.match.workflow_id for run in world.runs()[2:]} == {"two", "none"}
 
 
+async def test_however_much_is_made_up_for_nobody_waits_for_all_of_it(world):
+    """One append of it all would be more than a log takes, and working it out would hold the process up for seconds."""
+    hourly = {"interval": {"hours": 1}, "overlap": "allow", "catch_up_max": 100}
+    for number in range(12):
+        world.save({"schedule": hourly}, f"behind-{number}")
+    world.save({"schedule": {**hourly, "catch_up_max": 1}}, "level")
+    world.clock.time += timedelta(hours=200)
+    await world.restart()
+    appends = []
+    before = world.bus.append
+
+    async def append(records):
+        appends.append(len(records))
+        return await before(records)
+
+    world.bus.append = append
+    await world.firing.act([0])
+    assert max(appends) <= 60
+    assert sum(appends) <= 2 * 300  # events and cursors
+    await world.move(0)
+    assert "level" in {run.match.workflow_id for run in world.runs()}
+    while world.firing.next_due() <= world.clock.now():
+        await world.firing.act([0])
+    await world.move(0)
+    made_up = [run.event.time for run in world.runs() if run.match.workflow_id == "behind-7"]
+    assert made_up == [world.clock.now() - timedelta(hours=ago) for ago in range(99, -1, -1)]
+    assert len(world.runs()) == 12 * 100 + 1
+
+
+async def test_an_instant_that_is_only_late_is_fired_whatever_is_made_up_for(world):
+    for number in (0, 1):
+        schedule = {"interval": {"seconds": 10}, "overlap": "allow", "catch_up_max": number}
+        world.save({"schedule": schedule}, str(number))
+    await world.move(10)
+    world.clock.time += timedelta(seconds=35)
+    await world.move(0)
+    for number in "01":
+        fired = [run.event.time for run in world.runs() if run.match.workflow_id == number]
+        assert len(fired) == 4
+        assert fired == [fired[0] + timedelta(seconds=10 * each) for each in range(4)]
+
+
 async def test_a_workflow_makes_up_for_nothing_of_the_time_when_it_was_disabled(world):
     world.save(HOURLY)
     world.disable()

@@ -84,6 +84,8 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
 
     async def publish(call: Call) -> web.StreamResponse:
         body = await call.body()
+        if not await it.definitions.has_tenant(call.tenant_id):
+            raise HttpProblem(404, "unknown-tenant", f"there is no tenant {call.tenant_id!r}; an operator makes one")
         try:
             results = await it.published.take(
                 call.tenant_id, list(call.request.headers.items()), body, traceparent=call.traceparent

@@ -76,10 +76,12 @@ def _binary(headers: Iterable[tuple[str, str]], content_type: str | None, body: 
         raise _refusal(
             f"no CloudEvent: send ce- headers with the data as the body, or an event as {' or '.join(_UNDERSTOOD)}"
         )
-    if flaws:
-        return UnreadableEvent(flaws, attributes.get("id"))
     if content_type is not None:
         attributes["datacontenttype"] = content_type
+        if not content_type.isprintable():  # a byte that is no UTF-8 comes as half of a surrogate pair
+            flaws.append(Flaw(pointer="#/datacontenttype", detail="the content-type header is not printable UTF-8"))
+    if flaws:
+        return UnreadableEvent(flaws, attributes.get("id"))
     return ParsedEvent(attributes=attributes, data=body or None)
 
 

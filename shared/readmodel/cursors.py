@@ -6,13 +6,14 @@ A cursor holds the sort key of the last row shown (keyset paging): rows that arr
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import orjson
 
 from shared.domain.errors import Flaw, InvalidInput
 
 _VERSION = 1
+_NUL = "\0"  # which no text of PostgreSQL holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,12 @@ def read_cursor(kind: str, text: str) -> Cursor:
         match orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True)):
             case [int(version), str(found), [str(instant)], str(last)] if (version, found) == (_VERSION, kind):
                 parsed = datetime.fromisoformat(instant)
-                if parsed.tzinfo is not None:
-                    return Cursor(kind=kind, after=parsed, id=last)
+                if parsed.tzinfo is not None and _NUL not in last:
+                    return Cursor(kind=kind, after=parsed.astimezone(UTC), id=last)
             case [int(version), str(found), str(name), str(last)] if (version, found) == (_VERSION, kind):
-                return Cursor(kind=kind, after=name, id=last)
-    except (ValueError, binascii.Error):
+                if _NUL not in name + last:
+                    return Cursor(kind=kind, after=name, id=last)
+    except (ValueError, OverflowError, binascii.Error):
         pass
     raise InvalidInput(
         "This cursor cannot be used.",

@@ -13,9 +13,11 @@ from datetime import datetime
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
+from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, PartitionUnreadable, Record, Watermarks
 from shared.bus.topics import DEFINITIONS
 from shared.domain.definitions import Change, Definitions, Tenant
+from shared.domain.envelope import routing_key
 from shared.domain.errors import TransientError
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,12 @@ class DefinitionsFollower:
     def tenant(self, tenant_id: str) -> Tenant | None:
         """The tenant as folded so far."""
         return self.definitions.tenant(tenant_id)
+
+    async def has_tenant(self, tenant_id: str) -> bool:
+        """Whether there is such a tenant; read up to the end of the log before it is denied. Raises `TransientError`."""
+        if self.tenant(tenant_id) is None:
+            await self.catch_up([partition_of(routing_key(tenant_id), self._bus.partition_count)])
+        return self.tenant(tenant_id) is not None
 
     async def start(self) -> None:
         """Fold all there is, then go on in the background. Partitions that stand still keep no other one from it."""

@@ -19,6 +19,8 @@ CATCH_UP_MAX = 100  # after a long downtime a burst of stale firings helps nobod
 _COMMON = ("timezone", "overlap", "catch_up_max", "starting_at", "until")
 _OVERLAPS: tuple[Overlap, ...] = get_args(Overlap)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_OF_A_HOST = frozenset({"localtime", "posixrules", "Factory"})
+_VARIANTS = ("posix/", "right/")  # of the same zones, where a host has them
 _TITLE = "this is no schedule"
 _ONE_KIND = (
     'say when in exactly one way: cron: "0 8 * * MON-FRI", interval: {minutes: 15}, daily: {at: "08:30"}, '
@@ -60,7 +62,9 @@ def parse_schedule(value: object, *, zone: str) -> Schedule:
 
 
 def zone_named(name: str) -> ZoneInfo | None:
-    """The IANA zone of this name; None where there is none."""
+    """The IANA zone of this name; None where there is none. Names of a host's own files mean something else on the next one."""
+    if name in _OF_A_HOST or name.startswith(_VARIANTS):
+        return None
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

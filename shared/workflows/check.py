@@ -7,12 +7,12 @@ to mend it, and all flaws are told at once.
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.workflow import StepPlan
 from shared.expressions import compile_condition, compile_template, is_template
 from shared.matching import parse_pattern
+from shared.schedules.parse import zone_named
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.document import Cooldown, Step, WorkflowDocument, pointer_to
 from shared.workflows.triggers import (
@@ -136,9 +136,7 @@ def _template_characters(config: object) -> int:
 
 
 def _check_zone(document: WorkflowDocument) -> list[Flaw]:
-    try:
-        ZoneInfo(document.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    if zone_named(document.timezone) is None:
         detail = f"{document.timezone!r} is no IANA time zone; name one such as Europe/Paris or UTC"
         return [Flaw(pointer="#/timezone", detail=detail)]
     return []

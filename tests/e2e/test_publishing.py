@@ -7,7 +7,7 @@ import pytest
 
 from shared.testing.documents import cloud_event, tell, workflow
 from shared.testing.receivers import Receiver
-from shared.testing.tenant_client import TenantClient
+from shared.testing.tenant_client import TenantClient, make_token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,6 +40,12 @@ async def test_an_event_for_another_tenant_is_refused_and_nothing_is_taken(tenan
     refused = await tenant.publish(own, foreign)
     assert refused.status == 403
     assert (await tenant.publish(own)).expect(202).body["results"][0]["status"] == "accepted"
+
+
+async def test_an_event_for_a_tenant_that_nobody_made_is_refused(tenant: TenantClient) -> None:
+    token = make_token(tenant.platform, "mispelt", "events:write", subject="shop")
+    refused = (await tenant.acting_as(token).publish(cloud_event("shop.sold"))).expect(404)
+    assert refused.body["type"] == "urn:upshot:problem:unknown-tenant"
 
 
 async def test_publishing_needs_its_own_role(tenant: TenantClient) -> None:

@@ -23,6 +23,7 @@ ISSUER = "upshot"
 AUDIENCE = "upshot"
 ALGORITHM = "HS256"
 TOKEN_CHARACTERS_MAX = 4096
+TEXT_CHARACTERS_MAX = 500
 SECRET_BYTES_MIN = 16
 """HMAC-SHA256 with fewer key bytes could be guessed offline from one token; 32 random ones are what we make ourselves."""
 
@@ -135,18 +136,29 @@ class TokenVerifier:
             raise _invalid(f"claims missing: {error.claim}") from None
         except ClaimError as error:
             raise _invalid(f"claim {error.claim}: not acceptable here") from None
-        return _caller_of(claims), float(claims["exp"])
+        try:
+            return _caller_of(claims), float(claims["exp"])
+        except OverflowError:
+            raise _invalid("claim exp: no instant lies that far away") from None
 
 
 def _caller_of(claims: jwt.Claims) -> Caller:
     tenant_id = claims["tenant_id"]
-    if not isinstance(tenant_id, str):
-        raise _invalid("claim tenant_id: it must be a text")
+    _check_text("tenant_id", tenant_id)
+    _check_text("sub", claims["sub"])
     try:
         roles = _TEXTS.validate_python(claims["roles"], strict=True)
     except ValidationError:
         raise _invalid("claim roles: it must be a list of texts") from None
+    for role in roles:
+        _check_text("roles", role)
     return Caller(tenant_id=tenant_id, subject=claims["sub"], roles=effective_roles(roles))
+
+
+def _check_text(claim: str, text: object) -> None:
+    """What gets into records and rows: no half of a surrogate pair, no control character, of a sensible length."""
+    if not isinstance(text, str) or len(text) > TEXT_CHARACTERS_MAX or not text.isprintable():
+        raise _invalid(f"claim {claim}: {TEXT_CHARACTERS_MAX} printable characters are the most, and a text is needed")
 
 
 def _invalid(hint: str) -> HttpProblem:

@@ -52,6 +52,10 @@ def test_headers_out_of_place(headers: list[tuple[str, str]], pointer: str) -> N
     assert pointers(parse_http([*BINARY.items(), *headers], b"{}")) == [pointer]
 
 
+def test_a_content_type_that_is_no_utf_8_is_a_flaw_of_the_event() -> None:
+    assert pointers(parse_http({**BINARY, "Content-Type": "\udcff/;;"}, b"{}")) == ["#/datacontenttype"]
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -175,6 +175,8 @@ def test_an_instant_without_zone_is_refused() -> None:
         ({"monthly": {"on": [0, "first", 1], "at": "00:00"}}, {"#/monthly/on/0": "last", "#/monthly/on/1": "last"}),
         ({"daily": {"at": "08:00"}, "timezone": "Mars/Base"}, {"#/timezone": "IANA"}),
         ({"daily": {"at": "08:00"}, "timezone": ["UTC"]}, {"#/timezone": "IANA"}),
+        ({"daily": {"at": "08:00"}, "timezone": "localtime"}, {"#/timezone": "IANA"}),
+        ({"daily": {"at": "08:00"}, "timezone": "right/Europe/Paris"}, {"#/timezone": "IANA"}),
         ({"daily": {"at": "08:00"}, "overlap": "no"}, {"#/overlap": "allow, skip or queue"}),
         ({"daily": {"at": "08:00"}, "catch_up_max": CATCH_UP_MAX + 1}, {"#/catch_up_max": "0 to 100"}),
         ({"daily": {"at": "08:00"}, "starting_at": "2026-01-01"}, {"#/starting_at": "2026-03-01T08:00:00Z"}),

@@ -21,7 +21,7 @@ from shared.bus.port import Bus, NewRecord
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.clock import Clock
 from shared.domain.envelope import Event, routing_key
-from shared.domain.errors import TransientError
+from shared.domain.errors import UpshotError
 from shared.domain.ids import window_record_id
 from shared.domain.records import ScheduleFired
 from shared.domain.windows import Cursor, WindowKey
@@ -157,7 +157,7 @@ class Firing:
             # lost is an instant that nobody fires.
             await self._bus.append(events)
             await self._bus.append(cursors)
-        except TransientError:
+        except UpshotError:
             for plan in dict.fromkeys(plan for plan, _ in due):
                 plan.owed = ()
                 self._plan_at(plan, now)

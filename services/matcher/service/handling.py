@@ -20,7 +20,7 @@ from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
-from shared.domain.errors import StaleGenerationError, TransientError
+from shared.domain.errors import StaleGenerationError, TransientError, UpshotError
 from shared.domain.records import EventMatched
 from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
 from shared.runtime.progress import ProjectionProgress
@@ -181,6 +181,9 @@ class Handling:
             await self._due_waits.act({each: at for each, at in positions.items() if each in owned})
         except TransientError as error:
             log.warning("what is due cannot be told just now, trying again: %s", error)
+            await asyncio.sleep(self._settings.retry_seconds)
+        except UpshotError:  # the log refuses it, which should not be: events are matched all the same
+            log.exception("what is due cannot be told, trying again")
             await asyncio.sleep(self._settings.retry_seconds)
 
     async def commit(self, membership: Membership) -> None:

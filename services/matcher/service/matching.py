@@ -59,6 +59,12 @@ class Produced:
         self.handled += other.handled
         self.size += other.size
 
+    def take_back(self, count: int, size: int) -> None:
+        """All but the first `count` records, of so many bytes."""
+        del self.records[count:]
+        self.opened = {index: key for index, key in self.opened.items() if index < count}
+        self.size = size
+
 
 class Matching:
     """Knows every tenant's workflows, compiled; told of each change by the definitions' follower."""
@@ -138,6 +144,7 @@ class Matching:
             if self.is_much(produced):
                 break
             produced.handled += 1
+            count, size = len(produced.records), produced.size
             try:
                 if self._concerns_nobody(record, partition, memory):
                     continue
@@ -150,6 +157,14 @@ class Matching:
                 self._add(produced, dead_letter(record, str(error), error.flaws))
                 self.counts["dead_letters"] += 1
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
+            except MemoryError:
+                raise  # any event would have met it
+            except Exception as error:  # a bug of ours: the events behind it need not wait until it is mended
+                produced.take_back(count, size)
+                detail = f"a bug of Upshot's, to be redriven once it is mended: {type(error).__name__}: {error}"
+                self._add(produced, dead_letter(record, detail))
+                self.counts["dead_letters"] += 1
+                log.exception("%s/%s at offset %s is a dead letter: a bug", record.topic, partition, record.offset)
         self.counts["events"] += produced.handled
         return produced
 

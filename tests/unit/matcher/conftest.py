@@ -62,6 +62,7 @@ class World:
         self.bus = MemoryBus(self.clock, partition_count=1, record_bytes_max=record_bytes_max)
         self.definitions = Definitions()
         self.fold = RunsFold()
+        self.cpu_seconds: Callable[[], float] = lambda: 0.0
         self._commands = 0
         self.changes: list[tuple[DefinitionsFact, datetime]] = []
         self._events_read = 0
@@ -111,6 +112,7 @@ class World:
             self.clock,
             partition_count=1,
             record_bytes_max=self.bus.record_bytes_max,
+            cpu_seconds=lambda: self.cpu_seconds(),
         )
         self.firing = Firing(self.bus, self.matching.memories, self.clock)
         self.matching.listen(self.firing.put)

@@ -1,7 +1,8 @@
 """Incoming HTTP, for every service that has any.
 
 Start at `routing.py` (a `Route` says all that a caller must know), then `boundary.py` (routes → application, exceptions →
-problems), `auth.py` (bearer tokens), `body.py` (bounded bodies), `openapi.py` and `docs_page.py` (the description).
+problems), `auth.py` (bearer tokens), `body.py` (bounded bodies), `connections.py` (what lies below the routes), `openapi.py` and
+`docs_page.py` (the description).
 """
 
 from shared.runtime.http.auth import (

@@ -1,8 +1,8 @@
 """Request bodies: read no further than the limit, and understood in one way only.
 
-Guarantee: a body over its limit is a 413 before it is in memory; one that trickles in is a 408; what cannot be parsed
-is a 400 with the reason; a NUL character, which no column of the read models could hold, is refused where it stands.
-Next: `yaml_text.py`; `shared/domain/json_text.py` for what is refused in JSON.
+Guarantee: a body over its limit, as it comes or unpacked, is a 413 before it is in memory; one that trickles in is a 408; what
+cannot be parsed is a 400 with the reason; a NUL character, which no column of the read models could hold, is refused where it
+stands. Next: `unpacking.py`; `yaml_text.py`; `shared/domain/json_text.py` for what is refused in JSON.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.json_text import lost_numbers, read_json
 from shared.runtime.http.pointers import pointer_of
 from shared.runtime.http.problems import HttpProblem
+from shared.runtime.http.unpacking import TAKEN, CodingNotTaken, NotUnpackable, UnpacksTooLarge, coding_of, unpack
 from shared.runtime.http.yaml_text import read_yaml
 
 BODY_BYTES_MAX_DEFAULT = 1_048_576
@@ -34,9 +35,33 @@ async def read_body(
     bytes_max: int = BODY_BYTES_MAX_DEFAULT,
     timeout_seconds: float = BODY_TIMEOUT_SECONDS_DEFAULT,
 ) -> bytes:
-    """The whole body, decompressed. Raises HttpProblem 413, 408 or 400."""
+    """The whole body, unpacked where it came compressed. Raises HttpProblem 415, 413, 408 or 400."""
     if not request.body_exists:
         return b""
+    coding = _coding(request)
+    body = await _received(request, bytes_max, timeout_seconds)
+    return body if coding is None else _unpacked(body, coding, bytes_max)
+
+
+def _coding(request: web.Request) -> str | None:
+    try:
+        return coding_of(",".join(request.headers.getall("Content-Encoding", ())))
+    except CodingNotTaken:
+        detail = f"send the body as it is, or in one of these Content-Encodings: {TAKEN}"
+        raise HttpProblem(415, "unsupported-content-encoding", detail, headers={"Accept-Encoding": TAKEN}) from None
+
+
+def _unpacked(body: bytes, coding: str, bytes_max: int) -> bytes:
+    try:
+        return unpack(body, coding, bytes_max=bytes_max)
+    except UnpacksTooLarge:
+        raise _too_large(bytes_max) from None
+    except NotUnpackable:
+        detail = f"the body is announced as {coding} and is not, or not all of it"
+        raise HttpProblem(400, "unreadable-body", detail) from None
+
+
+async def _received(request: web.Request, bytes_max: int, timeout_seconds: float) -> bytes:
     announced = request.content_length
     if announced is not None and announced > bytes_max:
         raise _too_large(bytes_max)

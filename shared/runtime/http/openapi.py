@@ -170,8 +170,9 @@ def _errors(route: Route) -> dict[int, str]:
         errors[400] = "The body or the query cannot be read."
         errors[408] = "The body did not arrive in time."
         errors[413] = f"The body has more than {route.body_bytes_max} bytes."
+        errors[415] = "The body is in a `Content-Encoding` that is not taken."
     if route.request is not None:
-        errors[415] = "The body is of a type that is not taken."
+        errors[415] = "The body is of a type, or in a `Content-Encoding`, that is not taken."
         errors[route.invalid_status] = "The body does not fit: `errors` names each place."
     if route.method != "GET" or route.path.startswith("/api/"):
         errors[503] = "A part of the platform does not answer; repeat it after `Retry-After` seconds."

@@ -1,6 +1,7 @@
 """Listening: one aiohttp application on one address, and a stop that lets requests finish.
 
 Guarantee: after `close`, no new request was taken and those under way had `shutdown_timeout_seconds` to end.
+Next: `connections.py`, which bounds what callers may hold open.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from typing import Self
 from aiohttp import web
 
 from shared.domain.errors import PermanentError
+from shared.runtime.http.connections import ConnectionLimits, LimitedRunner
 
-HEADER_BYTES_MAX = 16_384
-KEEPALIVE_SECONDS = 75.0
+LIMITS_DEFAULT = ConnectionLimits()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,17 +25,17 @@ class HttpServer:
     _runner: web.AppRunner
 
     @classmethod
-    async def start(cls, app: web.Application, *, host: str, port: int, shutdown_timeout_seconds: float = 10.0) -> Self:
+    async def start(
+        cls,
+        app: web.Application,
+        *,
+        host: str,
+        port: int,
+        shutdown_timeout_seconds: float = 10.0,
+        limits: ConnectionLimits = LIMITS_DEFAULT,
+    ) -> Self:
         """Listen on `host`:`port` (0: a free port). Raises PermanentError where that is impossible."""
-        runner = web.AppRunner(
-            app,
-            access_log=None,  # the runs and events in the log say what happened; metrics count requests
-            handle_signals=False,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=shutdown_timeout_seconds,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-        )
+        runner = LimitedRunner(app, shutdown_timeout_seconds=shutdown_timeout_seconds, limits=limits)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port, backlog=1024).start()

@@ -1,0 +1,181 @@
+"""Below the routes: what becomes of bodies that nobody reads."""
+
+import asyncio
+import gzip
+import re
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import process_time
+
+import orjson
+import pytest
+import uvloop
+from aiohttp import web
+
+from shared.runtime.http import (
+    About,
+    Call,
+    HttpDependencies,
+    HttpServer,
+    Returns,
+    Route,
+    TokenVerifier,
+    build_app,
+    reply,
+)
+from shared.runtime.http.connections import ConnectionLimits
+
+GET = b"GET /well HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = {200: Returns(description="Fine.")}
+BOMB_BYTES = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """What processes run on: it differs from asyncio's own where connections are refused."""
+    return uvloop.EventLoopPolicy()
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def well(call: Call) -> web.Response:
+    return reply(200, {})
+
+
+async def take(call: Call) -> web.Response:
+    return reply(200, {"bytes": len(await call.body())})
+
+
+ROUTES = [
+    Route(method="GET", path="/well", handler=well, summary="s", tag="t", responses=OK),
+    Route(method="POST", path="/take", handler=take, summary="s", tag="t", responses=OK, request_is_raw=True),
+]
+
+
+class Served:
+    """A server on loopback, and raw connections to it."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self._connections: list[Connection] = []
+
+    async def connect(self) -> Connection:
+        connection = await asyncio.open_connection(self.server.host, self.server.port)
+        self._connections.append(connection)
+        return connection
+
+    async def say(self, data: bytes, connection: Connection | None = None) -> tuple[int, bytes, bytes]:
+        """Status, head and body of the answer."""
+        reader, writer = connection or await self.connect()
+        writer.write(data)
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", head)
+            assert length is not None
+            return int(head.split()[1]), head, await reader.readexactly(int(length[1]))
+
+    async def hang_up(self) -> None:
+        for _, writer in self._connections:
+            writer.close()
+
+
+@pytest.fixture
+def served(clock, randomness):
+    @asynccontextmanager
+    async def start(**limits: float) -> AsyncIterator[Served]:
+        about = About(title="Upshot", version="0", description="For tests.")
+        verifier = TokenVerifier(b"a secret for tests, long enough.", clock=clock)
+        server = await HttpServer.start(
+            build_app(ROUTES, HttpDependencies(verifier=verifier, randomness=randomness, about=about)),
+            host="127.0.0.1",
+            port=0,
+            limits=ConnectionLimits(**limits),
+        )
+        it = Served(server)
+        try:
+            yield it
+        finally:
+            await it.hang_up()
+            await server.close()
+
+    return start
+
+
+async def is_closed(connection: Connection) -> bool:
+    async with asyncio.timeout(10):
+        try:
+            return await connection[0].read(1) == b""
+        except ConnectionError:
+            return True
+
+
+def request(line: str, body: bytes, *headers: str) -> bytes:
+    head = [f"{line} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+# ---------------------------------------------------------------- bodies
+
+
+def _bomb() -> bytes:
+    packing = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(packing.compress(bytes(1_000_000)) for _ in range(BOMB_BYTES // 1_000_000)) + packing.flush()
+
+
+def _seconds_to_unfold(bomb: bytes) -> float:
+    begun, stream = process_time(), zlib.decompressobj(31)
+    while bomb:
+        stream.decompress(bomb, 1_000_000)
+        bomb = stream.unconsumed_tail
+    return process_time() - begun
+
+
+@pytest.mark.parametrize(("line", "status"), [("POST /take", 413), ("GET /well", 200), ("POST /nothing", 404)])
+async def test_a_bomb_costs_next_to_nothing_whether_it_is_refused_or_not_looked_at(served, line, status):
+    bomb = _bomb()
+    unfolding_seconds = _seconds_to_unfold(bomb)
+    async with served() as it:
+        connection = await it.connect()
+        begun = process_time()
+        answered, head, _ = await it.say(request(line, bomb, "Content-Encoding: gzip"), connection)
+        assert answered == status
+        if b"Connection: close" in head:
+            assert await is_closed(connection)
+        assert (await it.say(GET))[0] == 200
+        assert process_time() - begun < unfolding_seconds / 3
+
+
+async def test_a_body_that_nobody_reads_is_not_unpacked(served):
+    async with served() as it:
+        assert (await it.say(request("GET /well", b"no gzip", "Content-Encoding: gzip")))[0] == 200
+
+
+async def test_compressed_bodies_are_taken_whole_or_refused(served):
+    async with served() as it:
+        packed = gzip.compress(b"x" * 500)
+        assert (await it.say(request("POST /take", packed, "Content-Encoding: gzip")))[2] == b'{"bytes":500}'
+        status, _, body = await it.say(request("POST /take", packed[:-1], "Content-Encoding: gzip"))
+        assert (status, orjson.loads(body)["type"]) == (400, "urn:upshot:problem:unreadable-body")
+        status, head, body = await it.say(request("POST /take", b"x", "Content-Encoding: br"))
+        assert (status, orjson.loads(body)["type"]) == (415, "urn:upshot:problem:unsupported-content-encoding")
+        assert b"Accept-Encoding: gzip, deflate" in head
+
+
+async def test_who_announces_more_than_is_taken_is_told_and_let_go(served):
+    async with served(unread_seconds_max=0.1) as it:
+        connection = await it.connect()
+        head = b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nand so on"
+        status, answer, _ = await it.say(head, connection)
+        assert status == 413
+        assert b"Connection: close" in answer
+        assert await is_closed(connection)
+
+
+async def test_closing_the_server_waits_for_no_body_that_nobody_reads(served):
+    async with served(unread_seconds_max=60) as it:
+        status, _, _ = await it.say(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nand so on")
+        assert status == 404
+        async with asyncio.timeout(5):
+            await it.server.close()

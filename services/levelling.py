@@ -15,7 +15,7 @@ from shared.domain.errors import TransientError
 from shared.readmodel.errors import AWAY
 from shared.readmodel.generations import RebuildRunning
 from shared.runtime.definitions import DefinitionsFollower
-from shared.runtime.http import HttpServer
+from shared.runtime.http import HttpServer, connection_limits
 from shared.runtime.http.starting import starting_app
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ async def bring_read_model_level(ground: Foundation) -> None:
         host=settings.http_host,
         port=settings.http_port,
         shutdown_timeout_seconds=1.0,
+        limits=connection_limits(settings),
+        metrics=ground.metrics,
     )
     try:
         await build.run()
@@ -66,7 +68,12 @@ async def _tell_while(ground: Foundation, definitions: DefinitionsFollower, read
 
     settings = ground.settings
     server = await HttpServer.start(
-        starting_app(state), host=settings.http_host, port=settings.http_port, shutdown_timeout_seconds=1.0
+        starting_app(state),
+        host=settings.http_host,
+        port=settings.http_port,
+        shutdown_timeout_seconds=1.0,
+        limits=connection_limits(settings),
+        metrics=ground.metrics,
     )
     try:
         while not reading.done():

@@ -19,6 +19,7 @@ import orjson
 from services.foundation import Foundation
 from shared.bus.topics import EVENTS
 from shared.domain.errors import TransientError
+from shared.runtime.descriptors import raise_descriptor_limit
 from shared.runtime.http import (
     About,
     HttpDependencies,
@@ -26,6 +27,7 @@ from shared.runtime.http import (
     Route,
     TokenVerifier,
     build_app,
+    connection_limits,
     jwt_secret,
 )
 from shared.runtime.huge_pages import collapse_heap
@@ -138,6 +140,8 @@ class Running:
             host=settings.http_host,
             port=settings.http_port,
             shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
+            limits=connection_limits(settings),
+            metrics=ground.metrics,
         )
         stack.push_async_callback(server.close)
         self.measure()
@@ -158,6 +162,7 @@ async def _away(what: str, asked: Awaitable[object]) -> str | None:
 async def serve(settings: UpshotSettings, opening: Opening) -> None:
     """Run until SIGTERM or SIGINT, then drain. One JSON line on stdout says where it is, once it is ready."""
     set_up_logging(settings.log_level)
+    raise_descriptor_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

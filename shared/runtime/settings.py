@@ -29,6 +29,20 @@ class UpshotSettings(BaseSettings):
 
     http_host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: a free one.")
+    http_connections_max: int = Field(
+        10_000,
+        ge=1,
+        le=60_000,
+        description="HTTP connections that may be open; one more takes the place of the one idle longest. Fewer where the "
+        "limit on file descriptors, less 512 for everything else, allows fewer.",
+    )
+    http_head_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="How long a request's line and headers may take from their first byte to their last, and a new connection "
+        "to send them.",
+    )
     public_url: str | None = Field(
         None,
         description="How the world reaches `/hooks`, for hook URLs; default: the address listened on, which is wrong where "

@@ -148,6 +148,20 @@ ALIVE = Metric(
     labels=("topic", "group"),
     description="1 while the log answers this member's heartbeats, else 0: it must not act.",
 )
+HTTP_CONNECTIONS = Metric(
+    name="upshot_http_connections",
+    kind="gauge",
+    unit="{connection}",
+    description="HTTP connections that are open.",
+)
+HTTP_CONNECTIONS_CLOSED = Metric(
+    name="upshot_http_connections_closed",
+    kind="counter",
+    unit="{connection}",
+    labels=("reason",),
+    description="HTTP connections closed against the caller: for one more than may be open (`limit`), or a request's head that "
+    "did not come in time (`slow_head`).",
+)
 READY = Metric(name="upshot_ready", kind="gauge", description="1 where /readyz answers 200, else 0.")
 
 CATALOGUE: tuple[Metric, ...] = (
@@ -155,6 +169,7 @@ CATALOGUE: tuple[Metric, ...] = (
     *(EVENTS_MATCHED, MATCHES, REROUTED, DEAD_LETTERS, DEDUPLICATED),
     *(PARTITIONS, RESTORE_REMAINING, LAG, ALIVE),
     *(ATTEMPTS, APPROVALS_PENDING, UNWRITTEN_ROWS, UNWRITTEN_SECONDS, KEPT_IDS, READY),
+    *(HTTP_CONNECTIONS, HTTP_CONNECTIONS_CLOSED),
 )
 
 

@@ -1,17 +1,21 @@
 """What a workflow bounds, and that one tenant's flood is not another's wait."""
 
 import asyncio
+import resource
 
+import psutil
 import pytest
 
 from services.foundation import Foundation
 from services.tenants import change_plan
 from shared.domain.errors import InvalidInput
 from shared.runtime.clock import SystemClock
+from shared.runtime.descriptors import DESCRIPTORS_MAX
 from shared.testing.documents import cloud_event, emit, tell, wait, workflow
 from shared.testing.receivers import Hang, Receiver
-from shared.testing.tenant_client import TenantClient
+from shared.testing.tenant_client import TenantClient, client_session, tenant_client
 from shared.testing.waiting import eventually
+from tests.e2e.conftest import StartPlatform
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -166,3 +170,21 @@ async def test_a_plan_that_is_given_bounds_what_comes_and_usage_says_so(
     usage = await tenant.get("/api/v1/usage")
     assert (usage["plan"], usage["workflows"]) == ("free", {"enabled": 5, "quota": 5})
     assert (usage["runs"]["admitted"], usage["runs"]["quota"]) == (1, 1_000)
+
+
+async def test_idle_connections_keep_nobody_out(start_platform: StartPlatform) -> None:
+    async with start_platform(UPSHOT_HTTP_CONNECTIONS_MAX="20") as platform, tenant_client(platform, "next") as tenant:
+        soft, hard = psutil.Process(platform.pid).rlimit(resource.RLIMIT_NOFILE)
+        assert soft == (min(hard, DESCRIPTORS_MAX) if hard != resource.RLIM_INFINITY else DESCRIPTORS_MAX)
+        idle = [await asyncio.open_connection("127.0.0.1", platform.port) for _ in range(60)]
+        try:
+            for _, writer in idle[::2]:
+                writer.write(b"POST /hooks/x HTTP/1.1\r\nHost: x\r\n")
+            await tenant.emit("shop.sold")
+            async with client_session() as session, session.get(f"{platform.url}/metrics") as answer:
+                shown = await answer.text()
+            assert "upshot_http_connections 20" in shown
+            assert 'upshot_http_connections_closed_total{reason="limit"} 4' in shown
+        finally:
+            for _, writer in idle:
+                writer.close()

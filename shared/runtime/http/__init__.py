@@ -22,7 +22,7 @@ from shared.runtime.http.openapi import About, openapi_document
 from shared.runtime.http.problems import HttpProblem, ProblemDocument, flaws_of
 from shared.runtime.http.routing import Call, Header, Returns, Route, reply
 from shared.runtime.http.secret_file import jwt_secret
-from shared.runtime.http.server import HttpServer
+from shared.runtime.http.server import HttpServer, connection_limits
 
 __all__ = [
     "ADMIN",
@@ -43,6 +43,7 @@ __all__ = [
     "Route",
     "TokenVerifier",
     "build_app",
+    "connection_limits",
     "flaws_of",
     "issue_token",
     "jwt_secret",

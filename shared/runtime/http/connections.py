@@ -1,14 +1,21 @@
-"""Connections below the routes: what becomes of what a caller sends and nobody reads.
+"""Connections below the routes: how many, and how long they may do nothing.
 
-Guarantee: a body that nobody read is neither unpacked nor waited for at length.
+Guarantees: never more than `connections_max` are open, and one more takes the place of the one that has waited longest for a
+request; a request's head is whole within `head_timeout_seconds` of its first byte, the first one's of connecting, and one begun
+while another request was answered within `KEEPALIVE_SECONDS`; a body that nobody read is neither unpacked nor waited for at
+length.
 Next: aiohttp's `web_protocol.py`, whose `RequestHandler` this stands on.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import ClientError, StreamReader, web
+
+from shared.telemetry.metrics import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CLOSED, Metrics
 
 HEADER_BYTES_MAX = 16_384
 KEEPALIVE_SECONDS = 75.0
@@ -17,31 +24,85 @@ UNREAD_BYTES_MAX = 16 * 1024 * 1024
 """What of an unread body is taken off the line after the answer. Closing at once would reset the connection, and a caller who
 is still sending would lose the answer that tells it to stop."""
 
+_LOG = logging.getLogger("upshot.http")
 _BROKEN = (ClientError, web.RequestPayloadError, web.PayloadAccessError, ConnectionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """`unread_seconds_max`: how long the rest of an unread body may come after the answer."""
+    """`connections_max`: of one server; `head_timeout_seconds`: from a head's first byte to its last; `unread_seconds_max`: how
+    long the rest of an unread body may come after the answer."""
 
+    connections_max: int = 10_000
+    head_timeout_seconds: float = 10.0
     unread_seconds_max: float = 2.0
 
 
 class Connections(web.Server):
     """All connections of one server. aiohttp asks it for the protocol of each new one."""
 
-    def __init__(self, served: web.Server, limits: ConnectionLimits) -> None:
+    def __init__(self, served: web.Server, limits: ConnectionLimits, metrics: Metrics) -> None:
         super().__init__(served.request_handler, request_factory=served.request_factory)
         self.limits = limits
+        self._metrics = metrics
+        self._open: set[Connection] = set()
+        self._waiting: dict[Connection, None] = {}  # for a request, the longest first
+        self._told = False
+        metrics.show(HTTP_CONNECTIONS, lambda: {(): float(len(self._open))})
 
     def __call__(self) -> "Connection":
         return Connection(self, asyncio.get_running_loop())
+
+    def admit(self, connection: "Connection") -> bool:
+        """Whether there is a place, be it that of another one."""
+        if len(self._open) >= self.limits.connections_max and not self._make_room():
+            return False
+        self._open.add(connection)
+        self._waiting[connection] = None
+        return True
+
+    def is_waiting(self, connection: "Connection") -> bool:
+        return connection in self._waiting
+
+    def begin_waiting(self, connection: "Connection") -> None:
+        """It has been answered all that it asked."""
+        if connection in self._open:
+            self._waiting[connection] = None
+
+    def end_waiting(self, connection: "Connection") -> None:
+        """It has sent a whole head."""
+        self._waiting.pop(connection, None)
+
+    def forget(self, connection: "Connection") -> None:
+        """It is closed, or about to be."""
+        self._open.discard(connection)
+        self._waiting.pop(connection, None)
+
+    def count_closed(self, reason: str) -> None:
+        self._metrics.add(HTTP_CONNECTIONS_CLOSED, 1, reason)
+
+    def _make_room(self) -> bool:
+        self.count_closed("limit")
+        if not self._told:
+            self._told = True
+            _LOG.warning(
+                "%d HTTP connections are open, as many as may be: a new one takes the place of the one idle longest "
+                "(UPSHOT_HTTP_CONNECTIONS_MAX; told once, counted as %s)",
+                len(self._open),
+                HTTP_CONNECTIONS_CLOSED.name,
+            )
+        longest = next(iter(self._waiting), None)
+        if longest is None:
+            return False
+        self.forget(longest)
+        longest.force_close()
+        return True
 
 
 class Connection(web.RequestHandler):
     """One of them: aiohttp's, within limits."""
 
-    __slots__ = ("_connections", "_leaving")
+    __slots__ = ("_connections", "_head_timer", "_leaving")
 
     def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -56,7 +117,29 @@ class Connection(web.RequestHandler):
             lingering_time=0,  # see `_take_unread`, which is also bounded in bytes
         )
         self._connections = connections
+        self._head_timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Timeout | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._connections.admit(self):
+            cast(asyncio.Transport, transport).abort()  # cast: uvloop's is one, and does not say so to isinstance
+            return
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_head_timer()
+        self._connections.forget(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        heads = self._request_count
+        super().data_received(data)
+        if self._request_count != heads:
+            self._stop_head_timer()
+            self._connections.end_waiting(self)
+        elif data and self._head_timer is None and self._connections.is_waiting(self):
+            self._expect_head()
 
     def close(self) -> None:
         super().close()
@@ -72,6 +155,8 @@ class Connection(web.RequestHandler):
         answered = await super().finish_response(request, resp, start_time)
         if unread and not answered[1]:
             await self._take_unread(request.content)
+        if not self._messages:
+            self._connections.begin_waiting(self)
         return answered
 
     async def _take_unread(self, content: StreamReader) -> None:
@@ -86,13 +171,32 @@ class Connection(web.RequestHandler):
         finally:
             self._leaving = None
 
+    def _expect_head(self) -> None:
+        self._stop_head_timer()
+        seconds = self._connections.limits.head_timeout_seconds
+        self._head_timer = self._loop.call_later(seconds, self._give_up)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if self._connections.is_waiting(self):
+            self._connections.count_closed("slow_head")
+            self._connections.forget(self)
+            self.force_close()
+
 
 class LimitedRunner(web.AppRunner):
     """Serves an application over `Connections`."""
 
-    def __init__(self, app: web.Application, *, shutdown_timeout_seconds: float, limits: ConnectionLimits) -> None:
+    def __init__(
+        self, app: web.Application, *, shutdown_timeout_seconds: float, limits: ConnectionLimits, metrics: Metrics
+    ) -> None:
         super().__init__(app, handle_signals=False, shutdown_timeout=shutdown_timeout_seconds)
-        self._make: Callable[[web.Server], web.Server] = lambda served: Connections(served, limits)
+        self._make: Callable[[web.Server], web.Server] = lambda served: Connections(served, limits, metrics)
 
     async def _make_server(self) -> web.Server:
         return self._make(await super()._make_server())

@@ -11,7 +11,10 @@ from typing import Self
 from aiohttp import web
 
 from shared.domain.errors import PermanentError
+from shared.runtime.descriptors import connections_within, descriptor_limit
 from shared.runtime.http.connections import ConnectionLimits, LimitedRunner
+from shared.runtime.settings import UpshotSettings
+from shared.telemetry.metrics import Metrics
 
 LIMITS_DEFAULT = ConnectionLimits()
 
@@ -33,9 +36,12 @@ class HttpServer:
         port: int,
         shutdown_timeout_seconds: float = 10.0,
         limits: ConnectionLimits = LIMITS_DEFAULT,
+        metrics: Metrics | None = None,
     ) -> Self:
         """Listen on `host`:`port` (0: a free port). Raises PermanentError where that is impossible."""
-        runner = LimitedRunner(app, shutdown_timeout_seconds=shutdown_timeout_seconds, limits=limits)
+        runner = LimitedRunner(
+            app, shutdown_timeout_seconds=shutdown_timeout_seconds, limits=limits, metrics=metrics or Metrics()
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port, backlog=1024).start()
@@ -55,6 +61,14 @@ class HttpServer:
     async def close(self) -> None:
         """Stop listening, let requests finish, free everything."""
         await self._runner.cleanup()
+
+
+def connection_limits(settings: UpshotSettings) -> ConnectionLimits:
+    """As the settings say, within what this process may open."""
+    return ConnectionLimits(
+        connections_max=connections_within(settings.http_connections_max, descriptor_limit()),
+        head_timeout_seconds=settings.http_head_timeout_seconds,
+    )
 
 
 def _callable_host(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Below the routes: what becomes of bodies that nobody reads."""
+"""Below the routes: how many connections there may be, how long they may do nothing."""
 
 import asyncio
 import gzip
@@ -13,6 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from shared.runtime.descriptors import connections_within
 from shared.runtime.http import (
     About,
     Call,
@@ -22,9 +23,12 @@ from shared.runtime.http import (
     Route,
     TokenVerifier,
     build_app,
+    connection_limits,
     reply,
 )
 from shared.runtime.http.connections import ConnectionLimits
+from shared.runtime.settings import UpshotSettings
+from shared.telemetry.metrics import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CLOSED, Metrics
 
 GET = b"GET /well HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = {200: Returns(description="Fine.")}
@@ -57,8 +61,9 @@ ROUTES = [
 class Served:
     """A server on loopback, and raw connections to it."""
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: HttpServer, metrics: Metrics) -> None:
         self.server = server
+        self._metrics = metrics
         self._connections: list[Connection] = []
 
     async def connect(self) -> Connection:
@@ -76,6 +81,11 @@ class Served:
             assert length is not None
             return int(head.split()[1]), head, await reader.readexactly(int(length[1]))
 
+    def counted(self, name: str, reason: str = "") -> float:
+        labels = re.escape(f'{{reason="{reason}"}}') if reason else ""
+        found = re.search(rf"^{name}{labels} (\S+)$", self._metrics.page(), re.MULTILINE)
+        return float(found[1]) if found else 0
+
     async def hang_up(self) -> None:
         for _, writer in self._connections:
             writer.close()
@@ -87,13 +97,15 @@ def served(clock, randomness):
     async def start(**limits: float) -> AsyncIterator[Served]:
         about = About(title="Upshot", version="0", description="For tests.")
         verifier = TokenVerifier(b"a secret for tests, long enough.", clock=clock)
+        metrics = Metrics()
         server = await HttpServer.start(
             build_app(ROUTES, HttpDependencies(verifier=verifier, randomness=randomness, about=about)),
             host="127.0.0.1",
             port=0,
             limits=ConnectionLimits(**limits),
+            metrics=metrics,
         )
-        it = Served(server)
+        it = Served(server, metrics)
         try:
             yield it
         finally:
@@ -179,3 +191,51 @@ async def test_closing_the_server_waits_for_no_body_that_nobody_reads(served):
         assert status == 404
         async with asyncio.timeout(5):
             await it.server.close()
+
+
+# ---------------------------------------------------------------- how many, how long
+
+
+async def test_one_connection_too_many_takes_the_place_of_the_one_idle_longest(served, caplog):
+    async with served(connections_max=2) as it:
+        first, second = await it.connect(), await it.connect()
+        await it.say(GET, first)
+        await it.say(GET, second)
+        await it.say(GET, first)
+        third = await it.connect()
+        assert (await it.say(GET, third))[0] == 200
+        assert await is_closed(second)
+        assert (await it.say(GET, first))[0] == 200
+        assert (await it.say(GET))[0] == 200
+        assert await is_closed(third)
+        assert it.counted(HTTP_CONNECTIONS.name) == 2
+        assert it.counted(f"{HTTP_CONNECTIONS_CLOSED.name}_total", "limit") == 2
+        assert caplog.text.count("UPSHOT_HTTP_CONNECTIONS_MAX") == 1
+
+
+async def test_where_all_are_at_work_the_new_connection_is_closed(served):
+    async with served(connections_max=1) as it:
+        at_work = await it.connect()
+        at_work[1].write(b"POST /take HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert b"100" in await at_work[0].readuntil(b"\r\n\r\n")
+        assert await is_closed(await it.connect())
+        assert (await it.say(b"hello", at_work))[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /take HTTP/1.1\r\nHost: x\r\n", GET + b"GET /we"])
+async def test_a_head_that_does_not_come_in_time_ends_the_connection(served, sent):
+    async with served(head_timeout_seconds=0.2) as it:
+        connection = await it.connect()
+        if sent.startswith(GET):
+            assert (await it.say(GET, connection))[0] == 200
+        connection[1].write(sent.removeprefix(GET))
+        assert await is_closed(connection)
+        assert it.counted(f"{HTTP_CONNECTIONS_CLOSED.name}_total", "slow_head") == 1
+
+
+def test_descriptors_are_left_for_everything_else():
+    assert connections_within(10_000, 65_536) == 10_000
+    assert connections_within(10_000, 4_096) == 3_584
+    assert connections_within(10_000, 600) == 300
+    limits = connection_limits(UpshotSettings(http_connections_max=7, http_head_timeout_seconds=3))
+    assert (limits.connections_max, limits.head_timeout_seconds) == (7, 3)

@@ -79,4 +79,4 @@ def test_the_catalogue_is_whole_and_bounded() -> None:
     for each in CATALOGUE:
         assert each.name.startswith("upshot_")
         assert not each.name.endswith("_total")
-        assert set(each.labels) <= {"topic", "group", "partition", "state", "type"}
+        assert set(each.labels) <= {"topic", "group", "partition", "state", "type", "reason"}

@@ -159,8 +159,8 @@ HTTP_CONNECTIONS_CLOSED = Metric(
     kind="counter",
     unit="{connection}",
     labels=("reason",),
-    description="HTTP connections closed against the caller: for one more than may be open (`limit`), or a request's head that "
-    "did not come in time (`slow_head`).",
+    description="HTTP connections closed against the caller: for one more than may be open (`limit`), a request's head that "
+    "did not come in time (`slow_head`), or what was no HTTP (`malformed`).",
 )
 READY = Metric(name="upshot_ready", kind="gauge", description="1 where /readyz answers 200, else 0.")
 

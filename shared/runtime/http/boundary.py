@@ -2,7 +2,7 @@
 
 Guarantee: every answer below 400 is a route's own; every other one is a problem; what nobody foresaw is a 500 with an id
 that stands in the log next to the traceback, and nothing else of it leaves the process.
-Next: `server.py` listens; `openapi.py` describes.
+Next: `server.py` listens; `connections.py` is what lies below the routes; `openapi.py` describes.
 """
 
 import logging
@@ -121,7 +121,7 @@ def _of_aiohttp(answer: web.HTTPException, request: web.Request) -> web.StreamRe
         detail = f"{answer.method} is not possible here; possible: {allowed}"
         problem = HttpProblem(405, "method-not-allowed", detail, headers={"Allow": allowed})
     else:
-        problem = HttpProblem(answer.status, answer.reason.lower().replace(" ", "-"), answer.reason)
+        problem = HttpProblem.of_aiohttp(answer)
     return render_problem(problem, instance=request.path)
 
 

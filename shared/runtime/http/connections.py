@@ -1,9 +1,9 @@
-"""Connections below the routes: how many, and how long they may do nothing.
+"""Connections below the routes: how many, how long they may do nothing, and what is answered to what is no request.
 
 Guarantees: never more than `connections_max` are open, and one more takes the place of the one that has waited longest for a
 request; a request's head is whole within `head_timeout_seconds` of its first byte, the first one's of connecting, and one begun
 while another request was answered within `KEEPALIVE_SECONDS`; a body that nobody read is neither unpacked nor waited for at
-length.
+length; what is no HTTP is answered with a problem, and no byte of it is logged.
 Next: aiohttp's `web_protocol.py`, whose `RequestHandler` this stands on.
 """
 
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import ClientError, StreamReader, web
+from aiohttp.http_exceptions import LineTooLong
 
+from shared.runtime.http.problems import HttpProblem, render_problem
 from shared.telemetry.metrics import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CLOSED, Metrics
 
 HEADER_BYTES_MAX = 16_384
@@ -25,6 +27,7 @@ UNREAD_BYTES_MAX = 16 * 1024 * 1024
 is still sending would lose the answer that tells it to stop."""
 
 _LOG = logging.getLogger("upshot.http")
+_CLOSE = {"Connection": "close"}  # aiohttp answers these as HTTP/1.0, where it leaves the header out
 _BROKEN = (ClientError, web.RequestPayloadError, web.PayloadAccessError, ConnectionError)
 
 
@@ -149,6 +152,9 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            # Raised where no route was asked yet: an expectation that nobody can meet.
+            resp = render_problem(HttpProblem.of_aiohttp(resp), instance=request.path)
         unread = not request.content.is_eof()
         if unread:
             resp.force_close()
@@ -158,6 +164,30 @@ class Connection(web.RequestHandler):
         if not self._messages:
             self._connections.begin_waiting(self)
         return answered
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  aiohttp hands it over
+    ) -> web.StreamResponse:
+        """The answer to what is no request, and to what went wrong outside of the boundary. The connection ends with it.
+
+        `message`, and the text of `exc` below 500, show the caller's bytes, which are neither logged nor sent back.
+        """
+        if status >= 500:
+            _LOG.error("unexpected error below the routes", exc_info=exc)
+            problem = HttpProblem(status, "internal-error", "something unexpected went wrong", headers=_CLOSE)
+        else:
+            _LOG.debug("no HTTP request: %s", type(exc).__name__)
+            self._connections.count_closed("malformed")
+            problem = HttpProblem(status, "malformed-request", _malformed(exc), headers=_CLOSE)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is under way: there is no place for another one")
+        answer = render_problem(problem, instance="")
+        answer.force_close()
+        return answer
 
     async def _take_unread(self, content: StreamReader) -> None:
         """Let the caller see the answer: take off the line what is still coming, for a while, and look at none of it."""
@@ -200,3 +230,9 @@ class LimitedRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         return self._make(await super()._make_server())
+
+
+def _malformed(exc: BaseException | None) -> str:
+    if isinstance(exc, LineTooLong):
+        return f"the request line, or a header, is too long: at most {HEADER_BYTES_MAX} bytes are taken"
+    return "this cannot be read as an HTTP/1.1 request: look at its line, its headers (one Host, one length) and its chunks"

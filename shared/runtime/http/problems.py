@@ -70,6 +70,11 @@ class HttpProblem(UpshotError):
         return cls(status, kind, trouble.title, flaws=trouble.flaws)
 
     @classmethod
+    def of_aiohttp(cls, answer: web.HTTPException) -> Self:
+        """The problem that an answer of aiohttp's own is."""
+        return cls(answer.status, answer.reason.lower().replace(" ", "-"), answer.reason)
+
+    @classmethod
     def of_verdict(cls, status: int, body: Mapping[str, object]) -> Self:
         """The problem that a fold's refusal is: `kind` and `detail` as the fold says, the rest as members."""
         members = {name: value for name, value in body.items() if name not in ("kind", "detail")}

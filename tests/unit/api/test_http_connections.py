@@ -1,7 +1,8 @@
-"""Below the routes: how many connections there may be, how long they may do nothing."""
+"""Below the routes: how many connections there may be, how long they may do nothing, and what is no request."""
 
 import asyncio
 import gzip
+import logging
 import re
 import zlib
 from collections.abc import AsyncIterator
@@ -239,3 +240,40 @@ def test_descriptors_are_left_for_everything_else():
     assert connections_within(10_000, 600) == 300
     limits = connection_limits(UpshotSettings(http_connections_max=7, http_head_timeout_seconds=3))
     assert (limits.connections_max, limits.head_timeout_seconds) == (7, 3)
+
+
+# ---------------------------------------------------------------- what is no request
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hunter2\r\n\r\n",
+        b"\x16\x03\x01\x02hunter2\x00\r\n\r\n",
+        b"GET /well HTTP/1.1\r\nHost: x\r\nhunter2\x00: y\r\n\r\n",
+        b"GET /well HTTP/1.1\r\nHost: x\r\nX: " + b"hunter2" * 5000 + b"\r\n\r\n",
+        b"GET /well HTTP/1.1\r\nHost: x\r\n" + b"hunter2: y\r\n" * 1000 + b"\r\n",
+        b"GET http://[hunter2/well HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /take HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nhunter2\r\n",
+    ],
+    ids=["no request line", "TLS", "a header's name", "a long header", "many headers", "an address", "a chunk"],
+)
+async def test_what_is_no_http_is_a_problem_and_leaves_no_byte_in_the_log(served, caplog, sent):
+    caplog.set_level(logging.DEBUG)
+    async with served() as it:
+        connection = await it.connect()
+        status, head, body = await it.say(sent, connection)
+        assert (status, orjson.loads(body)["status"]) == (400, 400)
+        assert b"Content-Type: application/problem+json" in head
+        assert b"Connection: close" in head
+        assert await is_closed(connection)
+        assert it.counted(f"{HTTP_CONNECTIONS_CLOSED.name}_total", "malformed") == 1
+    assert b"hunter2" not in head + body
+    assert "hunter2" not in caplog.text
+    assert not [each for each in caplog.records if each.levelno >= logging.INFO]
+
+
+async def test_an_expectation_that_nobody_can_meet_is_a_problem(served):
+    async with served() as it:
+        status, _, body = await it.say(request("POST /take", b"x", "Expect: banana"))
+        assert (status, orjson.loads(body)["type"]) == (417, "urn:upshot:problem:expectation-failed")

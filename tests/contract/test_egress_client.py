@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import AddrInfoType, ClientTimeout, TCPConnector
+from aiohttp import AddrInfoType, ClientTimeout
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
@@ -21,6 +21,7 @@ from shared.runtime.egress import (
     ReceiverUnreachable,
 )
 from shared.runtime.egress.exchange import Destination, Exchange
+from shared.runtime.egress.kept import KeepingConnector
 from shared.testing.receivers import (
     Drip,
     Endless,
@@ -371,7 +372,8 @@ async def test_a_connection_whose_request_was_not_wholly_taken_is_not_used_again
     server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1024)
     server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
-    async with server, TCPConnector(socket_factory=with_small_buffer) as connector:
+    connector = KeepingConnector(socket_factory=with_small_buffer)
+    async with server, connector:
         try:
             for _ in range(2):
                 exchange = await Exchange.open(connector, Destination.of(url), ClientTimeout(sock_connect=5))

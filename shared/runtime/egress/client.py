@@ -24,6 +24,7 @@ from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput
 from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
 from shared.runtime.egress.exchange import Destination, Exchange
+from shared.runtime.egress.kept import KeepingConnector
 from shared.runtime.egress.policy import EgressPolicy
 from shared.runtime.egress.settings import EgressSettings
 from shared.runtime.egress.trouble import EgressRefused
@@ -75,7 +76,7 @@ class OutgoingClient:
     """Open with `await OutgoingClient.open(…)` inside the running loop, close with `await client.close()`."""
 
     def __init__(
-        self, connector: aiohttp.TCPConnector, resolver: AbstractResolver, settings: EgressSettings, clock: Clock
+        self, connector: KeepingConnector, resolver: AbstractResolver, settings: EgressSettings, clock: Clock
     ) -> None:
         self._connector = connector
         self._resolver = resolver
@@ -196,9 +197,9 @@ def _check_header_name(name: str) -> None:
 
 def _open_connector(
     settings: EgressSettings, policy: EgressPolicy, resolver: AbstractResolver, tls: ssl.SSLContext
-) -> aiohttp.TCPConnector:
+) -> KeepingConnector:
     # Given a connector of ours and no session, aiohttp knows no proxy, no netrc, no cookie and no redirect.
-    return aiohttp.TCPConnector(
+    return KeepingConnector(
         resolver=resolver,
         use_dns_cache=False,  # each look-up is judged by the answer that is dialled
         socket_factory=guarded_socket_factory(policy),

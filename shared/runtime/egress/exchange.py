@@ -3,6 +3,7 @@
 The pool, the guarded dialling, TLS and the parsing are aiohttp's; what its session does beside them for every call
 (payload objects, cookies, redirects, a task that writes) costs more than the call itself, and is nothing that we want.
 Guarantee: whatever happens, the connection is given back or closed; it is kept only when all was sent and all was read.
+Next: `kept.py`, what may come over a kept one.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,7 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-HEADERS_MAX = 100  # of an answer; each at most
-HEADER_BYTES_MAX = 8190
-READ_BUFFER_BYTES = 65_536
+from shared.runtime.egress.kept import AnswerProtocol, KeepingConnector, is_final
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods whose missing body needs no `Content-Length: 0`."""
@@ -43,42 +42,42 @@ class Destination:
 class Exchange:
     """`begin`, `body`, then `end`; where anything is raised, `abandon`."""
 
-    __slots__ = ("_connection", "_destination", "_message", "_payload")
+    __slots__ = ("_connection", "_destination", "_payload", "_protocol")
 
-    def __init__(self, connection: Connection, destination: Destination) -> None:
+    def __init__(self, connection: Connection, protocol: AnswerProtocol, destination: Destination) -> None:
         self._connection = connection
+        self._protocol = protocol
         self._destination = destination
 
     @classmethod
     async def open(
-        cls, connector: aiohttp.TCPConnector, destination: Destination, timeout: aiohttp.ClientTimeout
+        cls, connector: KeepingConnector, destination: Destination, timeout: aiohttp.ClientTimeout
     ) -> "Exchange":
         """A connection to it, kept or new. `timeout` says how long opening one may take."""
-        try:
-            connection = await connector.connect(destination.dial, [], timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(f"no connection to {destination.host}") from error
-        return cls(connection, destination)
+        while True:  # ends: what is not fit is closed, and a new one always is
+            try:
+                connection = await connector.connect(destination.dial, [], timeout)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError(f"no connection to {destination.host}") from error
+            protocol = connection.protocol
+            assert isinstance(protocol, AnswerProtocol)  # the connector makes no other
+            if protocol.still_silent():
+                return cls(connection, protocol, destination)
+            connection.close()
 
     async def begin(self, method: str, headers: Mapping[str, str], body: bytes) -> RawResponseMessage:
         """Send the request and wait for the answer's head."""
-        protocol = self._connection.protocol
-        if protocol is None or protocol.transport is None:
+        protocol = self._protocol
+        if protocol.spoke_first:
+            raise self._unreadable(HttpProcessingError(message="it spoke before it was asked"))
+        if protocol.transport is None:
             raise aiohttp.ClientConnectionError("the connection was closed")
-        protocol.set_response_params(
-            skip_payload=method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,  # nobody asked for compression; a bomb stays folded
-            read_bufsize=READ_BUFFER_BYTES,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-            max_headers=HEADERS_MAX,
-        )
+        protocol.expect(head_only=method == "HEAD")
         protocol.transport.write(self._request(method, headers, body))
         try:
             while True:
                 message, self._payload = await protocol.read()
-                if not 100 <= message.code < 200 or message.code == 101:
+                if is_final(message.code):
                     return message
         except HttpProcessingError as error:
             raise self._unreadable(error) from error
@@ -99,8 +98,7 @@ class Exchange:
 
     def end(self, *, whole: bool) -> None:
         """Give the connection back; `whole`: the answer was read to its end."""
-        protocol = self._connection.protocol
-        transport = protocol.transport if protocol is not None else None
+        transport = self._protocol.transport
         if whole and transport is not None and not transport.get_write_buffer_size():
             self._connection.release()  # the pool closes it where the answer said so
         else:

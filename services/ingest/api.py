@@ -212,7 +212,7 @@ async def _take(call: Call, it: IngestDependencies, token: str | None) -> web.St
         if accepted.hook is None or accepted.hook.plan.answer is None:
             await it.deliveries.append(accepted)
             return reply(202, {"event_ids": accepted.event_ids})
-        return await _wait(it, accepted, accepted.hook, accepted.hook.plan.answer)
+        return await _wait(call, it, accepted, accepted.hook, accepted.hook.plan.answer)
     except UnknownSource:
         raise _unknown_source(target) from None
     except NotBelieved as trouble:
@@ -240,12 +240,16 @@ async def _body(call: Call, it: IngestDependencies, target: str) -> bytes:
         raise
 
 
-async def _wait(it: IngestDependencies, accepted: Accepted, hook: Hook, answer: HookAnswer) -> web.StreamResponse:
+async def _wait(
+    call: Call, it: IngestDependencies, accepted: Accepted, hook: Hook, answer: HookAnswer
+) -> web.StreamResponse:
     with it.answering.place(accepted.tenant_id):
         (position,) = await it.deliveries.append(accepted)
         (event,) = accepted.events
         try:
-            outcome = await it.answering.outcome(event, position, hook.workflow_id, answer)
+            outcome = await it.answering.outcome(
+                event, position, hook.workflow_id, answer, connected=lambda: call.connected
+            )
         except TransientError as trouble:
             # The event is durable: to say "unavailable" now would invite a second one.
             outcome = NotYet(run_id=None, why=f"what becomes of it cannot be told just now: {trouble}", state="open")

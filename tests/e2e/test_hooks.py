@@ -1,5 +1,6 @@
 """A workflow's own URL on a running platform: what starts it, what does not, and what its caller is answered."""
 
+import asyncio
 import json
 from functools import partial
 from typing import Any
@@ -231,3 +232,28 @@ async def test_no_more_callers_wait_than_may_and_urls_outlive_a_restart(start_pl
         await platform.restart()
         (await post(tenant, plain)).expect(202)
         await tenant.run_of(plain_id)
+
+
+async def test_a_caller_that_hangs_up_leaves_its_place_and_its_run_goes_on(start_platform: StartPlatform) -> None:
+    async with (
+        start_platform(UPSHOT_INGEST_WAITING_CALLERS_MAX="1") as platform,
+        tenant_client(platform, "left") as tenant,
+    ):
+        waits = {"path_token": True, "answer": {"wait_seconds": 20}}
+        slow_id, slow = await make(tenant, hooked("slow", wait(3600), webhook=waits))
+        _, quick = await make(tenant, hooked("quick", wait(0), webhook={"answer": {"wait_seconds": 20}}))
+        # Given a caller that has the only place
+        path = slow["url"].removeprefix(platform.url)
+        _, caller = await asyncio.open_connection("127.0.0.1", platform.port)
+        caller.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        (run,) = await tenant.runs_of(slow_id, 1, {"running"})
+        (await post(tenant, quick)).expect(503)
+        # When its connection is reset
+        caller.transport.abort()
+
+        async def taken() -> bool:
+            return (await post(tenant, quick)).status == 200
+
+        # Then the place is free well before the 20 seconds, and the run is none the worse
+        await eventually(taken, "a place for another caller", timeout_seconds=10)
+        assert (await tenant.run(run["id"]))["status"] == "running"

@@ -1,12 +1,14 @@
 """Callers of a hook that wait for the run: how many may, how long, and what they are answered.
 
 Guarantee: a caller has its place before anything is appended, so that nobody is turned away whose event is taken; one tenant's
-callers leave room for the others'. What is answered late is answered 202: the run goes on, and the answer says where.
+callers leave room for the others', and who has hung up for everybody. What is answered late is answered 202: the run goes on,
+and the answer says where.
 Next: `services/run_ends.py`, which knows when a run has ended.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, assert_never
@@ -21,6 +23,8 @@ from shared.expressions import TemplateError, compile_template
 from shared.workflows.check import STEP_ROOTS
 
 RETRY_AFTER_SECONDS = 1
+LOOK_SECONDS = 1.0
+"""So often each caller's connection is looked at: aiohttp tells of its loss only by cancelling, which no command may suffer."""
 
 
 class TooManyWait(UpshotError):
@@ -107,10 +111,21 @@ class Answering:
             if not self._waiting[tenant_id]:
                 del self._waiting[tenant_id]
 
-    async def outcome(self, event: Event, position: Position, workflow_id: str, answer: HookAnswer) -> Outcome:
-        """What to say to the caller. Raises TransientError where nobody can tell just now."""
-        end = await self._ends.end_of(event, position, workflow_id, answer.wait_seconds)
-        return outcome_of(end, answer)
+    async def outcome(
+        self, event: Event, position: Position, workflow_id: str, answer: HookAnswer, *, connected: Callable[[], bool]
+    ) -> Outcome:
+        """What to say to the caller; once nobody is `connected` any more, that. Raises TransientError where nobody can
+        tell just now."""
+        end = asyncio.ensure_future(self._ends.end_of(event, position, workflow_id, answer.wait_seconds))
+        try:
+            while connected():
+                done, _ = await asyncio.wait([end], timeout=LOOK_SECONDS)
+                if done:
+                    return outcome_of(end.result(), answer)
+            return NotYet(run_id=None, why="the caller has hung up; the run goes on", state="open")
+        finally:
+            end.cancel()
+            await asyncio.gather(end, return_exceptions=True)
 
 
 def outcome_of(end: RunEnd, answer: HookAnswer) -> Outcome:

@@ -127,6 +127,12 @@ class Call:
             self._traceparent = traceparent_of(self.request.headers.get("traceparent"), self._randomness)
         return self._traceparent
 
+    @property
+    def connected(self) -> bool:
+        """Whether anybody may still read an answer."""
+        transport = self.request.transport
+        return transport is not None and not transport.is_closing()
+
     def path(self, name: str) -> str:
         """The path's segment `{name}`, decoded."""
         return self.request.match_info[name]

@@ -1,7 +1,11 @@
 """What a caller that waits for its run is answered, and how many may wait."""
 
+import asyncio
+from datetime import UTC, datetime
+
 import pytest
 
+from services.ingest.service import answering
 from services.ingest.service.answering import (
     Answered,
     Answering,
@@ -20,6 +24,8 @@ from shared.domain.runs.state import RunStatus
 ANSWER = HookAnswer(
     wait_seconds=1, status=201, body={"doubled": "{{ steps.double.output.n }}", "of": "{{ event.data.raw }}"}
 )
+EVENT = Event(id="e", source="/s", type="t", tenant_id="acme", data=b"{}")
+AT = Position(topic="upshot.events", partition=0, offset=1, recorded_at=datetime(2030, 1, 1, tzinfo=UTC))
 CONTEXT = {"event": {"data": {"raw": 4}}, "steps": {"double": {"output": {"n": 8}}}, "run": {"id": "r"}}
 
 
@@ -82,13 +88,45 @@ class NobodyEnds:
 
 
 def test_no_more_callers_wait_than_may_of_one_tenant_and_of_all() -> None:
-    answering = Answering(NobodyEnds(), IngestSettings(waiting_callers_max=3, tenant_waiting_callers_max=2))
-    with answering.place("acme"), answering.place("acme"):
-        with pytest.raises(TooManyWait, match="this tenant"), answering.place("acme"):
+    it = Answering(NobodyEnds(), IngestSettings(waiting_callers_max=3, tenant_waiting_callers_max=2))
+    with it.place("acme"), it.place("acme"):
+        with pytest.raises(TooManyWait, match="this tenant"), it.place("acme"):
             pass
-        with answering.place("other"), pytest.raises(TooManyWait), answering.place("third"):
+        with it.place("other"), pytest.raises(TooManyWait), it.place("third"):
             pass
-        with answering.place("third"):
+        with it.place("third"):
             pass
-    with answering.place("acme"), answering.place("acme"):
+    with it.place("acme"), it.place("acme"):
         pass
+
+
+class NeverEnds:
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.given_up = False
+
+    async def end_of(self, event: Event, position: Position, workflow_id: str, seconds: float) -> RunEnd:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up = True
+        raise AssertionError("nobody sets it")
+
+
+async def test_nothing_is_waited_for_once_the_caller_has_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "LOOK_SECONDS", 0.01)
+    ends = NeverEnds()
+    connected = asyncio.Event()
+    connected.set()
+    waiting = asyncio.create_task(
+        Answering(ends, IngestSettings()).outcome(EVENT, AT, "w", ANSWER, connected=connected.is_set)
+    )
+    async with asyncio.timeout(5):
+        await ends.asked.wait()
+        assert not waiting.done()
+        connected.clear()
+        found = await waiting
+    assert isinstance(found, NotYet)
+    assert "hung up" in found.why
+    assert ends.given_up

@@ -57,8 +57,9 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             more = {"id": clone_id, **await standing_hooks(it, call, clone_id)}
             return answer(intent, verdict, headers={**etag_of(verdict), **location}, more=more, replayed=True)
         saved = await clone(it, commands, intent, call.path("id"), wanted.name, wanted.revision, clone_id=clone_id)
-        more = {"id": clone_id, **shown.saved_hooks(saved.hooks)}
-        return answer(intent, saved.verdict, headers={**etag_of(saved.verdict), **location}, more=more)
+        more = {"id": clone_id, **shown.saved_hooks(saved.hooks, replayed=saved.repeated)}
+        headers = {**etag_of(saved.verdict), **location}
+        return answer(intent, saved.verdict, headers=headers, more=more, replayed=saved.repeated)
 
     missing = {404: "There is no such workflow."}
     no_room = {409: "The workflow is archived, or the plan allows no more enabled workflows."}

@@ -70,8 +70,8 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             return answer(intent, verdict, headers=etag_of(verdict), more=more, replayed=True)
         base = await base_of(it, call, if_match)
         saved = await roll_back(it, commands, intent, call.path("id"), wanted.revision, base=base)
-        more = shown.saved_hooks(saved.hooks)
-        return answer(intent, saved.verdict, headers=etag_of(saved.verdict), more=more)
+        more = shown.saved_hooks(saved.hooks, replayed=saved.repeated)
+        return answer(intent, saved.verdict, headers=etag_of(saved.verdict), more=more, replayed=saved.repeated)
 
     return [
         Route(

@@ -39,8 +39,9 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             more = {"id": workflow_id, **await standing_hooks(it, call, workflow_id)}
             return answer(intent, verdict, headers={**etag_of(verdict), **location}, more=more, replayed=True)
         saved = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=None, enabled=enabled)
-        more = {"id": workflow_id, **shown.saved_hooks(saved.hooks)}
-        return answer(intent, saved.verdict, headers={**etag_of(saved.verdict), **location}, more=more)
+        more = {"id": workflow_id, **shown.saved_hooks(saved.hooks, replayed=saved.repeated)}
+        headers = {**etag_of(saved.verdict), **location}
+        return answer(intent, saved.verdict, headers=headers, more=more, replayed=saved.repeated)
 
     async def save(call: Call) -> web.StreamResponse:
         workflow_id, if_match = call.path("id"), required_if_match(call)
@@ -52,8 +53,8 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
             return answer(intent, verdict, headers=etag_of(verdict), more=more, replayed=True)
         base = await base_of(it, call, if_match)
         saved = await save_workflow(it, commands, intent, document, workflow_id=workflow_id, base=base)
-        more = shown.saved_hooks(saved.hooks)
-        return answer(intent, saved.verdict, headers=etag_of(saved.verdict), more=more)
+        more = shown.saved_hooks(saved.hooks, replayed=saved.repeated)
+        return answer(intent, saved.verdict, headers=etag_of(saved.verdict), more=more, replayed=saved.repeated)
 
     async def check(call: Call) -> web.StreamResponse:
         tenant = await current_tenant(it, call.tenant_id)

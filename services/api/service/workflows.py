@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.api.core.inputs import check_inputs, check_schemas
 from services.api.core.references import unknown_sources
-from services.api.service.commands import Commands, Intent
+from services.api.service.commands import Commands, Intent, succeeded
 from services.api.service.hooks import ShownHook, draw_hooks, hooks_after_saving
 from services.api.service.ports import ApiDependencies
 from services.api.service.tenants import current_tenant
@@ -27,10 +27,12 @@ from shared.workflows.starting import StartRequest, build_match
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedWorkflow:
-    """`hooks`: its inbound URLs, with the secrets that were made just now."""
+    """`hooks`: its inbound URLs, with the secrets that were made just now. `repeated`: those that stand are of an earlier
+    try, or may be."""
 
     verdict: Verdict | None
     hooks: tuple[ShownHook, ...]
+    repeated: bool
 
 
 def workflow_id_of(intent: Intent) -> str:
@@ -69,7 +71,8 @@ async def save_workflow(
     )
     verdict = await commands.carry_out(intent, fact)
     hooks = await hooks_after_saving(it, intent, workflow_id, checked.document, drawn, verdict)
-    return SavedWorkflow(verdict=verdict, hooks=hooks)
+    withheld = bool(drawn.secrets) and not any(each.secret for each in hooks)
+    return SavedWorkflow(verdict=verdict, hooks=hooks, repeated=withheld and (verdict is None or succeeded(verdict)))
 
 
 def check_draft(

@@ -1,5 +1,7 @@
 """A workflow's inbound URLs over HTTP: secrets shown once and sealed in the log, rotated by whoever owns them."""
 
+import asyncio
+
 import pytest
 
 from shared.bus.topics import DEFINITIONS
@@ -42,6 +44,26 @@ async def test_the_secret_is_shown_once_and_never_in_the_log(world):
     assert shown["hooks"] == [{**hook, "secret": None}]
     listed = (await world.call("GET", "/api/v1/workflows")).expect(200)["items"]
     assert [each["hooks"] for each in listed] == [shown["hooks"]]
+
+
+async def test_of_callers_that_race_with_one_key_all_but_the_first_are_told_that_they_repeat_it(world):
+    answers = await asyncio.gather(
+        *(world.call("POST", "/api/v1/workflows", document(), key="raced") for _ in range(10))
+    )
+    bodies = [answer.expect(201) for answer in answers]
+    assert len({body["id"] for body in bodies}) == 1
+    told = [
+        (body["hooks"][0]["secret"] is None, "note" in body, "Idempotent-Replayed" in answer.headers)
+        for answer, body in zip(answers, bodies, strict=True)
+    ]
+    assert sorted(told) == [(False, False, False)] + [(True, True, True)] * 9
+
+
+async def test_a_save_that_is_refused_repeats_nothing(world):
+    await made(world, document())
+    refused = await world.call("POST", "/api/v1/workflows", document())
+    assert "note" not in refused.expect(409)
+    assert "Idempotent-Replayed" not in refused.headers
 
 
 async def test_only_what_is_new_has_a_secret_to_show(world):

@@ -80,8 +80,8 @@ class AnswerProtocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Not aiohttp's own, which loses a head where it cannot read what lies behind it in the same packet."""
-        while data and self._head_due and self._exception is None:
-            data = self._take_head(data)
+        if data and self._head_due:
+            data = self._take_heads(data)
         body = self._body
         if body is None:
             if not self._head_due:
@@ -102,18 +102,19 @@ class AnswerProtocol(ResponseHandler):
         elif data:
             self.abort()
 
-    def _take_head(self, data: bytes) -> bytes:
-        """Hand the parser a head by itself, or as much of it as came. What is left lies behind it."""
+    def _take_heads(self, data: bytes) -> bytes:
+        """Hand the parser each head by itself, or as much of it as came. What is left lies behind the final one."""
         text = self._seam + data if self._seam else data
-        found = _HEAD_END.search(text)
-        if found is None:
-            self._seam = text[-_END_BYTES_MAX:]
-            self._parse(data)
-            return b""
-        end = found.end() - len(self._seam)
+        at, searched = len(self._seam), 0
         self._seam = b""
-        self._parse(data[:end])
-        return data[end:]
+        while at < len(text) and self._head_due and self._exception is None:
+            found = _HEAD_END.search(text, searched)
+            end = found.end() if found is not None else len(text)
+            if found is None:
+                self._seam = text[max(searched, end - _END_BYTES_MAX) :]
+            self._parse(text[at:end])
+            at = searched = end
+        return text[at:]
 
     def _parse(self, data: bytes) -> None:
         assert self._parser is not None  # since `expect`

@@ -59,6 +59,8 @@ async def save_workflow(
         raise unknown_workflow(workflow_id)
     _, checked = check_draft(document, tenant, it.catalogue, allow_unsigned=it.allow_unsigned_sources)
     drawn = await draw_hooks(it, tenant, workflow_id, checked.document)
+    standing = tenant.workflows.get(workflow_id)
+    is_ahead = (standing.newest.number if standing is not None else None) != base
     fact = WorkflowSaved(
         workflow_id=workflow_id,
         base_revision=base,
@@ -72,7 +74,9 @@ async def save_workflow(
     verdict = await commands.carry_out(intent, fact)
     hooks = await hooks_after_saving(it, intent, workflow_id, checked.document, drawn, verdict)
     withheld = bool(drawn.secrets) and not any(each.secret for each in hooks)
-    return SavedWorkflow(verdict=verdict, hooks=hooks, repeated=withheld and (verdict is None or succeeded(verdict)))
+    # What was ahead of it and yet did not refuse it is an earlier try of the same.
+    repeated = (is_ahead or withheld) and (verdict is None or succeeded(verdict))
+    return SavedWorkflow(verdict=verdict, hooks=hooks, repeated=repeated)
 
 
 def check_draft(

@@ -10,7 +10,11 @@ class ExecutorSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UPSHOT_EXECUTOR_")
 
     attempts_max: int = Field(256, ge=1, description="attempts under way at once, in all")
-    attempts_per_tenant_max: int = Field(128, ge=1, description="attempts under way at once of one tenant")
+    attempts_per_tenant_max: int = Field(
+        128,
+        ge=1,
+        description="of one tenant, which begins another only while more places are free than it holds",
+    )
     attempts_per_endpoint_max: int = Field(32, ge=1, description="attempts under way at once to one endpoint")
     ends_linger_seconds: float = Field(
         0.008,

@@ -56,6 +56,10 @@ class ReadModelAway(TransientError):
     """PostgreSQL cannot be reached or broke off; what was being written may or may not have been."""
 
 
+class ReadModelBusy(TransientError):
+    """A tenant's reads wait for each other, longer than it makes sense to wait. Nothing was begun."""
+
+
 class ReadModelWentBack(UpshotError):
     """The read model has lost what this process saw written (PostgreSQL crashed before it flushed): restore anew.
 

@@ -18,3 +18,6 @@ class ReadModelSettings:
 
     api_timeout_seconds: float = 10.0
     """How long a tenant's query may take."""
+
+    api_patience_seconds: float = 3.0
+    """How long it may wait for others of the same tenant, which take as many connections as they leave free."""

@@ -43,6 +43,7 @@ from shared.readmodel.tenant_values import (
     TenantItem,
     WorkflowItem,
 )
+from shared.readmodel.turns import Turns
 from shared.readmodel.versions import MODEL_VERSION
 
 LIMIT_DEFAULT = 50
@@ -86,8 +87,9 @@ class _Session:
 class TenantQueries:
     """The tenant's side of the read model."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, settings: ReadModelSettings) -> None:
         self._pool = pool
+        self._turns = Turns(settings.api_connections_max, patience_seconds=settings.api_patience_seconds)
 
     @classmethod
     async def open(cls, api: ConnectParameters, settings: ReadModelSettings | None = None) -> "TenantQueries":
@@ -102,7 +104,7 @@ class TenantQueries:
             )
         except AWAY as error:
             raise ReadModelAway(f"PostgreSQL cannot be reached: {error!r}") from error
-        return cls(pool)
+        return cls(pool, settings)
 
     async def close(self) -> None:
         """Close the pool once what is under way has ended."""
@@ -334,7 +336,7 @@ class TenantQueries:
     @asynccontextmanager
     async def _session(self, tenant_id: str) -> AsyncIterator[_Session]:
         try:
-            async with AsyncExitStack() as stack:
+            async with self._turns.of(tenant_id), AsyncExitStack() as stack:
                 try:
                     session = await self._begin(stack, tenant_id)
                 except BROKEN:

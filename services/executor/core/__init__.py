@@ -1,1 +1,1 @@
-"""Pure: `plan.py` what a run's state asks for next, `outcome.py` what an attempt's end becomes, `fairness.py` who goes first."""
+"""Pure: `plan.py` what a run's state asks for next, `outcome.py` what an attempt's end becomes."""

@@ -9,12 +9,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.executor.core.fairness import Bounds, FairQueue
 from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, still_wanted
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
 from shared.domain.clock import Clock
 from shared.domain.errors import TransientError
+from shared.domain.fair_queue import Bounds, FairQueue
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
 from shared.runtime.shard import Shard

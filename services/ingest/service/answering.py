@@ -97,9 +97,11 @@ class Answering:
     @contextmanager
     def place(self, tenant_id: str) -> Iterator[None]:
         """A place for one caller. Raises TooManyWait."""
-        if self._waiting.total() >= self._settings.waiting_callers_max:
+        free = self._settings.waiting_callers_max - self._waiting.total()
+        if free <= 0:
             raise TooManyWait("as many callers wait for their runs as may; nothing was taken, send it again")
-        if self._waiting[tenant_id] >= self._settings.tenant_waiting_callers_max:
+        # Never more than it leaves free, so that there is a place for a tenant that has none.
+        if self._waiting[tenant_id] >= min(free, self._settings.tenant_waiting_callers_max):
             raise TooManyWait(
                 "as many callers of this tenant wait for their runs as may; nothing was taken, send it again"
             )

@@ -1,7 +1,9 @@
 """Who goes first: tenants in turn, and within a tenant its lanes (one an endpoint) in turn, each within its bounds.
 
-Ten thousand waiting steps of one tenant delay another tenant's single step by one turn. A hanging endpoint fills its
-own lane and nothing else. All operations are O(1) in the number of waiting items.
+Ten thousand waiting items of one tenant delay another tenant's single item by one turn. What hangs in one lane fills that
+lane and nothing else. A tenant takes a place only while more are free than it holds, so that however many hold theirs for
+ever, there is one for whoever holds none: one tenant gets half of all places, two get a third each, and so on.
+All operations are O(1) in the number of waiting items; `take` grows with the places that are held, while few are free.
 """
 
 from collections import OrderedDict, deque
@@ -57,9 +59,11 @@ class FairQueue(Generic[Item]):
 
     def take(self) -> tuple[str, Hashable, Item] | None:
         """The next item with its tenant and lane, or None: nothing waits, or nothing may start."""
-        if self._active >= self._bounds.total or not self._ready:
+        free = self._bounds.total - self._active
+        tenant_id = next((each for each in self._ready if self._tenants[each].active_total < free), None)
+        if tenant_id is None:
             return None
-        tenant_id, _ = self._ready.popitem(last=False)
+        del self._ready[tenant_id]
         tenant = self._tenants[tenant_id]
         lane, _ = tenant.ready.popitem(last=False)
         item = tenant.waiting[lane].popleft()

@@ -7,7 +7,7 @@ from time import perf_counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.core.fairness import Bounds, FairQueue
+from shared.domain.fair_queue import Bounds, FairQueue
 
 UNBOUNDED = Bounds(total=10**9, per_tenant=10**9, per_lane=10**9)
 
@@ -59,13 +59,12 @@ def test_nothing_is_lost_and_no_bound_is_passed(bounds: Bounds, actions: list[tu
 def may_start(
     bounds: Bounds, waiting: dict[tuple[str, Hashable], deque[int]], active: list[tuple[str, Hashable]]
 ) -> set[tuple[str, Hashable]]:
-    if len(active) >= bounds.total:
-        return set()
+    free = bounds.total - len(active)
     of_tenant, of_lane = Counter(tenant_id for tenant_id, _ in active), Counter(active)
     return {
         place
         for place, items in waiting.items()
-        if items and of_tenant[place[0]] < bounds.per_tenant and of_lane[place] < bounds.per_lane
+        if items and of_tenant[place[0]] < min(free, bounds.per_tenant) and of_lane[place] < bounds.per_lane
     }
 
 
@@ -116,6 +115,24 @@ def test_a_hanging_endpoint_fills_its_own_lane_only() -> None:
     queue.done("acme", "healthy")
     queue.put("acme", "healthy", 1_001)
     assert queue.take() == ("acme", "healthy", 1_001)
+
+
+@given(st.integers(1, 8), st.integers(2, 300))
+def test_however_many_hold_their_places_for_ever_there_is_one_for_the_next(hostile: int, total: int) -> None:
+    if hostile >= total:
+        return
+    queue: FairQueue[int] = FairQueue(Bounds(total=total, per_tenant=total, per_lane=total))
+    for number in range(hostile):
+        for item in range(total):
+            queue.put(f"hostile-{number}", item % 4, item)
+    held = Counter[str]()
+    while (taken := queue.take()) is not None:
+        held[taken[0]] += 1
+    assert len(held) == hostile
+    assert max(held.values()) - min(held.values()) <= 1
+    assert total - queue.active >= max(1, min(held.values()) - 1)
+    queue.put("small", "x", 0)
+    assert queue.take() == ("small", "x", 0)
 
 
 def test_a_tenant_at_its_bound_makes_room_for_others_and_comes_back_at_the_end() -> None:

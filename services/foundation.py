@@ -17,11 +17,18 @@ from shared.bus.port import Bus
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.seal import Seal, SealedBus, seal_key
 from shared.bus.write_level import at_write_level
+from shared.domain.errors import PermanentError
 from shared.readmodel.bootstrap import bootstrap
 from shared.readmodel.connect import SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.store import ReadModel
 from shared.runtime.clock import SystemClock, SystemRandomness
-from shared.runtime.embedded_postgres import EmbeddedPostgresSettings, ServerHandle, default_data_dir, ensure_server
+from shared.runtime.embedded_postgres import (
+    EmbeddedPostgresSettings,
+    ServerHandle,
+    default_data_dir,
+    ensure_server,
+    has_cluster,
+)
 from shared.runtime.http.secret_file import load_or_create
 from shared.runtime.settings import UpshotSettings
 from shared.telemetry.metrics import Metrics
@@ -51,10 +58,25 @@ class Foundation:
 
 
 def data_dir_of(settings: UpshotSettings) -> Path:
-    """The data folder that is meant, made where it is missing, for this user's eyes only."""
-    chosen = settings.data_dir if settings.data_dir is not None else default_data_dir(os.environ, os.getuid())
-    chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """The data folder that is meant, made where it is missing, for this user's eyes only. Raises PermanentError."""
+    chosen = _chosen_data_dir(settings)
+    try:
+        chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise PermanentError(f"UPSHOT_DATA_DIR={chosen}: this folder cannot be made: {error.strerror}") from None
     return chosen.resolve()
+
+
+def check_installed(settings: UpshotSettings) -> None:
+    """Raises PermanentError where nothing was ever started: whoever only looks would look at a new, empty installation."""
+    chosen = _chosen_data_dir(settings)
+    if settings.database_url is None and not has_cluster(chosen):
+        detail = "name its folder in UPSHOT_DATA_DIR; `upshot up` makes one"
+        raise PermanentError(f"there is no installation in {chosen}: {detail}")
+
+
+def _chosen_data_dir(settings: UpshotSettings) -> Path:
+    return settings.data_dir if settings.data_dir is not None else default_data_dir(os.environ, os.getuid())
 
 
 def master_key_of(settings: UpshotSettings, data_dir: Path, randomness: SystemRandomness) -> bytes:
@@ -86,6 +108,14 @@ async def database(
         await server.release()
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def installed(settings: UpshotSettings) -> AsyncIterator[Foundation]:
+    """`foundation`, for commands that look at what is there and make nothing. Raises PermanentError where nothing is."""
+    check_installed(settings)
+    async with foundation(settings) as ground:
+        yield ground
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from datetime import datetime
 import orjson
 
 from services.api.service.log_reader import LogReader
-from services.foundation import foundation
+from services.foundation import installed
 from shared.bus import codec, rfc3339
 from shared.bus.codec import UndecodableRecord
 from shared.bus.deadletters import DeadLetter, Redriven, carried_bytes, letter_key, read_letter, redriven_note
@@ -65,7 +65,7 @@ class Kept:
 
 async def list_letters(settings: UpshotSettings, wanted: Wanted, *, limit: int, waiting: bool, in_json: bool) -> None:
     """Print a line each, oldest first. `waiting`: only what was not redriven."""
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         found = await find_letters(ground.bus, wanted)
     shown = [each for each in found if not (waiting and each.redriven)]
     for each in shown[:limit]:
@@ -78,7 +78,7 @@ async def list_letters(settings: UpshotSettings, wanted: Wanted, *, limit: int, 
 
 async def show_letter(settings: UpshotSettings, letter_id: str, *, in_json: bool) -> None:
     """Print all there is of one. Raises `InvalidInput` where there is none of this id."""
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         (kept,) = await _named(ground.bus, [letter_id])
         record = await _original(ground.bus, kept.letter)
     print(orjson.dumps(_whole(kept, record)).decode() if in_json else _text(kept, record))
@@ -87,7 +87,7 @@ async def show_letter(settings: UpshotSettings, letter_id: str, *, in_json: bool
 async def redrive(settings: UpshotSettings, wanted: Wanted, *, limit: int, dry_run: bool, in_json: bool) -> int:
     """Print what became of each; 1 where some cannot be understood today either. Letters that are named are redriven
     again; by a filter only those that never were."""
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         definitions = DefinitionsFollower(ground.bus)
         await definitions.start()
         try:

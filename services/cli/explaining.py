@@ -11,7 +11,7 @@ from services.api.api.explained import answer
 from services.api.service.explaining import AsOf, Explainer, Question
 from services.api.settings import ApiSettings
 from services.executor.actions import discover_actions
-from services.foundation import foundation
+from services.foundation import installed
 from services.matcher.triggers import discover_triggers
 from shared.bus.port import Bus
 from shared.domain import catalogue
@@ -56,7 +56,7 @@ class _Ground:
 
 async def explain(settings: UpshotSettings, asked: Asked, *, in_json: bool) -> None:
     """Print the explanation. Raises `PermanentError` where there is no such event, workflow, revision or replay."""
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         queries = await TenantQueries.open(ground.role(API))
         definitions = DefinitionsFollower(ground.bus)
         await definitions.start()

@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from services.foundation import Foundation, foundation
+from services.foundation import Foundation, installed
 from shared.bus.adapters.postgres import BusSettings
 from shared.bus.adapters.postgres.archiving import alone, attach_segment, detach_segment, export_segment
 from shared.bus.adapters.postgres.segments import Segment, find_segment, list_segments
@@ -80,7 +80,7 @@ class _Owner:
 async def _owner(settings: UpshotSettings) -> AsyncIterator[_Owner]:
     if settings.bus != "postgres":
         raise PermanentError("the log is on Kafka; only one in PostgreSQL has segments of ours (UPSHOT_BUS=postgres)")
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         connection = await connect(ground.role(OWNER), application="upshot-log-segments")
         try:
             yield _Owner(ground, connection)

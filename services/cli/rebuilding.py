@@ -6,7 +6,7 @@ Beside a running platform, which goes on meanwhile, or without one. Next: `servi
 import sys
 from collections.abc import Callable
 
-from services.foundation import foundation
+from services.foundation import installed
 from services.projector.service.rebuild import RebuildProgress, RebuildReport, rebuild, verify
 from shared.domain.clock import Clock
 from shared.runtime.clock import SystemClock
@@ -18,7 +18,7 @@ DIFFERENCES_SHOWN = 20
 
 async def run_rebuild(settings: UpshotSettings, *, switch: bool) -> int:
     """0 where the new generation equals the live one (or nothing could be compared), and was switched to if it was to be."""
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         work = rebuild if switch else verify
         report = await work(ground.bus, ground.readmodel, ground.clock, progress_teller(SystemClock()))
     for line in told(report):

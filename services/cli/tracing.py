@@ -3,7 +3,7 @@
 import orjson
 from rich.console import Console
 
-from services.foundation import foundation
+from services.foundation import installed
 from services.tracing import as_json, find_chain, render
 from shared.readmodel.connect import API
 from shared.readmodel.tenant_queries import TenantQueries
@@ -13,7 +13,7 @@ from shared.runtime.settings import UpshotSettings
 
 async def trace(settings: UpshotSettings, what: str, *, in_json: bool) -> int:
     """Print the chain; 0 where it is unbroken."""
-    async with foundation(settings) as ground:
+    async with installed(settings) as ground:
         queries = await TenantQueries.open(ground.role(API))
         definitions = DefinitionsFollower(ground.bus)
         await definitions.start()

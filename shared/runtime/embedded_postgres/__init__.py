@@ -9,6 +9,7 @@ Next: `server.py` (start, attach, stop), then `handle.py` (what callers hold).
 from shared.runtime.embedded_postgres.binaries import Installation, locate
 from shared.runtime.embedded_postgres.errors import EmbeddedPostgresError
 from shared.runtime.embedded_postgres.handle import ServerHandle, ensure_server
+from shared.runtime.embedded_postgres.keeping import has_cluster
 from shared.runtime.embedded_postgres.places import default_data_dir
 from shared.runtime.embedded_postgres.server import ConnectionParameters
 from shared.runtime.embedded_postgres.settings import EmbeddedPostgresSettings
@@ -21,5 +22,6 @@ __all__ = [
     "ServerHandle",
     "default_data_dir",
     "ensure_server",
+    "has_cluster",
     "locate",
 ]

@@ -79,7 +79,7 @@ class Keeping:
         path = self.folder / "cluster.json"
         try:
             text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         record = parse_record(text)
         if record is None:
@@ -204,3 +204,8 @@ def make_home(record: Record, keeping: Keeping) -> None:
     if home != keeping.folder and not home.exists():
         home.mkdir(mode=0o700)
         home.chmod(new_folder_mode())
+
+
+def has_cluster(data_dir: Path) -> bool:
+    """Whether a server was ever started on this data folder."""
+    return Keeping.of(data_dir).read() is not None

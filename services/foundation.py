@@ -7,7 +7,7 @@ on Kafka, PostgreSQL is still the home of the read model and of the keys.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class Foundation:
     server: ServerHandle | None
     """The embedded server; None where a database URL names another."""
     bus: Bus
+    refusal: Callable[[], str | None]
+    """Why the log takes no records just now, as far as the last appends tell."""
     readmodel: ReadModel
     metrics: Metrics
 
@@ -135,7 +137,7 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
         log = await open_log(settings, service, clock)
         stack.push_async_callback(log.close)
         metrics = Metrics()
-        log = MeteredBus(log, metrics, clock)
+        log = metered = MeteredBus(log, metrics, clock)
         if settings.bus == "kafka":
             # Upstream services append events there themselves: only Upshot's own are believed what only Upshot says.
             log = SealedBus(log, Seal(seal_key(master_key)))
@@ -149,6 +151,7 @@ async def foundation(settings: UpshotSettings) -> AsyncIterator[Foundation]:
             master_key=master_key,
             server=server,
             bus=bus,
+            refusal=metered.refusal,
             readmodel=readmodel,
             metrics=metrics,
         )

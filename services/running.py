@@ -79,6 +79,9 @@ class Running:
         server = self.ground.server
         if server is not None and not server.running.is_set():
             reasons.append("PostgreSQL is being restarted")
+        refusal = self.ground.refusal()
+        if refusal is not None:
+            reasons.append(f"the log takes no records: {refusal}")
         for check in self.checks:
             reasons += [reason for reason in check() if reason not in reasons]
         reasons += [f"the service {task.get_name()} has ended" for task in self.tasks if task.done()]

@@ -1,4 +1,4 @@
-"""A bus that counts what goes through it: records by topic, facts by type, how long appends take."""
+"""A bus that counts what goes through it: records by topic, facts by type, how long appends take, and whether they fail."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,9 +6,12 @@ from shared.bus.passing import PassingBus, PassingReader
 from shared.bus.port import Bus, NewRecord, Position, Reader, Record
 from shared.bus.topics import RUNS
 from shared.domain.clock import Clock
-from shared.domain.errors import UpshotError
+from shared.domain.errors import TransientError, UpshotError
 from shared.telemetry import metrics as catalogue
 from shared.telemetry.metrics import Metrics
+
+REFUSED_FOR_SECONDS = 5.0
+"""So long after the last append that failed, where none has succeeded since, the log is taken to refuse them still."""
 
 
 class MeteredBus(PassingBus):
@@ -18,15 +21,26 @@ class MeteredBus(PassingBus):
         super().__init__(bus)
         self._metrics = metrics
         self._clock = clock
+        self._refused: tuple[float, str] | None = None
+
+    def refusal(self) -> str | None:
+        """Why the log takes no records just now, as far as the last appends tell: its disk is full, say."""
+        if self._refused is None:
+            return None
+        at, why = self._refused
+        return why if self._clock.monotonic() - at < REFUSED_FOR_SECONDS else None
 
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         add = self._metrics.add
         begun = self._clock.monotonic()
         try:
             positions = await self.beneath.append(records)
-        except UpshotError:
+        except UpshotError as error:
             add(catalogue.APPENDS_FAILED)
+            if isinstance(error, TransientError):
+                self._refused = (self._clock.monotonic(), str(error))
             raise
+        self._refused = None
         add(catalogue.APPENDS)
         add(catalogue.APPEND_SECONDS, self._clock.monotonic() - begun)
         for record in records:

@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from services.foundation import Foundation, foundation
 from services.tenants import create_tenant
+from shared.bus.adapters.postgres.link import Connection
 from shared.domain.plans import DEFAULT_PLAN
 from shared.runtime.clock import SystemClock
+from shared.runtime.embedded_postgres.cluster import DATABASE, SUPERUSER
 from shared.runtime.settings import UpshotSettings
 from shared.testing.platform import RunningPlatform, running_platform
 from shared.testing.receivers import Receiver, receiver
@@ -112,3 +115,12 @@ def tenant_name(text: str) -> str:
     """A name that no other test uses."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-").removeprefix("test-")
     return f"{words[:40].strip('-')}-{next(_NUMBERS)}"
+
+
+async def superuser(platform: RunningPlatform) -> Connection:
+    """A connection that may do anything to the embedded server."""
+    lines = (platform.postgres_data() / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    password = (platform.data_dir / "postgres" / "password").read_text(encoding="utf-8").strip()
+    return await asyncpg.connect(
+        host=lines[4], port=int(lines[3]), user=SUPERUSER, password=password, database=DATABASE
+    )

@@ -2,16 +2,13 @@
 
 import asyncio
 
-import asyncpg
 import pytest
 
-from shared.runtime.embedded_postgres.cluster import DATABASE, SUPERUSER
 from shared.testing.documents import cloud_event, tell, wait, workflow
-from shared.testing.platform import RunningPlatform
 from shared.testing.receivers import Hang, Receiver
 from shared.testing.tenant_client import TenantClient
 from shared.testing.waiting import eventually
-from tests.e2e.conftest import tenant_clients
+from tests.e2e.conftest import superuser, tenant_clients
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,7 +41,7 @@ async def test_two_tenants_whose_receivers_hang_do_not_stop_a_third(start_platfo
 async def test_reads_of_one_tenant_that_hang_do_not_stop_anothers_events_and_reads(start_platform) -> None:
     async with start_platform() as platform, tenant_clients(platform, ["many", "other"]) as (many, other):
         await other.make_workflow(workflow("Waits", "shop.sold", wait(1)))
-        connection = await _superuser(platform)
+        connection = await superuser(platform)
         async with connection.transaction():
             await connection.execute("LOCK TABLE rm_1.runs IN ACCESS EXCLUSIVE MODE")
             reads = [asyncio.create_task(many.request("GET", "/api/v1/runs")) for _ in range(24)]
@@ -62,11 +59,3 @@ async def test_reads_of_one_tenant_that_hang_do_not_stop_anothers_events_and_rea
             assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         await connection.close()
         (await many.request("GET", "/api/v1/runs")).expect(200)
-
-
-async def _superuser(platform: RunningPlatform) -> asyncpg.Connection:
-    lines = (platform.postgres_data() / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-    password = (platform.data_dir / "postgres" / "password").read_text(encoding="utf-8").strip()
-    return await asyncpg.connect(
-        host=lines[4], port=int(lines[3]), user=SUPERUSER, password=password, database=DATABASE
-    )

@@ -8,11 +8,11 @@ from shared.bus.partitioner import partition_of
 from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain.envelope import Event, routing_key
 from shared.runtime.settings import UpshotSettings
-from shared.testing.documents import wait, workflow
+from shared.testing.documents import cloud_event, wait, workflow
 from shared.testing.tenant_client import TenantClient, make_tenant, tenant_client
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
-from tests.e2e.conftest import StartPlatform
+from tests.e2e.conftest import StartPlatform, superuser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,6 +39,21 @@ async def test_a_record_of_a_later_version_stops_its_partition_and_readyz_names_
         await platform.restart()
         await eventually(lambda: _told(spared, named), "/readyz names both again")
         await _works(spared)
+
+
+async def test_a_log_that_takes_no_records_is_named_until_it_does_again(start_platform: StartPlatform) -> None:
+    """As with a full disk: it can be read, and not written."""
+    async with start_platform() as platform, tenant_client(platform, "acme") as tenant:
+        await eventually(lambda: _is_ready(tenant), "/readyz answers 200")
+        connection = await superuser(platform)
+        async with connection.transaction():
+            await connection.execute("lock table log.heads in exclusive mode")
+            refused = await tenant.publish(cloud_event("shop.sold"))
+            assert refused.expect(503).headers["Retry-After"]
+            assert await _told(tenant, ["the log takes no records"])
+        await connection.close()
+        (await tenant.publish(cloud_event("shop.sold"))).expect(202)
+        await eventually(lambda: _is_ready(tenant), "/readyz answers 200 again")
 
 
 async def _works(tenant: TenantClient) -> None:

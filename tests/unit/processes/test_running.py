@@ -45,7 +45,7 @@ class Away:
 
 
 def running(log: Away, readmodel: Away) -> Running:
-    ground = SimpleNamespace(server=None, bus=log, readmodel=readmodel, metrics=Metrics())
+    ground = SimpleNamespace(server=None, bus=log, refusal=lambda: None, readmodel=readmodel, metrics=Metrics())
     it = Running(ground=cast(Foundation, ground), name="executor")
     it.measure()
     return it
@@ -111,7 +111,9 @@ class _Gated:
 async def reading(bus: GatedBus, port: int) -> AsyncIterator[tuple[DefinitionsFollower, asyncio.Task[None]]]:
     settings = UpshotSettings(http_port=port)
     definitions = DefinitionsFollower(bus)
-    task = asyncio.create_task(read_definitions(cast(Foundation, SimpleNamespace(settings=settings)), definitions))
+    task = asyncio.create_task(
+        read_definitions(cast(Foundation, SimpleNamespace(settings=settings, metrics=Metrics())), definitions)
+    )
     try:
         yield definitions, task
     finally:

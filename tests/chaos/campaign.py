@@ -15,8 +15,9 @@ from random import Random, SystemRandom
 from typing import Protocol
 
 from shared.domain.envelope import Event
-from shared.testing.platform import RunningPlatform
+from shared.testing.platform import CommandFailed, RunningPlatform
 from shared.testing.receivers import Receiver
+from shared.testing.services import RunningServices
 from shared.testing.tenant_client import tenant_client
 from tests.chaos.shops import Customers, open_shop
 from tests.chaos.verdict import check_effects, check_events, check_runs, logged_events, until_level
@@ -24,6 +25,8 @@ from tests.chaos.watches import Doors, check_told, check_watch, expected, open_w
 
 TENANTS = 4
 WORKERS = 32
+LOG_CHARACTERS = 2_000
+"""Of each process, when a campaign has failed."""
 
 
 def chosen_seed() -> int:
@@ -86,7 +89,11 @@ async def run_campaign(
         )
         assert min(breaker.done[kind] for kind in breaker.kinds) >= breaker.least
         begin = time.monotonic()
-        unknown = [await until_level(shop) for shop in shops]
+        try:
+            unknown = [await until_level(shop) for shop in shops]
+        except AssertionError:
+            await tell_why(platform)
+            raise
         print(f"level {time.monotonic() - begin:.1f} s after the last request; {sum(unknown)} charges were unknown")
         await stop_schedule(watch)
         records = await logged_events(platform)
@@ -115,6 +122,17 @@ async def run_campaign(
         await check_watch(watch, first, wanted)
     assert min(wanted.completed.total(), len(wanted.unanswered), len(wanted.answered), repetitions) >= breaker.least
     assert accepted >= 100 * breaker.least, "too few events flowed for the faults to mean much"
+
+
+async def tell_why(platform: RunningPlatform) -> None:
+    """All that says who stands still: groups' lags, dead letters, and what each process logged last."""
+    for command in (("doctor",), ("deadletters", "list")):
+        try:
+            print(await platform.cli(*command))
+        except CommandFailed as failed:
+            print(failed)
+    for each in platform.all if isinstance(platform, RunningServices) else (platform,):
+        print(f"--- {each.log_path.name}\n{each.log_tail()[-LOG_CHARACTERS:]}")
 
 
 async def _send_all(customers: Customers, doors: Doors) -> None:

@@ -21,6 +21,8 @@ from aiohttp.streams import StreamReader
 HEADERS_MAX = 100  # of an answer; each at most
 HEADER_BYTES_MAX = 8190
 READ_BUFFER_BYTES = 65_536
+ANSWER_HEADS_MAX = 32
+"""Heads of one answer, the final one among them: who sends more says nothing, and holds up everybody with it."""
 
 _HEAD_END = re.compile(rb"\n\r?\n")  # the parser, too, takes a line that ends without CR
 _END_BYTES_MAX = 3
@@ -46,6 +48,7 @@ class AnswerProtocol(ResponseHandler):
         super().__init__(loop)
         self.spoke_first = False
         self._head_due = False
+        self._heads = 0
         self._seam = b""
         """The last bytes of a head or of a chunked body, among which its end may have begun."""
         self._body: StreamReader | None = None
@@ -67,7 +70,7 @@ class AnswerProtocol(ResponseHandler):
         if self._unread is None and self.transport is not None:
             self._unread = select.poll()
             self._unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._head_due, self._seam, self._body = True, b"", None
+        self._head_due, self._heads, self._seam, self._body = True, 0, b"", None
         self.set_response_params(
             skip_payload=head_only,
             read_until_eof=True,
@@ -112,6 +115,11 @@ class AnswerProtocol(ResponseHandler):
             end = found.end() if found is not None else len(text)
             if found is None:
                 self._seam = text[max(searched, end - _END_BYTES_MAX) :]
+            elif self._heads >= ANSWER_HEADS_MAX:
+                self._fail(HttpProcessingError(message="interim answers without end"))
+                break
+            else:
+                self._heads += 1
             self._parse(text[at:end])
             at = searched = end
         return text[at:]
@@ -121,9 +129,7 @@ class AnswerProtocol(ResponseHandler):
         try:
             messages, self._upgraded, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
-            self.set_exception(error)
-            if self.transport is not None:
-                self.transport.close()
+            self._fail(error)
             return
         for message, body in messages:
             if not self._head_due:
@@ -132,6 +138,11 @@ class AnswerProtocol(ResponseHandler):
             if is_final(message.code):
                 self._begin_body(message, body)
             self.feed_data((message, body), 0)
+
+    def _fail(self, error: HttpProcessingError) -> None:
+        self.set_exception(error)
+        if self.transport is not None:
+            self.transport.close()
 
     def _begin_body(self, message: RawResponseMessage, body: StreamReader) -> None:
         self._head_due, self._body, self._payload = False, body, body

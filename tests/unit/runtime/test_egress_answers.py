@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
-from shared.runtime.egress.kept import AnswerProtocol
+from shared.runtime.egress.kept import ANSWER_HEADS_MAX, AnswerProtocol
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -119,3 +119,20 @@ async def test_a_body_that_cannot_be_read_is_its_own_trouble(wire: Wire) -> None
         with pytest.raises(HttpProcessingError):
             await _answer(protocol)
         assert not _kept(protocol)
+
+
+@pytest.mark.parametrize("as_one", [True, False])
+async def test_interim_answers_without_end_are_no_answer(wire: Wire, as_one: bool) -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+    async def asked(count: int) -> tuple[int, bytes]:
+        protocol = _asked(wire, "POST")
+        packets = [interim * count + OK] if as_one else [*[interim] * count, OK]
+        for packet in packets:
+            protocol.data_received(packet)
+        return await _answer(protocol)
+
+    assert await asked(ANSWER_HEADS_MAX - 1) == (200, b"ok")
+    with pytest.raises(HttpProcessingError, match="interim answers without end"):
+        await asked(100_000)
+    assert wire.closed

@@ -69,14 +69,6 @@ def data_dir_of(settings: UpshotSettings) -> Path:
     return chosen.resolve()
 
 
-def check_installed(settings: UpshotSettings) -> None:
-    """Raises PermanentError where nothing was ever started: whoever only looks would look at a new, empty installation."""
-    chosen = _chosen_data_dir(settings)
-    if settings.database_url is None and not has_cluster(chosen):
-        detail = "name its folder in UPSHOT_DATA_DIR; `upshot up` makes one"
-        raise PermanentError(f"there is no installation in {chosen}: {detail}")
-
-
 def _chosen_data_dir(settings: UpshotSettings) -> Path:
     return settings.data_dir if settings.data_dir is not None else default_data_dir(os.environ, os.getuid())
 
@@ -114,8 +106,12 @@ async def database(
 
 @contextlib.asynccontextmanager
 async def installed(settings: UpshotSettings) -> AsyncIterator[Foundation]:
-    """`foundation`, for commands that look at what is there and make nothing. Raises PermanentError where nothing is."""
-    check_installed(settings)
+    """`foundation`, for commands that only look. Raises PermanentError where nothing was ever started: they would look at a
+    new, empty installation."""
+    chosen = _chosen_data_dir(settings)
+    if settings.database_url is None and not has_cluster(chosen):
+        detail = "name its folder in UPSHOT_DATA_DIR; `upshot up` makes one"
+        raise PermanentError(f"there is no installation in {chosen}: {detail}")
     async with foundation(settings) as ground:
         yield ground
 

@@ -33,7 +33,7 @@ from shared.domain.errors import InvalidInput, TransientError
 from shared.domain.hooks import Hook, HookAnswer
 from shared.domain.json_text import dump_json
 from shared.runtime.definitions import DefinitionsFollower
-from shared.runtime.http import PUBLISH, READ, Call, HttpProblem, Returns, Route, reply
+from shared.runtime.http import PUBLISH, READ, Call, HttpProblem, Returns, Route, reply, unknown_tenant
 from shared.runtime.http.routing import Handler
 from shared.telemetry.metrics import DEDUPLICATED, Metrics
 from shared.workflows.webhook import STATUSES_WITHOUT_BODY
@@ -85,7 +85,7 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
     async def publish(call: Call) -> web.StreamResponse:
         body = await call.body()
         if not await it.definitions.has_tenant(call.tenant_id):
-            raise HttpProblem(404, "unknown-tenant", f"there is no tenant {call.tenant_id!r}; an operator makes one")
+            raise unknown_tenant(call.tenant_id)
         try:
             results = await it.published.take(
                 call.tenant_id, list(call.request.headers.items()), body, traceparent=call.traceparent

@@ -56,10 +56,10 @@ def start_context(
     return context
 
 
-def run_context(run: Run) -> Context:
-    """For a run's steps: with what the earlier ones gave."""
+def asked_context(run: Run) -> Context:
+    """`start_context` of a run that there is: what it was asked for with."""
     match = run.match
-    context = start_context(
+    return start_context(
         tenant_id=run.tenant_id,
         workflow_id=match.workflow_id,
         workflow_name=match.workflow_name,
@@ -67,6 +67,11 @@ def run_context(run: Run) -> Context:
         event=event_view(run.event, run.tenant_id) if run.event is not None else None,
         inputs=run.inputs,
     )
+
+
+def run_context(run: Run) -> Context:
+    """For a run's steps: with what the earlier ones gave."""
+    context = asked_context(run)
     context["run"] = {"id": run.id, "requested_at": run.requested_at.isoformat()}
     context["steps"] = {
         step.id: {

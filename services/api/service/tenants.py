@@ -7,7 +7,7 @@ from shared.bus.partitioner import partition_of
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import routing_key
 from shared.domain.errors import TransientError
-from shared.runtime.http import HttpProblem
+from shared.runtime.http import unknown_tenant
 
 
 async def current_tenant(it: TenantGround, tenant_id: str) -> Tenant:
@@ -19,5 +19,5 @@ async def current_tenant(it: TenantGround, tenant_id: str) -> Tenant:
         raise TransientError("the definitions cannot be read up to their end just now") from None
     tenant = it.definitions.tenant(tenant_id)
     if tenant is None:
-        raise HttpProblem(404, "unknown-tenant", f"there is no tenant {tenant_id!r}; an operator makes one")
+        raise unknown_tenant(tenant_id)
     return tenant

@@ -108,8 +108,8 @@ def _why(
     """As if the event had been recorded when it happened: none is too late to be tried."""
     verdict = explain_start(candidate.start, catalogue, see_event(event, event_time(event.time, at)), hiding)
     reason = "the event matches" if verdict.matches else why_not(verdict)
-    for each in unevaluated:
-        reason = left_out.WHY[each.reason]
+    if unevaluated:
+        reason = left_out.WHY[unevaluated[-1].reason]
     return Why(
         reason=reason,
         triggers=verdict.triggers,

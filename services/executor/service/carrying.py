@@ -47,7 +47,7 @@ from shared.expressions import TemplateError, TooMuchTogether
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.shard import Shard
 from shared.workflows.compiled import CompiledStep, compile_steps
-from shared.workflows.context import event_view, run_context, start_context
+from shared.workflows.context import asked_context, run_context
 from shared.workflows.document import Retry
 from shared.workflows.subject import approval_subject, subject_hash
 
@@ -204,18 +204,10 @@ class Carrier:
         if rule is None or any(step.number for step in run.steps.values()):
             return None
         match = run.match
-        context = start_context(
-            tenant_id=run.tenant_id,
-            workflow_id=match.workflow_id,
-            workflow_name=match.workflow_name,
-            revision=match.revision,
-            event=event_view(run.event, run.tenant_id) if run.event is not None else None,
-            inputs=run.inputs,
-        )
         steps = self._compiled[match.workflow_id, match.revision]
         try:
             subject = approval_subject(
-                tenant, run_id=run.id, context=context, event=run.event, steps=steps, plans=match.steps
+                tenant, run_id=run.id, context=asked_context(run), event=run.event, steps=steps, plans=match.steps
             )
         except TooMuchTogether as error:  # asked for by an earlier version, which bounded each step alone
             return ApprovalVoided(run_id=run.id, subject_hash="", detail=f"what was approved cannot be shown: {error}")

@@ -111,16 +111,18 @@ class Firing:
     async def act(self, owned: Collection[int]) -> None:
         """Fire what is due in the partitions that may be acted on: so much of it that events need not wait for long."""
         now = self._clock.now()
-        left = AT_ONCE
-        while left > 0 and (due := self._take_due(owned, now)):
-            await self._fire(due, now)
-            left -= len(due)
+        for _ in range(AT_ONCE // TOGETHER):
+            if due := self._take_due(owned, now):
+                await self._fire(due, now)
 
     def _take_due(self, owned: Collection[int], now: datetime) -> list[_Due]:
-        """At most `TOGETHER` instants, and of one schedule at most `OF_ONE`: the rest of it waits for those of others."""
+        """About `TOGETHER` instants, of as many schedules at most, and of one schedule at most `OF_ONE`: the rest of it waits
+        for those of others."""
         due: list[_Due] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < TOGETHER:
+        room = TOGETHER
+        while self._heap and self._heap[0][0] <= now and room > 0:
             due_at, _, plan = heapq.heappop(self._heap)
+            room -= 1  # also for those that fire nothing: to find that out takes its time
             if plan.next_at != due_at or self._plans[plan.partition].get(plan.key) is not plan:
                 continue
             if plan.partition not in self._memories:
@@ -130,6 +132,7 @@ class Firing:
                 continue
             instants = plan.owed or _to_fire(plan.schedule.schedule, self._floor(plan), now)
             due += [_Due(plan, instant) for instant in instants[:OF_ONE]]
+            room -= max(0, min(len(instants), OF_ONE) - 1)
             plan.owed = instants[OF_ONE:]
             if plan.owed:
                 self._plan_at(plan, now)

@@ -44,14 +44,13 @@ def rests(run: Run, now: datetime) -> bool:
 
 def pack(runs: Iterable[Run]) -> None:
     """Idle runs. What several of them share stays shared."""
-    events: dict[int, SourceEvent] = {}
+    events: dict[int, tuple[SourceEvent, SourceEvent]] = {}  # by id, which stays the former's own while it is here
     for run in runs:
         event = run.event
         if event is not None and not isinstance(event.data, Packed):
-            held = events.get(id(event))
-            if held is None:
-                held = events[id(event)] = replace(event, data=packed(event.data))
-            run.event = held
+            if id(event) not in events:
+                events[id(event)] = (event, replace(event, data=packed(event.data)))
+            _, run.event = events[id(event)]
         run.inputs = cast(_Object, packed(run.inputs))
         for step in run.steps.values():
             step.request = cast(_Object | None, packed(step.request))

@@ -81,6 +81,11 @@ class HttpProblem(UpshotError):
         return cls(status, str(body.get("kind", "refused")), str(body.get("detail", "refused")), members=members)
 
 
+def unknown_tenant(tenant_id: str) -> HttpProblem:
+    """404: the token is good, and nobody has made the tenant that it names."""
+    return HttpProblem(404, "unknown-tenant", f"there is no tenant {tenant_id!r}; an operator makes one")
+
+
 def title_of(kind: str) -> str:
     """`unknown-endpoint` → `Unknown endpoint`: as stable as the kind itself."""
     return kind.replace("-", " ").replace("_", " ").capitalize()

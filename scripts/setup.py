@@ -1,8 +1,9 @@
 """Makes .venv from a lock file, and lets it find this checkout: no build backend, no network beyond the locked packages.
 Where there is a C compiler, it compiles the matching kernel, too.
 
-Run by setup.sh with whichever Python was found; needs the standard library only. Doing it again costs nothing while the
-lock, the checkout's place and the Python stay the same. The lock for tests holds all of the runtime's: it serves both.
+Run by setup.sh with whichever Python was found, which chooses the fastest on the machine for .venv (interpreter.py); needs the
+standard library only. Doing it again costs nothing while the lock, the checkout's place and the Python stay the same. The lock
+for tests holds all of the runtime's: it serves both.
 """
 
 import fcntl
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -86,14 +89,14 @@ def install(kind: str) -> None:
 def make_venv() -> None:
     if works():
         return
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    say(f"making .venv with Python {version} ({sys.executable})")
+    python, why = interpreter.choose()
+    say(f"making .venv with {python}: {why}")
     shutil.rmtree(VENV, ignore_errors=True)
     # Debian's python3 comes without ensurepip unless python3-venv is installed; an outer pip can serve instead.
-    with_pip = importlib.util.find_spec("ensurepip") is not None
+    with_pip = python != sys.executable or importlib.util.find_spec("ensurepip") is not None
     if not with_pip and importlib.util.find_spec("pip") is None:
         fail(f"{sys.executable} has neither ensurepip nor pip. Debian, Ubuntu: apt install python3-venv")
-    arguments = [sys.executable, "-m", "venv", *([] if with_pip else ["--without-pip"]), str(VENV)]
+    arguments = [python, "-m", "venv", *([] if with_pip else ["--without-pip"]), str(VENV)]
     made = subprocess.run(arguments, check=False, capture_output=True, text=True)
     if made.returncode:
         fail(f"cannot make .venv:\n{made.stdout}{made.stderr}")

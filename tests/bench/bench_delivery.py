@@ -74,9 +74,8 @@ async def main(count: int, profile: bool) -> None:
         receiver_port = (await receiver.ask(do="port"))["port"]
         with workspace() as space:
             file = space.folder / "profile" if profile else None
-            print(
-                f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f} before; Python {sys.version.split()[0]}"
-            )
+            print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f} before")
+            print(f"Python {sys.version.split()[0]}, {Path(sys.executable).resolve()}")
             print(f"\n== Upshot: {TENANTS} tenants, {CONNECTIONS} connections, bodies of 2,028 bytes ==")
             await _platform(space, bench, receiver_port, count, file)
             if file is not None:

@@ -37,7 +37,7 @@ class EmbeddedPostgresSettings(BaseSettings):
         le=1024,
         description=(
             "Write-ahead log for which files are always ready, in MiB, in a new data folder too: a commit that needs a new "
-            "file waits 15-30 ms for it. An event takes about 9 KB until the next checkpoint makes its file a new one."
+            "file waits 15-30 ms for it. An event takes about 14 KB until the next checkpoint makes its file a new one."
         ),
     )
     log_bytes_max: int = Field(

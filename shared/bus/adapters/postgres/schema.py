@@ -76,7 +76,14 @@ begin
     while v_segment < v_last loop
         v_segment := v_segment + 1;
         v_name := p_topic || '.' || v_segment;
-        execute format('create table log.%I (like log.%I including defaults including constraints)', v_name, p_topic);
+        -- Rows that fit into a page stay in it as they are, longer ones go out of line as they are: to compress what lies
+        -- between two and eight kilobytes took a quarter of the server's time. Files of closed segments are compressed.
+        execute format(
+            'create table log.%I (like log.%I including defaults including constraints) with (toast_tuple_target = 8160)',
+            v_name, p_topic);
+        execute format(
+            'alter table log.%I alter column headers set storage external, alter column value set storage external',
+            v_name);
         execute format(
             'alter table log.%I attach partition log.%I for values from (%s) to (%s)',
             p_topic, v_name, v_segment * v_size, (v_segment + 1) * v_size);

@@ -1,4 +1,4 @@
-"""Writes what is made from code in `docs/reference`: settings, API, events, metrics, command line, the workflow's JSON Schema.
+"""Writes what is made from code in `docs/reference`: settings, limits, API, events, metrics, commands, workflows' JSON Schema.
 
 `--check` writes nothing and ends with 1 where a page is not current.
 """
@@ -11,7 +11,8 @@ from typing import cast
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from reference_pages import cli_page, events_page, events_schema, metrics_page, workflow_schema  # noqa: E402
+from reference_limits import limits_page  # noqa: E402
+from reference_pages import MADE, cli_page, events_page, events_schema, metrics_page, workflow_schema  # noqa: E402
 
 import services  # noqa: E402  the path above comes first
 import shared  # noqa: E402
@@ -46,6 +47,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "events.schema.json": events_schema(),
         FOLDER / "cli.md": cli_page(),
         FOLDER / "metrics.md": metrics_page(),
+        FOLDER / "limits.md": limits_page(MADE),
         FOLDER / "workflow.schema.json": workflow_schema(),
     }
 

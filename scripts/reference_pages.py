@@ -14,7 +14,7 @@ from shared.workflows.document import WorkflowDocument
 SCHEMA_ID = "https://upshot.example/schemas/workflow.schema.json"
 EVENTS_ID = "https://upshot.example/schemas/events.schema.json"
 """Names, not addresses: nothing is fetched from there."""
-_MADE = "This page is made from the code (`python scripts/reference.py`); a test fails when it is not current."
+MADE = "This page is made from the code (`python scripts/reference.py`); a test fails when it is not current."
 
 
 def workflow_schema() -> str:
@@ -44,7 +44,7 @@ def events_page() -> str:
         "a listed one is refused where its data does not fit. A type never loses or retypes a field; it may gain optional ones.",
         "A vendor's own payload stays in `data.raw`. For machines: [JSON Schemas](events.schema.json), one a type.",
         "",
-        _MADE,
+        MADE,
         "",
     ]
     for each in catalogue.all_types():
@@ -66,7 +66,7 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
 
 def cli_page() -> str:
     """Every command with its words and options."""
-    lines = ["# The `upshot` command", "", "Settings come from the [environment](settings.md).", "", _MADE, ""]
+    lines = ["# The `upshot` command", "", "Settings come from the [environment](settings.md).", "", MADE, ""]
     for words, command in _commands("upshot", typer.main.get_command(app)):
         usage = [words]
         rows = []
@@ -103,7 +103,7 @@ def metrics_page() -> str:
     ]
     head = (
         "# Metrics\n\nEvery process shows at `/metrics` those that its services have, as Prometheus reads them. No label names a "
-        f"tenant.\n{_MADE}\n\n"
+        f"tenant.\n{MADE}\n\n"
         "| metric | kind | labels | meaning |\n|---|---|---|---|"
     )
     return "\n".join([head, *rows, ""])

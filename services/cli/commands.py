@@ -312,7 +312,7 @@ def templates(
 
 @conformance_app.command("patterns")
 def conformance_patterns(file: Path) -> None:
-    """Event patterns: JSON or JSONL rows {id, pattern, event, expected}."""
+    """Event patterns: rows {id, pattern, event, expected}, as JSON or JSON Lines. Exit 1 where a row failed."""
     from services.cli.conformance_patterns import run_pattern_cases
 
     _report(run_pattern_cases(file))
@@ -320,7 +320,7 @@ def conformance_patterns(file: Path) -> None:
 
 @conformance_app.command("signatures")
 def conformance_signatures(file: Path) -> None:
-    """Signatures: JSON or JSONL rows {id, scheme, secret, headers, body, valid, now}."""
+    """Signatures: rows {id, scheme, secret, headers, body, valid, now}, or secrets of endpoints {key, valid}."""
     from services.cli.conformance_signatures import run_signature_cases
 
     _report(run_signature_cases(file))
@@ -328,7 +328,7 @@ def conformance_signatures(file: Path) -> None:
 
 @conformance_app.command("schedules")
 def conformance_schedules(file: Path) -> None:
-    """Cron expressions: JSON or JSONL rows {id, expr, tz, start, expected_next, agree}."""
+    """Cron expressions: rows {id, expr, tz, start, expected_next, agree}."""
     from services.cli.conformance_schedules import run_schedule_cases
 
     _report(run_schedule_cases(file))
@@ -344,5 +344,5 @@ def _serve_alone(name: str) -> None:
 
 def _report(report: ConformanceReport) -> None:
     for line in (*report.lines, report.summary):
-        print(line)
+        print(line.encode("utf-8", "backslashreplace").decode())  # a row may hold half of a surrogate pair
     sys.exit(report.exit_code)

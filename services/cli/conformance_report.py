@@ -1,14 +1,22 @@
-"""What `upshot conformance …` commands share: how a file's rows are read, and the report: counts, a line per row that differs.
+"""What `upshot conformance …` commands share: each row of a file is judged, counted, and shown where it differs.
 
-Next: `conformance_patterns.py`, which fills one from the event-pattern corpus.
+Next: `conformance_rows.py` for how a file is read, `conformance_patterns.py`, which judges the event-pattern corpus.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from shared.domain.errors import Flaw, InvalidInput
+from services.cli.conformance_rows import BadRow, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a row expects and what ours made of it, in words. `reported_only`: the references disagree, or ours is a policy."""
+
+    expected: str
+    got: str
+    agrees: bool
+    reported_only: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +43,30 @@ class ConformanceReport:
         return f"{self.passed} passed, {self.failed} failed, {self.reported} reported"
 
 
-def read_rows(path: Path) -> Iterator[object]:
-    """The rows of a JSON list or of JSON lines, blank lines left out. Raises InvalidInput for a file that is neither."""
-    text = path.read_text(encoding="utf-8")
+def report_on(rows: Iterable[Row | BadRow], judge: Callable[[Row], Verdict | BadRow]) -> ConformanceReport:
+    """Every row, in order. One that is no case has failed: `row-N: expected a case, got …`."""
+    passed = failed = reported = 0
+    lines: list[str] = []
+    for number, row in enumerate(rows, 1):
+        verdict = row if isinstance(row, BadRow) else _judged(row, judge)
+        if isinstance(verdict, BadRow):
+            lines.append(f"row-{number}: expected a case, got {verdict.what}")
+            failed += 1
+            continue
+        if not verdict.agrees:
+            name = isinstance(row, dict) and row.get("id")
+            lines.append(f"{name or f'row-{number}'}: expected {verdict.expected}, got {verdict.got}")
+        if verdict.reported_only:
+            reported += 1
+        elif verdict.agrees:
+            passed += 1
+        else:
+            failed += 1
+    return ConformanceReport(passed=passed, failed=failed, reported=reported, lines=lines)
+
+
+def _judged(row: Row, judge: Callable[[Row], Verdict | BadRow]) -> Verdict | BadRow:
     try:
-        if text.lstrip().startswith("["):
-            yield from json.loads(text)
-            return
-        for line in text.splitlines():
-            if line.strip():
-                yield json.loads(line)
-    except ValueError as error:
-        raise InvalidInput("The file holds no cases.", [Flaw(pointer="#", detail=str(error))]) from None
+        return judge(row)
+    except RecursionError:  # what can be read may still be too deep to be written out again
+        return BadRow("a row that is nested too deeply")

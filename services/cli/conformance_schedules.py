@@ -1,6 +1,6 @@
 """`upshot conformance schedules FILE`: our reading of cron expressions against what four libraries made of them.
 
-FILE is JSON (a list) or JSON lines of {expr, tz, start, expected_next, agree}: `expected_next` is a list of local instants
+FILE holds rows {expr, tz, start, expected_next, agree}: `expected_next` is a list of local instants
 (null: never again) or `invalid`, a `tz` of null is UTC without offsets. Rows on which four libraries agree count; others
 are reported, never failed: with fewer in `agree`, with none, or with `results` by library instead of one expectation.
 Next: `shared/schedules/cron.py`, what is being judged.
@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from services.cli.conformance_report import ConformanceReport, read_rows
+from services.cli.conformance_report import ConformanceReport, Verdict, report_on
+from services.cli.conformance_rows import BadRow, Row, read_rows
 from shared.domain.errors import InvalidInput
 from shared.schedules import zone_named
 from shared.schedules.cron import parse_cron
@@ -22,7 +23,8 @@ from shared.schedules.recurrence import ByTheClock
 _LIBRARIES = 4
 _INVALID = "invalid"
 _UNREADABLE = (
-    "an unreadable row: expr is a text, start an instant, tz an IANA zone or null, expected_next a list or invalid"
+    "an unreadable row: expr is a text, start an instant, tz an IANA zone or null, expected_next a list or invalid, "
+    "agree a list"
 )
 
 _Outcome = str | list[str | None]
@@ -30,7 +32,6 @@ _Outcome = str | list[str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    case_id: str
     expression: str
     start: datetime
     zone: ZoneInfo | None  # None: local times without offset
@@ -39,30 +40,29 @@ class _Case:
 
 
 def run_schedule_cases(path: Path) -> ConformanceReport:
-    """Every row of the file, in order. Raises InvalidInput for a file that is none; a row that is none has failed."""
-    passed = failed = reported = 0
-    lines: list[str] = []
-    for number, row in enumerate(read_rows(path), start=1):
-        case = _read(row, f"row-{number}")
-        if case is None:
-            lines.append(f"row-{number}: expected a case, got {_UNREADABLE}")
-            failed += 1
-            continue
+    """Every row of the file, in order. Raises InvalidInput where there is no such file; a row that is no case has failed."""
+    return report_on(read_rows(path), _judge)
+
+
+def _judge(row: Row) -> Verdict | BadRow:
+    case = _read(row)
+    if case is None:
+        return BadRow(_UNREADABLE)
+    try:
         got = _outcome(case)
-        agreed = any(_meets(got, each) for each in case.acceptable)
-        if not agreed:
-            lines.append(f"{case.case_id}: expected {' or '.join(map(_shown, case.acceptable))}, got {_shown(got)}")
-        if not case.counts:
-            reported += 1
-        elif agreed:
-            passed += 1
-        else:
-            failed += 1
-    return ConformanceReport(passed=passed, failed=failed, reported=reported, lines=lines)
+    except OverflowError:
+        return BadRow("an unreadable row: its instants lie outside the years 1 to 9999")
+    return Verdict(
+        expected=" or ".join(map(_shown, case.acceptable)),
+        got=_shown(got),
+        agrees=any(_meets(got, each) for each in case.acceptable),
+        reported_only=not case.counts,
+    )
 
 
-def _read(row: object, name: str) -> _Case | None:
-    if not isinstance(row, dict) or not isinstance(row.get("expr"), str):
+def _read(row: Row) -> _Case | None:
+    agree = row.get("agree") or ()
+    if not isinstance(row.get("expr"), str) or not isinstance(agree, list | tuple):
         return None
     results, zone = row.get("results"), row.get("tz")
     said = list(results.values()) if isinstance(results, dict) else [row.get("expected_next", row.get("expected"))]
@@ -76,12 +76,11 @@ def _read(row: object, name: str) -> _Case | None:
     if not acceptable or (zone is not None and local is None):
         return None
     return _Case(
-        case_id=str(row.get("id") or name),
         expression=row["expr"],
         start=start.replace(tzinfo=UTC) if start.tzinfo is None else start,
         zone=local,
         acceptable=acceptable,
-        counts=len(row.get("agree") or ()) >= _LIBRARIES,
+        counts=len(agree) >= _LIBRARIES,
     )
 
 

@@ -8,7 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
-from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent, is_attribute_name, parse_batch, parse_event
+from shared.bus.cloudevents_json import (
+    ParsedEvent,
+    UnreadableEvent,
+    UnreadableText,
+    is_attribute_name,
+    parse_batch,
+    parse_event,
+)
 from shared.bus.cloudevents_rules import attribute_flaws
 from shared.domain.errors import Flaw
 
@@ -22,7 +29,8 @@ def parse_http(
 ) -> list[ParsedEvent | UnreadableEvent]:
     """The events of a request in order, each read or refused by itself; one in all but batch mode.
 
-    Raises `UnreadableEvent` where the request as a whole is none: another format, no JSON, a batch that is no array.
+    Raises `UnreadableEvent` where the request as a whole is none: another format, no JSON, an event that is no object,
+    a batch that is no array.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     lowered = [(name.lower(), value) for name, value in pairs]
@@ -50,6 +58,8 @@ def _media_type(content_type: str | None) -> tuple[str, str]:
 def _one(body: bytes) -> ParsedEvent | UnreadableEvent:
     try:
         return parse_event(body)
+    except UnreadableText:
+        raise
     except UnreadableEvent as error:
         return error
 

@@ -37,22 +37,26 @@ class UnreadableEvent(ValueError):
         self.event_id = event_id
 
 
+class UnreadableText(UnreadableEvent):
+    """Not even a flawed event: the text is no JSON, or JSON of another kind than was announced."""
+
+
 def parse_event(body: bytes) -> ParsedEvent:
     """One event in structured mode. Checks types and names of members; which attributes must be there is the
-    caller's to check. Raises `UnreadableEvent`."""
+    caller's to check. Raises `UnreadableEvent`, and `UnreadableText` where it is no JSON object."""
     text = _checked_text(body)
     start = _skip_space(text, 0)
     if text[start] != "{":
-        raise UnreadableEvent([Flaw(pointer="#", detail="a single event is a JSON object")])
+        raise UnreadableText([Flaw(pointer="#", detail="a single event is a JSON object")])
     return _event_at(text, start)
 
 
 def parse_batch(body: bytes) -> list[ParsedEvent | UnreadableEvent]:
-    """The events of a batch in order, each read or refused by itself. Raises `UnreadableEvent` where it is no array."""
+    """The events of a batch in order, each read or refused by itself. Raises `UnreadableText` where it is no array."""
     text = _checked_text(body)
     start = _skip_space(text, 0)
     if text[start] != "[":
-        raise UnreadableEvent([Flaw(pointer="#", detail="a batch is a JSON array of events")])
+        raise UnreadableText([Flaw(pointer="#", detail="a batch is a JSON array of events")])
     return [_event_or_flaws(text, start, end) for start, end in _elements(text, start)]
 
 
@@ -60,7 +64,7 @@ def _checked_text(body: bytes) -> str:
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise UnreadableEvent([Flaw(pointer="#", detail=f"not JSON: {error}")]) from None
+        raise UnreadableText([Flaw(pointer="#", detail=f"not JSON: {error}")]) from None
     return body.decode()
 
 

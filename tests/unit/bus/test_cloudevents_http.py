@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bus.cloudevents_http import parse_http
-from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent
+from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent, UnreadableText
 
 BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t"}
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -86,11 +86,28 @@ def test_each_event_of_a_batch_is_judged_by_itself_and_keeps_its_digits() -> Non
     ]
 
 
+def _nested(depth: int) -> bytes:
+    return b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":' + b"[" * depth + b"]" * depth + b"}"
+
+
 def test_nesting_without_end_is_refused_not_fatal() -> None:
-    for depth in (1_000, 100_000):
-        body = b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":' + b"[" * depth + b"]" * depth + b"}"
-        (event,) = parse_http(STRUCTURED, body)
-        assert isinstance(event, UnreadableEvent)
+    assert pointers(parse_http(STRUCTURED, _nested(1_000))) == ["#/data"]
+    with pytest.raises(UnreadableText, match="not JSON"):
+        parse_http(STRUCTURED, _nested(100_000))
+
+
+@pytest.mark.parametrize(
+    "body", [b"not json", b"", b" ", b"[1]", b"7", b'"{}"', b"\xef\xbb\xbf{}", b'{"id": "\xff"}', b"{}{}"]
+)
+def test_a_text_that_is_no_object_is_no_event_at_all(body: bytes) -> None:
+    with pytest.raises(UnreadableText) as raised:
+        parse_http(STRUCTURED, body)
+    assert [flaw.pointer for flaw in raised.value.flaws] == ["#"]
+
+
+def test_an_object_with_flaws_is_one_event_that_is_refused() -> None:
+    assert "#/id" in pointers(parse_http(STRUCTURED, b"{}"))
+    assert pointers(parse_http(STRUCTURED, b'{"id": 1}')) == ["#/id"]
 
 
 @given(st.binary(max_size=60), st.sampled_from([STRUCTURED, BATCH]))

@@ -6,13 +6,12 @@ Next: `cloudevents_http.py` and `foreign.py`, which read them.
 import re
 from collections.abc import Iterable, Mapping
 
-from shared.bus import rfc3339
+from shared.bus import rfc3339, rfc3986
 from shared.domain.errors import Flaw
 
 _REQUIRED = ("specversion", "id", "source", "type")
 _NEVER_EMPTY = ("subject", "dataschema", "datacontenttype", "time")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NOT_IN_URIS = re.compile(r'[\s<>"{}|\\^`]')
 
 
 def attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
@@ -29,9 +28,12 @@ def attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
         for name, value in attributes.items():
             if _CONTROL.search(value):
                 yield Flaw(pointer=f"#/{name}", detail="holds a control character")
-    for name in ("source", "dataschema"):
-        if _NOT_IN_URIS.search(attributes.get(name, "")):
-            yield Flaw(pointer=f"#/{name}", detail="no URI: percent-encode what stands out of place")
+    if not rfc3986.is_reference(attributes.get("source", "")):
+        detail = "no URI reference, such as /shop or https://shop.example: percent-encode what stands out of place"
+        yield Flaw(pointer="#/source", detail=detail)
+    if (dataschema := attributes.get("dataschema")) and not rfc3986.is_uri(dataschema):
+        detail = "no URI with a scheme, such as https://…: percent-encode what stands out of place"
+        yield Flaw(pointer="#/dataschema", detail=detail)
     if time := attributes.get("time"):
         try:
             rfc3339.parse(time)

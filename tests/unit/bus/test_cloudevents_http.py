@@ -37,6 +37,18 @@ def test_every_flaw_of_an_event_is_told_at_once() -> None:
     assert pointers(parse_http(headers, b"")) == ["#/id", "#/type", "#/specversion", "#/x", "#/source", "#/time"]
 
 
+@pytest.mark.parametrize("source", ["%zz", "http://[::1", ":::", "/s#a#b", "1http://x", "/ü", "a b"])
+def test_a_source_is_a_uri_reference(source: str) -> None:
+    body = json.dumps({"specversion": "1.0", "id": "1", "source": source, "type": "t"}).encode()
+    assert pointers(parse_http(STRUCTURED, body)) == ["#/source"]
+
+
+@pytest.mark.parametrize("dataschema", ["relative", "//x", "/x", "urn:%"])
+def test_a_dataschema_is_a_uri(dataschema: str) -> None:
+    body = json.dumps({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "dataschema": dataschema}).encode()
+    assert pointers(parse_http(STRUCTURED, body)) == ["#/dataschema"]
+
+
 @pytest.mark.parametrize(
     ("headers", "pointer"),
     [

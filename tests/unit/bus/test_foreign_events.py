@@ -54,19 +54,21 @@ def pointers(record: Record) -> list[str]:
 
 
 _PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
-_URI = st.text("abcXYZ019/:.-_~%é", min_size=1, max_size=20).filter(lambda text: not text.startswith("/upshot/"))
+_PATH = st.text("abcXYZ019/:.-_~", max_size=20)
+_SOURCE = st.builds("{}{}".format, st.sampled_from(["/a", "urn:", "https://shop.example/", "shop%C3%A9/"]), _PATH)
+_SCHEMA = st.builds("{}{}".format, st.sampled_from(["urn:a", "https://schemas.example/%2F"]), _PATH)
 _VALID = st.fixed_dictionaries(
     {
         "specversion": st.just("1.0"),
         "id": _PRINTABLE,
-        "source": _URI,
+        "source": _SOURCE,
         "type": _PRINTABLE.filter(lambda text: not text.startswith("upshot.")),
         "tenantid": _PRINTABLE,
     },
     optional={
         "time": st.sampled_from(["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+05:45"]),
         "subject": _PRINTABLE,
-        "dataschema": _URI,
+        "dataschema": _SCHEMA,
         "correlationid": _PRINTABLE,
         "causationid": _PRINTABLE,
         "causalchain": st.sampled_from(["w-1", "w-1,w-2"]),

@@ -28,6 +28,7 @@ from services.ingest.service.published import Published, PublishResult
 from services.ingest.service.rejections import Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import HandshakeAnswer, Headers
+from shared.bus.cloudevents_http import UnknownFormat
 from shared.bus.published import ForeignTenant
 from shared.domain.errors import InvalidInput, TransientError
 from shared.domain.hooks import Hook, HookAnswer
@@ -92,6 +93,8 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
             )
         except TooMuch as trouble:
             raise _too_much(trouble) from None
+        except UnknownFormat as trouble:
+            raise HttpProblem(415, "unsupported-media-type", str(trouble)) from None
         except ForeignTenant:
             detail = f"an event's tenantid is not {call.tenant_id!r}, whose token this is; nothing was taken"
             raise HttpProblem(403, "foreign-tenant", detail) from None
@@ -167,7 +170,12 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
                 202: Returns(description="all were taken", model=PublishedEvents),
                 207: Returns(description="some were not", model=PublishedEvents),
             },
-            errors={400: "the body is no CloudEvent", 403: "an event names another tenant", 429: "over the rate"},
+            errors={
+                400: "the body is no CloudEvent",
+                403: "an event names another tenant",
+                415: "the format of the event, its charset or its coding is not understood",
+                429: "over the rate",
+            },
             request_is_raw=True,
             invalid_status=400,
             body_bytes_max=it.settings.events_body_bytes_max,

@@ -24,13 +24,17 @@ _UNDERSTOOD = ("application/cloudevents+json", "application/cloudevents-batch+js
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
 
+class UnknownFormat(Exception):
+    """A CloudEvent in a format, or in a charset, that is not understood; the text names those that are."""
+
+
 def parse_http(
     headers: Mapping[str, str] | Iterable[tuple[str, str]], body: bytes
 ) -> list[ParsedEvent | UnreadableEvent]:
     """The events of a request in order, each read or refused by itself; one in all but batch mode.
 
-    Raises `UnreadableEvent` where the request as a whole is none: another format, no JSON, an event that is no object,
-    a batch that is no array.
+    Raises `UnreadableEvent` where the request as a whole is none: no JSON, an event that is no object, a batch that is
+    no array; `UnknownFormat`.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     lowered = [(name.lower(), value) for name, value in pairs]
@@ -39,7 +43,8 @@ def parse_http(
     if not media_type.startswith("application/cloudevents"):
         return [_judged(_binary(lowered, content_type, body))]
     if media_type not in _UNDERSTOOD or charset not in _CHARSETS:
-        raise _refusal(f"{content_type} is not understood; {' or '.join(_UNDERSTOOD)} in UTF-8 is")
+        # As a literal: a byte that is no UTF-8 comes as half of a surrogate pair, which no answer can hold.
+        raise UnknownFormat(f"{content_type!r:.100} is not understood; {' or '.join(_UNDERSTOOD)} in UTF-8 is")
     if media_type == "application/cloudevents-batch+json":
         return [_judged(event) for event in parse_batch(body)]
     return [_judged(_one(body))]

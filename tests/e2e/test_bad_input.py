@@ -228,6 +228,16 @@ async def test_what_can_be_read_and_is_flawed_is_a_result(
     assert await tenant.every("/api/v1/events") == []
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/cloudevents+xml", "application/cloudevents", "application/cloudevents+json; charset=utf-16"],
+)
+async def test_a_format_of_events_that_is_not_understood(tenant: TenantClient, content_type: str) -> None:
+    body = json.dumps(cloud_event("shop.sold")).encode()
+    answer = await tenant.request("POST", "/events", body=body, headers={"Content-Type": content_type})
+    assert "application/cloudevents+json" in _is_problem(answer, 415).body["detail"]
+
+
 async def test_unknown_paths_and_methods_say_so(tenant: TenantClient) -> None:
     _is_problem(await tenant.request("GET", "/api/v1/nothing"), 404)
     answer = _is_problem(await tenant.request("DELETE", "/api/v1/runs"), 405)

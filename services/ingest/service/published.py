@@ -61,8 +61,8 @@ class Published:
     async def take(
         self, tenant_id: str, headers: Sequence[tuple[str, str]], body: bytes, *, traceparent: str
     ) -> list[PublishResult]:
-        """One result an event, in order; accepted ones are durable. Raises InvalidInput, ForeignTenant, TooMuch,
-        TransientError: then nothing was taken."""
+        """One result an event, in order; accepted ones are durable. Raises InvalidInput, UnknownFormat, ForeignTenant,
+        TooMuch, TransientError: then nothing was taken."""
         try:
             parsed = parse_http(headers, body)
         except UnreadableEvent as error:

@@ -14,6 +14,7 @@ from functools import cache
 import jsonschema_rs
 
 from shared.bus import rfc3339
+from shared.bus.cloudevents_json import is_json_type
 from shared.domain import catalogue
 from shared.domain.envelope import JSON_CONTENT_TYPE, Event
 from shared.domain.errors import Flaw, InvalidInput
@@ -145,8 +146,8 @@ def _content_flaws(attributes: Mapping[str, str], data: bytes | None, publisher:
     if len(data) > publisher.data_bytes_max:
         detail = f"{len(data)} bytes; {publisher.data_bytes_max} are the most: send a reference instead"
         return [Flaw(pointer="#/data", detail=detail)]
-    content_type = attributes.get("datacontenttype", JSON_CONTENT_TYPE).split(";")[0].strip().lower()
-    if content_type != JSON_CONTENT_TYPE and not content_type.endswith("+json"):
+    content_type = attributes.get("datacontenttype")
+    if not is_json_type(content_type):
         return [Flaw(pointer="#/datacontenttype", detail=f"{content_type}: only JSON data can be matched")]
     try:
         value = read_json(data)

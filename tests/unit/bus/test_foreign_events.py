@@ -148,7 +148,7 @@ def test_the_time_of_an_event_without_one_is_when_the_broker_took_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["Application/JSON", "application/json; charset=UTF-8", "application/vnd.x+json"]
+    "content_type", ["Application/JSON", "application/json; charset=UTF-8", "application/vnd.x+json", "text/JSON"]
 )
 def test_content_types_in_any_case(content_type: str) -> None:
     assert decode(binary(NAMED, b'{"a":1}', content_type)).content_type == "application/json"
@@ -206,6 +206,7 @@ _BODY = b'{"specversion":"1.0","id":"1","source":"/s","type":"t","tenantid":"acm
         (binary(NAMED, b'{"a":1,"a":2}'), ["#/data"]),
         (binary(NAMED, b'"\xff"'), ["#/data"]),
         (binary(NAMED, b"<a/>", "application/xml"), ["#/datacontenttype"]),
+        (binary(NAMED, b"{}", "application/jsonl"), ["#/datacontenttype"]),
         (binary(NAMED, b'"%s"' % (b"x" * DATA_BYTES_MAX)), ["#/data"]),
         (binary({**NAMED, "subject": "é" * (ATTRIBUTES_BYTES_MAX // 2)}), ["#"]),
         (binary({**NAMED, "causalchain": "w-1,,w-2"}), ["#/causalchain"]),

@@ -34,7 +34,17 @@ from shared.domain.errors import InvalidInput, TransientError
 from shared.domain.hooks import Hook, HookAnswer
 from shared.domain.json_text import dump_json
 from shared.runtime.definitions import DefinitionsFollower
-from shared.runtime.http import PUBLISH, READ, Call, HttpProblem, Returns, Route, reply, unknown_tenant
+from shared.runtime.http import (
+    PUBLISH,
+    READ,
+    Call,
+    HttpProblem,
+    Returns,
+    Route,
+    problem_document,
+    reply,
+    unknown_tenant,
+)
 from shared.runtime.http.routing import Handler
 from shared.telemetry.metrics import DEDUPLICATED, Metrics
 from shared.workflows.webhook import STATUSES_WITHOUT_BODY
@@ -53,7 +63,7 @@ class PublishedEvents(BaseModel):
     """What became of each event, in the order in which they came."""
 
     results: list[dict[str, object]] = Field(
-        description="id, event_id, status: accepted, duplicate or rejected, problem"
+        description="id, event_id, status: accepted, duplicate or rejected, problem (as in an answer of its own)"
     )
 
 
@@ -100,7 +110,7 @@ def routes(it: IngestDependencies) -> Sequence[Route]:
             raise HttpProblem(403, "foreign-tenant", detail) from None
         it.metrics.add(DEDUPLICATED, sum(result.status == "duplicate" for result in results))
         all_taken = all(result.status != "rejected" for result in results)
-        return reply(202 if all_taken else 207, {"results": [_result(each) for each in results]})
+        return reply(202 if all_taken else 207, {"results": [_result(each, call.request.path) for each in results]})
 
     async def list_rejections(call: Call) -> web.StreamResponse:
         source = it.definitions.definitions.source(call.path("source_id"))
@@ -296,16 +306,14 @@ def _too_much(trouble: TooMuch) -> HttpProblem:
     return HttpProblem(429, "too-many-events", str(trouble), headers={"Retry-After": str(seconds)})
 
 
-def _result(result: PublishResult) -> dict[str, object]:
+def _result(result: PublishResult, instance: str) -> dict[str, object]:
     shown: dict[str, object] = {"id": result.id, "status": result.status}
     if result.event_id is not None:
         shown["event_id"] = result.event_id
     if result.problem is not None:
-        shown["problem"] = {
-            "type": f"urn:upshot:problem:{result.problem.kind}",
-            "detail": result.problem.detail,
-            "errors": [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in result.problem.flaws],
-        }
+        # What the event alone would have been answered, had a request no more than one verdict.
+        problem = HttpProblem(400, result.problem.kind, result.problem.detail, flaws=result.problem.flaws)
+        shown["problem"] = problem_document(problem, instance=instance)
     return shown
 
 

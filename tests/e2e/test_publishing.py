@@ -23,7 +23,15 @@ async def test_each_event_of_a_batch_has_its_own_result(tenant: TenantClient) ->
     results = mixed.body["results"]
     assert [each["id"] for each in results] == ["1", "2", "3"]
     assert [each["status"] for each in results] == ["duplicate", "accepted", "rejected"]
-    assert {flaw["pointer"] for flaw in results[2]["problem"]["errors"]} >= {"#/source", "#/type"}
+    problem = results[2]["problem"]
+    assert {flaw["pointer"] for flaw in problem.pop("errors")} >= {"#/source", "#/type"}
+    assert problem == {
+        "type": "urn:upshot:problem:invalid-event",
+        "title": "Invalid event",
+        "status": 400,
+        "detail": "this is no CloudEvent",
+        "instance": "/events",
+    }
 
 
 async def test_what_is_taken_whole_is_answered_202_also_when_all_of_it_was_there_before(tenant: TenantClient) -> None:

@@ -19,7 +19,7 @@ from shared.runtime.http.auth import (
 )
 from shared.runtime.http.boundary import HttpDependencies, build_app
 from shared.runtime.http.openapi import About, openapi_document
-from shared.runtime.http.problems import HttpProblem, ProblemDocument, flaws_of, unknown_tenant
+from shared.runtime.http.problems import HttpProblem, ProblemDocument, flaws_of, problem_document, unknown_tenant
 from shared.runtime.http.routing import Call, Header, Returns, Route, reply
 from shared.runtime.http.secret_file import jwt_secret
 from shared.runtime.http.server import HttpServer, connection_limits
@@ -48,6 +48,7 @@ __all__ = [
     "issue_token",
     "jwt_secret",
     "openapi_document",
+    "problem_document",
     "reply",
     "require_any",
     "unknown_tenant",

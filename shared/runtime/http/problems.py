@@ -92,7 +92,17 @@ def title_of(kind: str) -> str:
 
 
 def render_problem(problem: HttpProblem, *, instance: str) -> web.Response:
-    """The response; standard members win over a problem's own."""
+    """The response."""
+    return web.Response(
+        status=problem.status,
+        body=orjson.dumps(problem_document(problem, instance=instance), default=str),
+        content_type=PROBLEM_CONTENT_TYPE,
+        headers=problem.headers,
+    )
+
+
+def problem_document(problem: HttpProblem, *, instance: str) -> dict[str, object]:
+    """The members that a problem has, in an answer of its own or as a part of one; standard members win over its own."""
     document: dict[str, object] = {
         **problem.members,
         "type": f"urn:upshot:problem:{problem.kind}",
@@ -105,12 +115,7 @@ def render_problem(problem: HttpProblem, *, instance: str) -> web.Response:
         document["errors"] = [{"detail": flaw.detail, "pointer": flaw.pointer} for flaw in problem.flaws[:FLAWS_MAX]]
         if len(problem.flaws) > FLAWS_MAX:
             document["errors_left_out"] = len(problem.flaws) - FLAWS_MAX
-    return web.Response(
-        status=problem.status,
-        body=orjson.dumps(document, default=str),
-        content_type=PROBLEM_CONTENT_TYPE,
-        headers=problem.headers,
-    )
+    return document
 
 
 def flaws_of(error: ValidationError, *, prefix: str = "#") -> list[Flaw]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.ingest.sources import Delivery, Refused, Source, SourceSettings, Translated, Verified
+from services.ingest.sources import Delivery, Headers, Refused, Source, SourceSettings, Translated, Verified
 from services.ingest.sources.reading import event_type, moment, text, untranslated
 from services.ingest.sources.signing import (
     header_bytes,
@@ -26,9 +26,8 @@ from services.ingest.sources.signing import (
     unix_seconds,
 )
 
-_ID = ("webhook-id", "svix-id")
-_TIMESTAMP = ("webhook-timestamp", "svix-timestamp")
-_SIGNATURE = ("webhook-signature", "svix-signature")
+# Id, timestamp and signature: what is signed together is read together.
+_FAMILIES = tuple((f"{name}-id", f"{name}-timestamp", f"{name}-signature") for name in ("webhook", "svix"))
 _PUBLIC_KEY_PREFIX = "whpk_"
 _PRIVATE_KEY_PREFIX = "whsk_"
 # More signatures than any rotation needs; each ed25519 check costs some 100 µs.
@@ -53,17 +52,20 @@ class StandardWebhooks(Source[Settings]):
         return None if _hmac_key(secret) else "give base64, with or without whsec_ before it"
 
     def verify(self, delivery: Delivery, secrets: Sequence[str], settings: Settings) -> Verified | Refused:
-        webhook_id, signed_at, given = (delivery.headers.get(*names) for names in (_ID, _TIMESTAMP, _SIGNATURE))
+        id_header, timestamp_header, signature_header = _family(delivery.headers)
+        webhook_id, signed_at = delivery.headers.get(id_header), delivery.headers.get(timestamp_header)
+        given = delivery.headers.get(signature_header)
         if webhook_id is None or not webhook_id:
-            return missing("webhook-id")
+            return missing(id_header)
         if signed_at is None:
-            return missing("webhook-timestamp")
+            return missing(timestamp_header)
         if given is None:
-            return missing("webhook-signature")
+            return missing(signature_header)
         timestamp = unix_seconds(signed_at)
         if timestamp is None:
-            return malformed("webhook-timestamp", "an integer of unix seconds")
-        signatures = [each for each in given.split(" ") if each][:_SIGNATURES_MAX]
+            return malformed(timestamp_header, "an integer of unix seconds")
+        # Several headers come joined by a comma and a space.
+        signatures = [each.removesuffix(",") for each in given.split(" ") if each][:_SIGNATURES_MAX]
         content = b".".join((header_bytes(webhook_id), header_bytes(signed_at), delivery.body))
         usable = False
         for index, secret in enumerate(secrets):
@@ -77,7 +79,7 @@ class StandardWebhooks(Source[Settings]):
 
     def name(self, delivery: Delivery, payload: object, settings: Settings) -> str | None:
         """The webhook id: the signature covers it."""
-        webhook_id = delivery.headers.get(*_ID)
+        webhook_id = delivery.headers.get(_family(delivery.headers)[0])
         return printable(webhook_id) if webhook_id else None
 
     def translate(self, delivery: Delivery, payload: object, settings: Settings) -> tuple[Translated, ...]:
@@ -87,6 +89,11 @@ class StandardWebhooks(Source[Settings]):
             time=moment(payload, "timestamp"),
             note=None if kind else "the payload names no type",
         )
+
+
+def _family(headers: Headers) -> tuple[str, str, str]:
+    """The names of the first family that is complete, or of which more is there."""
+    return max(_FAMILIES, key=lambda names: sum(bool(headers.get(name)) for name in names))
 
 
 def _matches(secret: str, content: bytes, signatures: list[str]) -> bool | None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import orjson
 
-from shared.workflows.document import pointer_to
+from shared.workflows.document import Place, pointer_to
 
 ALIGNED_CELLS_MAX = 100_000
 """Aligning two lists costs the product of their lengths, once what both begin and end with is set aside: for a whole comparison
@@ -21,8 +21,6 @@ at most this, 30 ms. Whoever saves a workflow of many long lists must not make o
 _NAMED_MAX = 3
 _COUNTED_MAX = 100
 _POINTER_CHARACTERS_MAX = 60
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

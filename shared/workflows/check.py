@@ -59,8 +59,8 @@ def check_document(
         raise InvalidInput("this workflow is too large to be checked", flaws)
     flaws += _check_zone(document)
     alternatives = 0
-    for index, trigger in enumerate(document.triggers):
-        found = _check_trigger(trigger, _trigger_base(document, index), catalogue, document)
+    for place, trigger in document.placed_triggers:
+        found = _check_trigger(trigger, place, catalogue, document)
         flaws += found
         alternatives += 0 if found else _alternatives(trigger, catalogue, document)
         if alternatives > ALTERNATIVES_MAX:
@@ -163,10 +163,6 @@ def _check_shared(document: WorkflowDocument) -> list[Flaw]:
         seen.add(limit.tag)
         flaws += _check_cooldown(limit.cooldown, base)
     return flaws
-
-
-def _trigger_base(document: WorkflowDocument, index: int) -> tuple[str | int, ...]:
-    return ("trigger", index) if isinstance(document.trigger, tuple) else ("trigger",)
 
 
 def _check_trigger(

@@ -17,6 +17,9 @@ SHARED_MAX = 10
 """Tags whose common count one run is held against: each costs a look and a row."""
 SECONDS_PER_YEAR = 366 * 24 * 3600
 
+Place = tuple[str | int, ...]
+"""Where in a document: the parts of a pointer."""
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 StepId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
@@ -104,15 +107,33 @@ class Step(_Part):
     on_unknown: Literal["ask", "fail", "retry"] = "ask"
 
 
-TriggerDocument = Annotated[dict[str, object], Field(min_length=1)]
+_ANY = "any"
+_NOT_ANY = {"not": {"required": [_ANY]}}
+"""So that a document is of one form in the published schema, too."""
 
-_ONE, _ANY = "one", "any"
+TriggerDocument = Annotated[dict[str, object], Field(min_length=1)]
+TriggerList = Annotated[tuple[TriggerDocument, ...], Field(min_length=1, max_length=TRIGGERS_MAX)]
+
+
+class AnyTrigger(_Part):
+    """The list under its name; kept so, for a document is kept as it was written."""
+
+    any_: TriggerList = Field(alias=_ANY, description="any of these starts a run")
+
+
+def _form(value: object) -> str:
+    if isinstance(value, AnyTrigger) or (isinstance(value, Mapping) and _ANY in value):
+        return "named"
+    return "list" if isinstance(value, list | tuple) else "one"
+
+
 TriggerDocuments = Annotated[
-    Annotated[TriggerDocument, Tag(_ONE)]
-    | Annotated[tuple[TriggerDocument, ...], Field(min_length=1, max_length=TRIGGERS_MAX), Tag(_ANY)],
-    Discriminator(lambda value: _ANY if isinstance(value, list | tuple) else _ONE),
+    Annotated[TriggerDocument, Field(json_schema_extra=_NOT_ANY), Tag("one")]
+    | Annotated[TriggerList, Tag("list")]
+    | Annotated[AnyTrigger, Tag("named")],
+    Discriminator(_form),
 ]
-"""One trigger, or a list of which any starts it; each flaw is then told of the one that was meant."""
+"""One trigger, or a list of which any starts it, bare or as `any`; each flaw is then told of the one that was meant."""
 
 
 class WorkflowDocument(_Part):
@@ -131,9 +152,15 @@ class WorkflowDocument(_Part):
     steps: tuple[Step, ...] = Field(min_length=1, max_length=STEPS_MAX)
 
     @property
+    def placed_triggers(self) -> tuple[tuple[Place, Mapping[str, object]], ...]:
+        """One or several, any of which may start it, each with its place in the document."""
+        written = {_ANY: self.trigger.any_} if isinstance(self.trigger, AnyTrigger) else self.trigger
+        return tuple(written_triggers({"trigger": written}))
+
+    @property
     def triggers(self) -> tuple[Mapping[str, object], ...]:
-        """One or several, any of which may start it."""
-        return self.trigger if isinstance(self.trigger, tuple) else (self.trigger,)
+        """The same without their places."""
+        return tuple(trigger for _, trigger in self.placed_triggers)
 
     def needs_of(self, index: int) -> tuple[str, ...]:
         """What the step at `index` waits for: what it says, else the step above."""
@@ -141,6 +168,17 @@ class WorkflowDocument(_Part):
         if said is not None:
             return said
         return (self.steps[index - 1].id,) if index else ()
+
+
+def written_triggers(document: Mapping[str, object]) -> list[tuple[Place, Mapping[str, object]]]:
+    """The triggers of a document as it was written, each with its place; what is no trigger is left out."""
+    place: Place = ("trigger",)
+    said = document.get("trigger")
+    if isinstance(said, Mapping) and _ANY in said:
+        place, said = (*place, _ANY), said[_ANY]
+    if isinstance(said, list | tuple):
+        return [((*place, index), each) for index, each in enumerate(said) if isinstance(each, Mapping)]
+    return [(place, said)] if isinstance(said, Mapping) else []
 
 
 def parse_document(value: object) -> WorkflowDocument:
@@ -177,10 +215,14 @@ _MEND = {
 }
 
 
+_ANY_ALONE = "`any` stands alone; put this into its list"
+
+
 def _flaw(location: Sequence[str | int], message: str, kind: str) -> Flaw:
     # pydantic puts the chosen branch of a union into the location; no such member exists in the user's document.
     parts = [*location[:1], *location[2:]] if location[0] == "trigger" and len(location) > 1 else location
-    detail = _MEND.get(kind) or message.removeprefix("Value error, ")
+    known = _ANY_ALONE if location[0] == "trigger" and kind == "extra_forbidden" else _MEND.get(kind)
+    detail = known or message.removeprefix("Value error, ")
     for theirs in ("Input", "Tuple", "Dictionary", "String", "List"):
         detail = detail.replace(f"{theirs} should", "this should")
     return Flaw(pointer=pointer_to(*parts), detail=detail)

@@ -55,8 +55,7 @@ def start_pattern(start: Start, tenant_id: str, workflow_id: str) -> EventPatter
 def placed_hooks(document: WorkflowDocument, catalogue: Catalogue) -> tuple[PlacedHook, ...]:
     """In the document's order; triggers that cannot be read are left out, for `check.py` tells of them."""
     found = []
-    for index, trigger in enumerate(document.triggers):
-        base: tuple[str | int, ...] = ("trigger", index) if isinstance(document.trigger, tuple) else ("trigger",)
+    for base, trigger in document.placed_triggers:
         for key, value in trigger.items():
             kind = catalogue.triggers.get(key)
             try:

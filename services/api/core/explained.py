@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.definitions_history import WorkflowThen
+from shared.workflows.document import written_triggers
 from shared.workflows.explaining import Outcome, Verdict
 
 _SHARES = 1_000_000
@@ -77,9 +78,7 @@ def _counted(workflows: int) -> str:
 
 def names_type(document: Mapping[str, object], event_type: str) -> bool:
     """Whether a document looks as if it were for events of a type: for choosing what to explain first, not for verdicts."""
-    written = document.get("trigger")
-    triggers = written if isinstance(written, list | tuple) else [written]
-    return any(_looks_for(trigger, event_type) for trigger in triggers if isinstance(trigger, Mapping))
+    return any(_looks_for(trigger, event_type) for _, trigger in written_triggers(document))
 
 
 def _looks_for(trigger: Mapping[str, object], event_type: str) -> bool:

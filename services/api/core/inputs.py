@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 
 from shared.domain.errors import Flaw, InvalidInput
-from shared.workflows.document import WorkflowDocument, pointer_to
+from shared.workflows.document import Place, WorkflowDocument, pointer_to
 
 FLAWS_MAX = 50
 SCHEMA_VALUES_MAX = 2000
@@ -30,13 +30,12 @@ _REFUSED_KEYWORDS = {
 Schema = Mapping[str, object]
 
 
-def manual_schemas(document: WorkflowDocument) -> list[tuple[tuple[str | int, ...], Schema]]:
+def manual_schemas(document: WorkflowDocument) -> list[tuple[Place, Schema]]:
     """Where each manual trigger's schema stands in the document, and the schema; one without `inputs` takes any."""
-    found: list[tuple[tuple[str | int, ...], Schema]] = []
-    for index, trigger in enumerate(document.triggers):
+    found: list[tuple[Place, Schema]] = []
+    for base, trigger in document.placed_triggers:
         if "manual" not in trigger:
             continue
-        base = ("trigger", index) if isinstance(document.trigger, tuple) else ("trigger",)
         manual = trigger["manual"]
         inputs = manual.get("inputs") if isinstance(manual, Mapping) else None
         found.append(((*base, "manual", "inputs"), inputs if isinstance(inputs, Mapping) else {}))

@@ -12,8 +12,7 @@ DELIVERED = "/upshot/sources/"
 def unknown_sources(document: WorkflowDocument, source_ids: Collection[str]) -> list[Flaw]:
     """Patterns on `source` that name a source which is not there, and so could never match."""
     flaws = []
-    for index, trigger in enumerate(document.triggers):
-        base = ("trigger", index) if isinstance(document.trigger, tuple) else ("trigger",)
+    for base, trigger in document.placed_triggers:
         pattern = trigger.get("pattern")
         wanted = pattern.get("source") if isinstance(pattern, Mapping) else None
         for position, each in enumerate(wanted if isinstance(wanted, list | tuple) else ()):

@@ -20,7 +20,7 @@ from shared.domain.records import HookSecretRotated
 from shared.domain.verdicts import Verdict
 from shared.runtime.http import HttpProblem
 from shared.workflows.catalogue import Catalogue
-from shared.workflows.document import parse_document
+from shared.workflows.document import parse_document, written_triggers
 from shared.workflows.hooks import placed_hooks
 
 _DRAWN_SECRET_BYTES = 32
@@ -181,9 +181,7 @@ def url_of(public_url: str, plan: HookPlan) -> str:
 
 
 def _asks_for_hooks(document: Mapping[str, object]) -> bool:
-    triggers = document.get("trigger")
-    each = triggers if isinstance(triggers, list | tuple) else (triggers,)
-    return any(isinstance(trigger, Mapping) and _TRIGGER in trigger for trigger in each)
+    return any(_TRIGGER in trigger for _, trigger in written_triggers(document))
 
 
 def _holds(hook: Hook | None, sealed: str) -> bool:

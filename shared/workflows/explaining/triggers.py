@@ -13,7 +13,7 @@ from shared.matching import EventFields, Pattern, explain, matches
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import trigger_start
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
-from shared.workflows.document import pointer_to
+from shared.workflows.document import pointer_to, written_triggers
 from shared.workflows.explaining.clauses import Origin, clauses_of
 from shared.workflows.explaining.values import Clause, Trigger
 from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, expected_of_absence, expected_of_count
@@ -41,17 +41,9 @@ def explain_triggers(
     document = start.revision.document
     patterns, counts, absences = iter(start.patterns), iter(start.counts), iter(start.absences)
     schedules = iter(start.schedules)
-    written = document["trigger"]
-    each_with_pointer = (
-        [(pointer_to("trigger", index), each) for index, each in enumerate(written)]
-        if isinstance(written, list | tuple)
-        else [(pointer_to("trigger"), written)]
-    )
     found = []
-    for pointer, trigger in each_with_pointer:
-        if not isinstance(trigger, Mapping):
-            raise AssertionError(f"{pointer} of a saved workflow is no trigger")
-        asking = _Asking(pointer, trigger, document, catalogue, fields, hiding, key_of)
+    for place, trigger in written_triggers(document):
+        asking = _Asking(pointer_to(*place), trigger, document, catalogue, fields, hiding, key_of)
         match trigger_start(trigger, catalogue, zone=start.limits.zone):
             case OnEvent():
                 found.append(asking.event(next(patterns)))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.schedules import parse_schedule
-from shared.workflows.document import pointer_to
+from shared.workflows.document import pointer_to, written_triggers
 
 ParameterType = Literal["endpoint", "url", "text", "integer", "schedule"]
 PLACEHOLDER = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
@@ -75,9 +75,7 @@ class WorkflowTemplate:
     @property
     def trigger_kinds(self) -> tuple[str, ...]:
         """The keys of its triggers, each once."""
-        said = self.document.get("trigger")
-        triggers = said if isinstance(said, list | tuple) else [said]
-        return tuple(dict.fromkeys(str(key) for each in triggers if isinstance(each, Mapping) for key in each))
+        return tuple(dict.fromkeys(key for _, trigger in written_triggers(self.document) for key in trigger))
 
 
 def fill(template: WorkflowTemplate, values: Mapping[str, object]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import published_event_id
 from shared.domain.json_text import read_json
 from shared.workflows.document import pointer_to
+from shared.workflows.triggers import OWN_PREFIX
 
 DATA_BYTES_MAX = 262_144
 """Of one event's data. A match holds the event with all that it leads to, and has to fit into one record, too."""
@@ -29,6 +30,7 @@ ATTRIBUTES_BYTES_MAX = 16_384
 CHAIN_MAX = 32
 """Workflows in a causal chain. Ten is the most that a workflow may allow."""
 FLAWS_MAX = 20
+OWN_TYPE = f"types that begin with {OWN_PREFIX} are the platform's own; name what happened"
 
 # Attributes that have a place of their own in the envelope, or that only Upshot sets.
 _PLACED = frozenset(
@@ -36,7 +38,6 @@ _PLACED = frozenset(
     | {"correlationid", "causationid", "causalchain", "traceparent", "replayid", "recordversion", "publishedid"}
 )
 _UPSHOTS_SOURCES = "/upshot/"
-_UPSHOTS_TYPES = "upshot."
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
@@ -116,9 +117,8 @@ def _reserved(attributes: Mapping[str, str]) -> list[Flaw]:
     if attributes.get("source", "").startswith(_UPSHOTS_SOURCES):
         detail = f"sources that begin with {_UPSHOTS_SOURCES} are the platform's own; name your service"
         flaws.append(Flaw(pointer="#/source", detail=detail))
-    if attributes.get("type", "").startswith(_UPSHOTS_TYPES):
-        detail = f"types that begin with {_UPSHOTS_TYPES} are the platform's own; name what happened"
-        flaws.append(Flaw(pointer="#/type", detail=detail))
+    if attributes.get("type", "").startswith(OWN_PREFIX):
+        flaws.append(Flaw(pointer="#/type", detail=OWN_TYPE))
     size = len("".join(attributes).encode()) + len("".join(attributes.values()).encode())
     if size > ATTRIBUTES_BYTES_MAX:
         detail = (

@@ -1,7 +1,8 @@
 """`event.emit`: appends a platform event of the tenant's own, which other workflows may match.
 
 Its id is derived from the step, so that emitting it again is emitting it once; its causal chain names this run's workflow, so
-that loops are seen.
+that loops are seen. It is held to what `POST /events` holds others to: the platform's own types are refused, and the data of a
+type of the catalogue is what its schema says.
 """
 
 import re
@@ -10,18 +11,29 @@ from datetime import datetime
 
 from pydantic import Field, field_validator
 
-from services.executor.actions import Attempt, Config, Prepared, Scene, Tools, config_flaws, is_template, validated
+from services.executor.actions import (
+    Attempt,
+    Config,
+    Prepared,
+    Refused,
+    Scene,
+    Tools,
+    config_flaws,
+    is_template,
+    validated,
+)
 from services.executor.core.outcome import Outcome
+from shared.bus.published import DATA_BYTES_MAX, OWN_TYPE, data_flaws
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import derive
 from shared.domain.json_text import dump_json, read_json
-from shared.domain.records import Problem
 from shared.domain.retry import NO_RETRY
 from shared.domain.workflow import Effect
+from shared.workflows.triggers import OWN_PREFIX
 
 _TYPE = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)+")
-DATA_BYTES_MAX = 262_144
+_DETAIL_CHARACTERS_MAX = 1000
 
 
 class EmitConfig(Config):
@@ -50,7 +62,12 @@ class EventEmit:
         return "keyed"
 
     def flaws(self, config: Mapping[str, object]) -> Sequence[Flaw]:
-        return config_flaws(EmitConfig, config)
+        flaws, event_type, data = config_flaws(EmitConfig, config), config.get("type"), config.get("data", {})
+        if flaws or not isinstance(event_type, str):
+            return flaws
+        if event_type.startswith(OWN_PREFIX):
+            return [Flaw(pointer="#/type", detail=OWN_TYPE)]
+        return [] if _holds_template(data) else [_below_data(flaw) for flaw in data_flaws(event_type, data)]
 
     def high_risk(self, config: Mapping[str, object]) -> bool:
         del config
@@ -65,6 +82,7 @@ class EventEmit:
 
     def prepare(self, config: Mapping[str, object], scene: Scene, now: datetime) -> Prepared:
         wanted = validated(EmitConfig, config)
+        _emittable(wanted.type, wanted.data)
         return Prepared(
             request={
                 "id": derive("emitted", scene.run.id, scene.step_id),
@@ -78,15 +96,10 @@ class EventEmit:
 
     async def perform(self, attempt: Attempt, tools: Tools) -> Outcome:
         request, run = attempt.request, attempt.scene.run
-        data = dump_json(request["data"])
-        if len(data) > DATA_BYTES_MAX:
-            detail = f"the event's data has {len(data)} bytes; {DATA_BYTES_MAX} are the most"
-            return Outcome(status="failed", problem=Problem(kind="too_large", detail=detail))
         try:
-            read_json(data)
-        except InvalidInput as error:
-            detail = "; ".join(flaw.detail for flaw in error.flaws)
-            return Outcome(status="failed", problem=Problem(kind="invalid_event", detail=f"the event's data: {detail}"))
+            data = _emittable(str(request["type"]), request["data"])
+        except Refused as refused:  # frozen by a version that looked at less
+            return Outcome(status="failed", problem=refused.problem)
         subject = request["subject"]
         await tools.publish(
             Event(
@@ -107,3 +120,30 @@ class EventEmit:
 
 
 ACTION = EventEmit()
+
+
+def _emittable(event_type: str, data: object) -> bytes:
+    """The data's bytes. Raises `Refused` for what nobody may publish."""
+    if event_type.startswith(OWN_PREFIX):
+        raise Refused("invalid_event", f"{event_type}: {OWN_TYPE}")
+    text = dump_json(data)
+    if len(text) > DATA_BYTES_MAX:
+        raise Refused("too_large", f"the event's data has {len(text)} bytes; {DATA_BYTES_MAX} are the most")
+    try:
+        flaws: Sequence[Flaw] = data_flaws(event_type, read_json(text))
+    except InvalidInput as error:
+        flaws = error.flaws
+    if flaws:
+        told = "; ".join(f"{each.pointer}: {each.detail}" for each in map(_below_data, flaws))
+        raise Refused("invalid_event", f"{event_type} cannot be emitted so: {told}"[:_DETAIL_CHARACTERS_MAX])
+    return text
+
+
+def _below_data(flaw: Flaw) -> Flaw:
+    return Flaw(pointer="#/data" + flaw.pointer.removeprefix("#"), detail=flaw.detail)
+
+
+def _holds_template(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_template, value.values()))
+    return any(map(_holds_template, value)) if isinstance(value, list | tuple) else is_template(value)

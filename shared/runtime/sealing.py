@@ -2,7 +2,7 @@
 
 Guarantee: a sealed text opens only for the tenant and the purpose it was sealed for, and only while that tenant's data
 key exists; destroying the key makes every copy of the text, in whatever log or backup, unreadable. AES-256-GCM; data
-keys are wrapped under the master key and live in the keystore alone.
+keys are wrapped under the master key and live in the keystore alone. What is only compared is kept as a keyed hash.
 Next: `shared/readmodel/keystore.py`.
 """
 
@@ -59,6 +59,7 @@ class Sealer:
     def __init__(self, keys: Keys, master_key: bytes, randomness: Randomness, clock: Clock) -> None:
         # Whatever the master key's length and use elsewhere, what wraps data keys is 256 bits of its own.
         self._wrapping = AESGCM(hmac.digest(master_key, b"upshot data key wrapping", "sha256"))
+        self._fingerprinting = hmac.digest(master_key, b"upshot fingerprints of requests", "sha256")
         self._keys = keys
         self._randomness = randomness
         self._clock = clock
@@ -84,6 +85,11 @@ class Sealer:
             return opened.cipher.decrypt(nonce, sealed, _bound_to(tenant_id, purpose, key_id)).decode()
         except (InvalidTag, ValueError):
             raise CannotUnseal(f"a secret under key {key_id} was not sealed for this tenant and purpose") from None
+
+    def fingerprint(self, tenant_id: str, content: bytes) -> str:
+        """A hash (64 hex digits) that may stand in the log: equal for equal content in every process under this master key, and
+        of no use to whoever would test guesses of a weak secret without that key."""
+        return hmac.digest(self._fingerprinting, orjson.dumps(tenant_id) + content, "sha256").hex()
 
     async def destroy(self, tenant_id: str) -> list[str]:
         """Destroy the tenant's key: nothing sealed with it can be read any more. Returns what was destroyed.

@@ -1,6 +1,7 @@
 """What names a command: its idempotency key, what was asked with it, and which revision it builds on. Pure.
 
-Guarantee: the same request under the same key has the same hash; another body, path, method or base revision has not.
+Guarantee: the same request is the same bytes; another body, path, method or base revision gives others. They may hold secrets, so
+what a record keeps of them is a keyed hash (`Sealer.fingerprint`).
 """
 
 import hashlib
@@ -35,10 +36,14 @@ def parse_idempotency_key(header: str) -> str:
     return key
 
 
-def payload_hash(method: str, path: str, document: object, *, base: str | None = None) -> str:
-    """SHA-256 (hex) of what is asked. `base`: what the change builds on (`If-Match`)."""
-    asked = canonical_json({"method": method, "path": path, "base": base, "body": document})
-    return hashlib.sha256(asked).hexdigest()
+def request_text(method: str, path: str, document: object, *, base: str | None = None) -> bytes:
+    """What is asked, as canonical JSON. `base`: what the change builds on (`If-Match`)."""
+    return canonical_json({"method": method, "path": path, "base": base, "body": document})
+
+
+def plain_hash(request: bytes) -> str:
+    """SHA-256 (hex), as records of 0.1 hold it: for recognising their repetition, never to be kept."""
+    return hashlib.sha256(request).hexdigest()
 
 
 def record_id(tenant_id: str, command_id: str, payload: str) -> str:

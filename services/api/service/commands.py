@@ -9,7 +9,7 @@ import logging
 import math
 from dataclasses import dataclass
 
-from services.api.core.commands import parse_idempotency_key, payload_hash, record_id
+from services.api.core.commands import parse_idempotency_key, plain_hash, record_id, request_text
 from services.api.service.ports import ApiDependencies
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
@@ -24,12 +24,14 @@ _LOG = logging.getLogger("upshot.api")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What a caller asks for. `keyed`: the caller named it, so the same may have been asked for before."""
+    """What a caller asks for. `keyed`: the caller named it, so the same may have been asked for before; `former_hash`: the
+    payload's, had 0.1 been asked."""
 
     caller: Caller
     command: Command
     traceparent: str
     keyed: bool
+    former_hash: str
 
     @property
     def tenant_id(self) -> str:
@@ -68,13 +70,16 @@ class Commands:
             if idempotency_key is not None
             else self._it.randomness.token_bytes(16).hex()
         )
+        request = request_text(method, path, document, base=base)
         command = Command(
             id=command_id,
-            payload_hash=payload_hash(method, path, document, base=base),
+            payload_hash=self._it.sealer.fingerprint(caller.tenant_id, request),
             actor=caller.subject,
             roles=tuple(sorted(caller.roles)),
         )
-        return Intent(caller=caller, command=command, traceparent=traceparent, keyed=keyed)
+        return Intent(
+            caller=caller, command=command, traceparent=traceparent, keyed=keyed, former_hash=plain_hash(request)
+        )
 
     async def earlier(self, intent: Intent, topic: str) -> Verdict | None:
         """The verdict that this command has already. Raises HttpProblem 422 where its key named something else."""
@@ -122,7 +127,7 @@ class Commands:
         found = await self._it.queries.get_command(intent.tenant_id, intent.command.id)
         if found is None or not still_answers(found.verdict, self._it.clock.now()):
             return None
-        if found.topic != topic or found.verdict.payload_hash != intent.command.payload_hash:
+        if found.topic != topic or found.verdict.payload_hash not in (intent.command.payload_hash, intent.former_hash):
             detail = "this Idempotency-Key named another request; take a new one for a new request"
             raise HttpProblem(422, "idempotency-key-reused", detail)
         return found.verdict

@@ -1,6 +1,7 @@
 """Sealing against the real keystore: opens for its tenant and purpose only, and never again once the key is destroyed."""
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -40,6 +41,22 @@ async def test_what_was_sealed_opens_in_every_process(keystore: Keystore) -> Non
 async def test_sealing_twice_never_gives_the_same_text(keystore: Keystore) -> None:
     one = sealer(keystore)
     assert await one.seal("acme", "same", "endpoint") != await one.seal("acme", "same", "endpoint")
+
+
+async def test_a_fingerprint_is_the_same_in_every_process_and_says_nothing_without_the_master_key(
+    keystore: Keystore,
+) -> None:
+    one, content = sealer(keystore), b'{"secret":"summer2026"}'
+    found = one.fingerprint("acme", content)
+    assert found == sealer(keystore).fingerprint("acme", content)
+    others = [
+        one.fingerprint("globex", content),
+        one.fingerprint("acme", content + b" "),
+        sealer(keystore, b"another master key").fingerprint("acme", content),
+        hashlib.sha256(content).hexdigest(),
+    ]
+    assert found not in others
+    assert len(set(others)) == len(others)
 
 
 @pytest.mark.parametrize(("tenant", "purpose"), [("globex", "endpoint"), ("acme", "source")])

@@ -5,8 +5,7 @@ from aiohttp import web
 from services.api.api import models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, PENDING, answer, intend
 from services.api.api.hooks import standing_hooks
-from services.api.api.preconditions import IF_MATCH_OPTIONAL, STALE, WITH_ETAG, etag_of
-from services.api.core.commands import parse_if_match
+from services.api.api.preconditions import IF_MATCH_OPTIONAL, STALE, WITH_ETAG, bound_to, etag_of, if_match_of
 from services.api.service.commands import Commands
 from services.api.service.ports import ApiDependencies
 from services.api.service.revisions import clone
@@ -37,12 +36,12 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return answer(intent, verdict, replayed=replayed)
 
     async def archive(call: Call) -> web.StreamResponse:
-        if_match = call.header(IF_MATCH_OPTIONAL.name)
-        base = parse_if_match(if_match) if if_match is not None else None
+        if_match = if_match_of(call)
         intent = await intend(call, commands, None, base=if_match)
         verdict = await commands.earlier(intent, DEFINITIONS)
         replayed = verdict is not None
         if verdict is None:
+            base = await bound_to(it, call, if_match)
             fact = WorkflowArchived(workflow_id=call.path("id"), base_revision=base, command=intent.command)
             verdict = await commands.carry_out(intent, fact)
         return answer(intent, verdict, replayed=replayed)

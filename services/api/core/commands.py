@@ -16,7 +16,11 @@ KEY_CHARACTERS_MAX = 200
 # A structured-field string (RFC 9651 §3.3.3) holds printable ASCII, with \" and \\ escaped.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE = re.compile(r"[!#-~]+")
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"|([0-9]{1,9})')
+# Entity tags (RFC 9110 §8.8.3) in a list (§5.6.1), in which elements may be empty and commas stand within the quotes.
+_TAG = r'(?:W/)?"[^\x00-\x20"\x7f]*"'
+_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+_TAG_OF_REVISION = re.compile(r'"([1-9][0-9]{0,8})"')
+_BARE_REVISION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def parse_idempotency_key(header: str) -> str:
@@ -51,16 +55,22 @@ def record_id(tenant_id: str, command_id: str, payload: str) -> str:
     return derive("command", tenant_id, command_id, payload)
 
 
-def parse_if_match(header: str) -> int | None:
-    """The revision that a change builds on: `"3"`; None for `*`, whichever is newest. Raises InvalidInput."""
+def parse_if_match(header: str) -> frozenset[int] | None:
+    """The revisions any of which a change may build on, most often one: `"3"`; None for `*`, whichever is newest.
+
+    Compared strongly, as RFC 9110 §13.1.1 has it: weak tags, and those of no revision, match nothing. A bare number is taken for
+    the tag that was meant. Raises InvalidInput where the text is no list of tags.
+    """
     text = header.strip()
     if text == "*":
         return None
-    found = _ETAG.fullmatch(text)
-    if found is None:
+    if _BARE_REVISION.fullmatch(text):
+        return frozenset({int(text)})
+    if not _TAGS.fullmatch(text):
         detail = 'give the revision that you read, as its ETag says: If-Match: "3"'
         raise InvalidInput("The header If-Match cannot be used.", [Flaw(pointer="#", detail=detail)])
-    return int(found[1] or found[2])
+    found = map(_TAG_OF_REVISION.fullmatch, re.findall(_TAG, text))
+    return frozenset(int(tag[1]) for tag in found if tag is not None)
 
 
 def etag(revision: int) -> str:

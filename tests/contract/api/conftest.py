@@ -13,6 +13,7 @@ import aiohttp
 import jsonschema_rs
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 from yarl import URL
 
 from services.api.api import ABOUT, routes
@@ -119,7 +120,7 @@ class World:
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        sent = {"Authorization": f"Bearer {token or self.token()}", **(headers or {})}
+        sent = CIMultiDict([("Authorization", f"Bearer {token or self.token()}"), *(headers or {}).items()])
         if key is not None:
             sent["Idempotency-Key"] = key
         async with self.session.request(

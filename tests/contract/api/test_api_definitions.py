@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from multidict import CIMultiDict
 
 from services.api.service.ports import ENDPOINT_SECRET, SOURCE_SECRET
 
@@ -176,7 +177,11 @@ async def test_saving_builds_on_the_revision_that_was_read(world):
     stale = await world.call("PUT", path, changed, headers={"If-Match": '"1"'})
     assert stale.expect(412)["revision"] == 2
     (await world.call("PUT", path, changed, headers={"If-Match": "*"})).expect(200)
-    (await world.call("PUT", path, changed, headers={"If-Match": '"1", "2"'})).expect(422)
+    for matches_nothing in ('"1", "2"', 'W/"3"', '"03"', '"abc"', '"99999999999"'):
+        assert (await world.call("PUT", path, changed, headers={"If-Match": matches_nothing})).expect(412)[
+            "revision"
+        ] == 3
+    (await world.call("PUT", path, changed, headers={"If-Match": "three"})).expect(422)
     (await world.call("PUT", "/api/v1/workflows/none", changed, headers={"If-Match": '"1"'})).expect(404)
     (await world.call("PUT", "/api/v1/workflows/none", changed, headers={"If-Match": "*"})).expect(404)
     revisions = (await world.call("GET", f"{path}/revisions")).expect(200)["items"]
@@ -191,6 +196,21 @@ async def test_saving_builds_on_the_revision_that_was_read(world):
     assert (await world.call("GET", f"{path}/revisions/1")).expect(200)["document"]["description"] == ""
     for wrong in ("4", "0", "x", "99999999999999"):
         (await world.call("GET", f"{path}/revisions/{wrong}")).expect(404)
+
+
+async def test_any_revision_of_a_list_may_be_the_newest(world):
+    saved = (await world.call("POST", "/api/v1/workflows", WAITING)).expect(201)
+    path, listed = f"/api/v1/workflows/{saved['id']}", {"If-Match": '"1", "2"'}
+    first = await world.call("PUT", path, {**WAITING, "description": "two"}, headers=listed, key="k")
+    assert first.expect(200)["revision"] == 2
+    (await world.call("PUT", path, {**WAITING, "description": "three"}, headers=listed)).expect(200)
+    assert (await world.call("PUT", path, WAITING, headers=listed)).expect(412)["revision"] == 3
+    again = await world.call("PUT", path, {**WAITING, "description": "two"}, headers=listed, key="k")
+    assert (again.expect(200)["revision"], again.headers["Idempotent-Replayed"]) == (2, "true")
+    lines = CIMultiDict([("If-Match", '"2"'), ("If-Match", '"3"')])
+    (await world.call("POST", f"{path}/archive", headers={"If-Match": '"1", "2"'})).expect(412)
+    (await world.call("POST", f"{path}/archive", headers={"If-Match": 'W/"3"'})).expect(412)
+    (await world.call("POST", f"{path}/archive", headers=lines)).expect(200)
 
 
 async def test_of_two_who_save_at_once_one_is_stale(world):

@@ -1,5 +1,7 @@
 """What names a command: keys as callers write them, hashes of what is asked, revisions that changes build on."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,19 +64,37 @@ def test_another_payload_under_the_same_key_is_another_record():
 
 @given(st.integers(1, 999_999_999))
 def test_a_revision_comes_back_from_its_etag(revision):
-    assert (
-        parse_if_match(etag(revision))
-        == parse_if_match(f" W/{etag(revision)}")
-        == parse_if_match(str(revision))
-        == revision
-    )
+    assert parse_if_match(etag(revision)) == parse_if_match(f" {revision}") == {revision}
+    assert parse_if_match(f"W/{etag(revision)}") == parse_if_match(f'"0{revision}"') == set()
+
+
+@given(st.lists(st.integers(1, 999_999_999)), st.sampled_from([",", ", ", " ,\t", ",,", ", , "]))
+def test_of_a_list_each_revision_is_named(revisions, between):
+    tags = [*map(etag, revisions), '"a,b"', 'W/"7"']
+    assert parse_if_match(f",{between.join(tags)} ,") == set(revisions)
+
+
+@pytest.mark.parametrize("header", ['"a"', '""', '"-1"', '"0"', '"01"', '"1234567890"', 'W/"1"', '"é"'])
+def test_tags_of_no_revision_match_nothing(header):
+    assert parse_if_match(header) == set()
+
+
+@given(st.text(alphabet='W/"1, \t*a', max_size=30))
+def test_whatever_stands_in_if_match_is_a_list_of_tags_or_invalid(text):
+    try:
+        found = parse_if_match(text)
+    except InvalidInput:
+        return
+    assert found is None or found <= {int(digits) for digits in re.findall(r"[0-9]+", text)}
 
 
 def test_any_revision():
     assert parse_if_match("*") is None
 
 
-@pytest.mark.parametrize("header", ["", '"a"', '"1", "2"', '"-1"', '"1234567890"', '"', "1.5"])
-def test_what_names_no_revision(header):
+@pytest.mark.parametrize(
+    "header", ["", ",", '"', "1.5", "a", '"1" "2"', '"1 2"', '*, "1"', "1, 2", 'w/"1"', '"1";', "01"]
+)
+def test_what_is_no_list_of_tags(header):
     with pytest.raises(InvalidInput):
         parse_if_match(header)

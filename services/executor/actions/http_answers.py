@@ -1,6 +1,8 @@
 """What an outgoing call came to, as an attempt's outcome: shared by every action that calls out over HTTP."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from services.executor.actions import Attempt, Tools
 from services.executor.core.outcome import Outcome
@@ -14,6 +16,10 @@ _THROTTLES = frozenset({429, 502, 503, 504})
 _OF_GATEWAYS = frozenset({502, 504})
 """What a proxy says that does not know what became of the call behind it."""
 _RETRY_AFTER_SECONDS_MAX = 86_400.0
+_SECONDS_DIGITS_MAX = 9
+_DATE_CHARACTERS_MAX = 64
+_CLOCKS_APART_SECONDS_MAX = 86_400.0
+"""A receiver's clock that differs from ours by more is no clock."""
 
 
 async def call(
@@ -39,10 +45,10 @@ async def call(
     except ReceiverUnreachable as away:
         problem = Problem(kind=away.kind, detail=str(away))
         return Outcome(status="failed", problem=problem, retry=True, in_doubt=away.kind not in _NEVER_ARRIVED)
-    return judge(answer)
+    return judge(answer, tools.clock.now())
 
 
-def judge(answer: Answer) -> Outcome:
+def judge(answer: Answer, now: datetime) -> Outcome:
     """2xx is success; 3xx is a failure (never followed); 408, 425, 429 and 5xx may pass; any other 4xx is tried again too,
     since receivers answer 4xx while they are being deployed, but 410 says that the endpoint is gone for good."""
     output = {"status": answer.status, "body": _readable(answer), "truncated": answer.truncated}
@@ -60,16 +66,37 @@ def judge(answer: Answer) -> Outcome:
         in_doubt=answer.status in _OF_GATEWAYS,
         answered=True,
         throttled=answer.status in _THROTTLES,
-        retry_after_seconds=_retry_after(answer.headers.get("retry-after")),
+        retry_after_seconds=retry_after(answer.headers, now),
     )
 
 
-def _retry_after(text: str | None) -> float | None:
-    """Seconds only: the header's date form would need the receiver's clock to agree with ours."""
-    seconds = text.strip() if text is not None else ""
-    if not (seconds.isascii() and seconds.isdigit()) or len(seconds) > 9:
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds from `now` until a receiver wants to be called again; None where it does not say, or says it unreadably.
+
+    Both forms of RFC 9110 §10.2.3. A date is the receiver's, so it is measured by the receiver's own clock, the answer's `Date`,
+    unless that is out by so much that it is none.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _RETRY_AFTER_SECONDS_MAX) if len(text) <= _SECONDS_DIGITS_MAX else None
+    wanted = _instant(text)
+    if wanted is None:
         return None
-    return min(float(seconds), _RETRY_AFTER_SECONDS_MAX)
+    theirs = _instant(headers.get("date", ""))
+    is_clock = theirs is not None and abs((theirs - now).total_seconds()) <= _CLOCKS_APART_SECONDS_MAX
+    seconds = (wanted - (theirs if theirs is not None and is_clock else now)).total_seconds()
+    return min(max(seconds, 0.0), _RETRY_AFTER_SECONDS_MAX)
+
+
+def _instant(text: str) -> datetime | None:
+    """An HTTP date (RFC 9110 §5.6.7), the obsolete forms too; all of them are in UTC, whether or not they say so."""
+    if not text.isascii() or not 0 < len(text) <= _DATE_CHARACTERS_MAX:
+        return None
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # what the standard library says of one kind of nonsense or another
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
 def _readable(answer: Answer) -> object:

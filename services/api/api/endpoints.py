@@ -5,7 +5,7 @@ from aiohttp import web
 from services.api.api import models, shown
 from services.api.api.answering import IDEMPOTENCY_KEY, NO_TENANT, PENDING, answer, intend
 from services.api.service.commands import Commands
-from services.api.service.endpoints import MadeEndpoint, NewEndpoint, create_endpoint
+from services.api.service.endpoints import NewEndpoint, create_endpoint, endpoint_id_of, public_key_of
 from services.api.service.ports import ApiDependencies
 from shared.bus.topics import DEFINITIONS
 from shared.domain.records import EndpointDisabled, EndpointEnabled
@@ -23,12 +23,15 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         wanted = await call.input(models.EndpointInput)
         intent = await intend(call, commands, await call.document())
         earlier = await commands.earlier(intent, DEFINITIONS)
+        endpoint_id = endpoint_id_of(intent)
+        location = {"Location": f"/api/v1/endpoints/{endpoint_id}"}
         if earlier is not None:
-            return answer(intent, earlier, more={"note": _REPEATED}, replayed=True)
-        made = await create_endpoint(
-            it, commands, intent, NewEndpoint(name=wanted.name, url=wanted.url, secret=wanted.secret)
-        )
-        return answer(intent, made.verdict, more=_made(made), headers={"Location": f"/api/v1/endpoints/{made.id}"})
+            more = _made(endpoint_id, public_key=public_key_of(wanted.secret), secret=None)
+            return answer(intent, earlier, more=more, headers=location, replayed=True)
+        new = NewEndpoint(name=wanted.name, url=wanted.url, secret=wanted.secret)
+        made = await create_endpoint(it, commands, intent, new)
+        more = _made(endpoint_id, public_key=made.public_key, secret=made.secret)
+        return answer(intent, made.verdict, more=more, headers=location)
 
     async def list_all(call: Call) -> web.StreamResponse:
         query = call.query(models.Paging)
@@ -126,12 +129,12 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
     ]
 
 
-def _made(made: MadeEndpoint) -> dict[str, object]:
-    more: dict[str, object] = {"id": made.id}
-    if made.public_key is not None:
-        more["public_key"] = made.public_key
-    if made.secret is not None:
-        more["secret"] = made.secret
+def _made(endpoint_id: str, *, public_key: str | None, secret: str | None) -> dict[str, object]:
+    more: dict[str, object] = {"id": endpoint_id}
+    if public_key is not None:
+        more["public_key"] = public_key
+    if secret is not None:
+        more["secret"] = secret
     else:
         more["note"] = _REPEATED
     return more

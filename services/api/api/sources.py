@@ -25,15 +25,18 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         intent = await intend(call, commands, await call.document())
         earlier = await commands.earlier(intent, DEFINITIONS)
         with_token = wanted.settings.get("path_token") is True
+        source_id = source_id_of(intent)
+        location = {"Location": f"/api/v1/sources/{source_id}"}
         if earlier is not None:
-            url = hook_url(it.public_url(), source_id_of(intent), _TOKEN_PLACEHOLDER if with_token else None)
-            return answer(intent, earlier, more=_made(url, _REPEATED if with_token else None), replayed=True)
+            url = hook_url(it.public_url(), source_id, _TOKEN_PLACEHOLDER if with_token else None)
+            more = _made(url, _REPEATED if with_token else None)
+            return answer(intent, earlier, more=more, headers=location, replayed=True)
         new = NewSource(name=wanted.name, vendor=wanted.vendor, secret=wanted.secret, settings=wanted.settings)
         made = await create_source(it, commands, intent, new)
         token = made.path_token if made.path_token is not None or not with_token else _TOKEN_PLACEHOLDER
         note = _REPEATED if token == _TOKEN_PLACEHOLDER else None
-        more = {"id": made.id, **_made(hook_url(it.public_url(), made.id, token), note)}
-        return answer(intent, made.verdict, more=more, headers={"Location": f"/api/v1/sources/{made.id}"})
+        more = {"id": source_id, **_made(hook_url(it.public_url(), source_id, token), note)}
+        return answer(intent, made.verdict, more=more, headers=location)
 
     async def list_all(call: Call) -> web.StreamResponse:
         query = call.query(models.Paging)

@@ -16,6 +16,7 @@ from services.api.service.tenants import current_tenant
 from services.api.service.workflows import (
     check_draft,
     request_run,
+    run_id_of,
     save_workflow,
     unknown_workflow,
     workflow_id_of,
@@ -78,12 +79,12 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
     async def run(call: Call) -> web.StreamResponse:
         wanted = await call.input(run_models.RunInput)
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
-        earlier = await commands.earlier(intent, RUNS)
-        if earlier is not None:
-            return answer(intent, earlier, replayed=True)
-        run_id, verdict = await request_run(it, commands, intent, call.path("id"), wanted.inputs)
+        verdict, run_id = await commands.earlier(intent, RUNS), run_id_of(intent, call.path("id"))
+        replayed = verdict is not None
+        if verdict is None:
+            verdict = await request_run(it, commands, intent, call.path("id"), wanted.inputs)
         headers = {"Location": f"/api/v1/runs/{run_id}"}
-        return answer(intent, verdict, more={"run_id": run_id}, headers=headers)
+        return answer(intent, verdict, more={"run_id": run_id}, headers=headers, replayed=replayed)
 
     missing = {404: "There is no such workflow."}
     bytes_max = it.settings.body_bytes_max

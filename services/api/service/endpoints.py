@@ -30,7 +30,6 @@ class MadeEndpoint:
     `public_key`: of an ed25519 pair that the tenant gave, what the receiver keeps.
     """
 
-    id: str
     verdict: Verdict | None
     secret: str | None
     public_key: str | None
@@ -41,14 +40,18 @@ def endpoint_id_of(intent: Intent) -> str:
     return derive("endpoint", intent.tenant_id, intent.command.id)
 
 
+def public_key_of(secret: str | None) -> str | None:
+    """Of an ed25519 pair that the tenant gave. Raises InvalidInput for a secret that cannot sign."""
+    return parse_endpoint_secret(secret).public_key if secret else None
+
+
 async def create_endpoint(it: ApiDependencies, commands: Commands, intent: Intent, wanted: NewEndpoint) -> MadeEndpoint:
     """Raises InvalidInput for a URL that may not be called, or a secret that cannot sign."""
     check_url(wanted.url, it.egress)
     secret = wanted.secret or generate_endpoint_secret(it.randomness.token_bytes(_DRAWN_SECRET_BYTES))
-    public_key = parse_endpoint_secret(secret).public_key
-    endpoint_id = endpoint_id_of(intent)
+    public_key = public_key_of(secret)
     fact = EndpointCreated(
-        endpoint_id=endpoint_id,
+        endpoint_id=endpoint_id_of(intent),
         name=wanted.name,
         url=wanted.url,
         secrets=(await it.sealer.seal(intent.tenant_id, secret, ENDPOINT_SECRET),),
@@ -56,7 +59,7 @@ async def create_endpoint(it: ApiDependencies, commands: Commands, intent: Inten
     )
     verdict = await commands.carry_out(intent, fact)
     shown = await _is_ours(it, intent, fact, verdict)
-    return MadeEndpoint(id=endpoint_id, verdict=verdict, secret=secret if shown else None, public_key=public_key)
+    return MadeEndpoint(verdict=verdict, secret=secret if shown else None, public_key=public_key)
 
 
 async def _is_ours(it: ApiDependencies, intent: Intent, fact: EndpointCreated, verdict: Verdict | None) -> bool:

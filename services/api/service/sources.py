@@ -33,7 +33,6 @@ class NewSource:
 class MadeSource:
     """`path_token`: what the hook's URL ends with, where it has one and it may be shown: to its maker, once."""
 
-    id: str
     verdict: Verdict | None
     path_token: str | None
 
@@ -76,9 +75,8 @@ async def create_source(it: ApiDependencies, commands: Commands, intent: Intent,
         secrets=secrets,
         allow_unsigned=it.allow_unsigned_sources,
     )
-    source_id = source_id_of(intent)
     fact = SourceCreated(
-        source_id=source_id,
+        source_id=source_id_of(intent),
         name=wanted.name,
         vendor=wanted.vendor,
         settings=settings.model_dump(mode="json"),
@@ -87,7 +85,7 @@ async def create_source(it: ApiDependencies, commands: Commands, intent: Intent,
     )
     verdict = await commands.carry_out(intent, fact)
     shown = token_in_path and await _is_ours(it, intent, fact, verdict)
-    return MadeSource(id=source_id, verdict=verdict, path_token=secret if shown else None)
+    return MadeSource(verdict=verdict, path_token=secret if shown else None)
 
 
 async def _is_ours(it: ApiDependencies, intent: Intent, fact: SourceCreated, verdict: Verdict | None) -> bool:

@@ -40,6 +40,11 @@ def workflow_id_of(intent: Intent) -> str:
     return derive("workflow", intent.tenant_id, intent.command.id)
 
 
+def run_id_of(intent: Intent, workflow_id: str) -> str:
+    """Of the run that is asked for: equal for every repetition of the command."""
+    return requested_run_id(intent.tenant_id, workflow_id, intent.command.id)
+
+
 async def save_workflow(
     it: ApiDependencies,
     commands: Commands,
@@ -113,8 +118,8 @@ async def newest_revision(it: ApiDependencies, tenant_id: str, workflow_id: str)
 
 async def request_run(
     it: ApiDependencies, commands: Commands, intent: Intent, workflow_id: str, inputs: Mapping[str, object]
-) -> tuple[str, Verdict | None]:
-    """(run id, verdict) of a run of the newest revision. Raises HttpProblem 404 or 409, InvalidInput for the inputs."""
+) -> Verdict | None:
+    """A run of the newest revision, under `run_id_of`. Raises HttpProblem 404 or 409, InvalidInput for the inputs."""
     tenant = await current_tenant(it, intent.tenant_id)
     workflow = tenant.workflows.get(workflow_id)
     if workflow is None:
@@ -131,7 +136,6 @@ async def request_run(
         detail = f"{workflow.name!r} has no manual trigger; add {{manual: {{}}}} to its trigger"
         raise HttpProblem(409, "workflow-not-manual", detail)
     check_inputs(parse_document(revision.document), inputs)
-    run_id = requested_run_id(intent.tenant_id, workflow_id, intent.command.id)
     context = start_context(
         tenant_id=intent.tenant_id,
         workflow_id=workflow.id,
@@ -140,14 +144,16 @@ async def request_run(
         event=None,
         inputs=inputs,
     )
-    request = StartRequest(run_id=run_id, event=None, inputs=inputs, author=intent.caller.subject)
+    request = StartRequest(
+        run_id=run_id_of(intent, workflow_id), event=None, inputs=inputs, author=intent.caller.subject
+    )
     try:
         match = build_match(tenant, start, request, context, lambda: compile_steps(revision))
     except TooMuchTogether as error:
         detail = f"the steps that somebody would have to approve are too much to be shown, {error}"
         raise InvalidInput("it cannot be approved", [Flaw(pointer=pointer_to("inputs"), detail=detail)]) from None
     fact = RunRequested(match=match, inputs=dict(inputs), command=intent.command)
-    return run_id, await commands.carry_out(intent, fact)
+    return await commands.carry_out(intent, fact)
 
 
 def unknown_workflow(workflow_id: str) -> HttpProblem:

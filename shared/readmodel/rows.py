@@ -19,7 +19,7 @@ from shared.domain.json_text import dump_json
 from shared.domain.runs.approvals import qualified_role
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey
-from shared.domain.runs.state import Approval, Run, Step
+from shared.domain.runs.state import Run, Step
 from shared.domain.verdicts import Verdict
 from shared.domain.windows import Absence, Count, Cursor, Window
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, RevisionRow, key_text, plain_text
@@ -228,7 +228,7 @@ def approval_row(run: Run, partition: int) -> Row:
         plain_text(rule.subject_hash),
         _json(approval.decisions),
         approval.decided_at,
-        _decided_by(approval),
+        _optional(approval.decided_by),
         partition,
     )
 
@@ -353,11 +353,6 @@ def _step(run: Run, step: Step) -> Mapping[str, object]:
     if step.attempts:
         shown["attempts"] = step.attempts
     return shown
-
-
-def _decided_by(approval: Approval) -> str | None:
-    counted = [each for each in approval.decisions if each.void is None]
-    return plain_text(counted[-1].actor) if counted and approval.status in ("granted", "denied") else None
 
 
 def _optional(text: str | None) -> str | None:

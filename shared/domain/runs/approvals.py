@@ -60,9 +60,9 @@ def decide(run: Run, fact: ApprovalDecided, now: datetime) -> Answer:
     if void is not None:
         return _problem(void.status, void.kind, void.detail, run_id=run.id)
     if fact.decision == "denied":
-        approval.status, approval.decided_at = "denied", now
+        approval.close("denied", now, by=command.actor)
     elif len(granting_actors(approval)) >= rule.quorum:
-        approval.status, approval.decided_at = "granted", now
+        approval.close("granted", now, by=command.actor)
     granted = len(granting_actors(approval))
     return Answer(
         200, {"id": approval.id, "run_id": run.id, "status": approval.status, "granted": granted, "quorum": rule.quorum}
@@ -100,8 +100,7 @@ def _void_reason(approval: Approval, rule: ApprovalRule, fact: ApprovalDecided, 
 
 
 def _already_decided(run: Run, approval: Approval) -> Answer:
-    counted = [each for each in approval.decisions if each.void is None]
-    by = counted[-1].actor if counted and approval.status in ("granted", "denied") else None
+    by = approval.decided_by
     at = approval.decided_at.isoformat() if approval.decided_at is not None else None
     detail = f"already {approval.status}" + (f" by {by}" if by else "") + (f" at {at}" if at else "")
     members = {"run_id": run.id, "decision": approval.status, "decided_by": by, "decided_at": at}

@@ -321,7 +321,7 @@ class RunsFold:
             detail = f"already {run.status}"
             return Answer(409, {"kind": "run-ended", "detail": detail, "run_id": run.id, "status": run.status})
         if run.approval is not None and run.approval.status == "pending":
-            run.approval.status, run.approval.decided_at = "cancelled", self.now
+            run.approval.close("cancelled", self.now, by=fact.command.actor)
         detail = f"by {fact.command.actor}" + (f": {fact.reason}" if fact.reason else "")
         self._end(run, "cancelled", Problem(kind="cancelled", detail=detail), folded)
         return Answer(200, {"run_id": run.id, "status": "cancelled"})
@@ -378,14 +378,14 @@ class RunsFold:
         approval = run.approval
         if approval is None or approval.status != "pending" or self.now < approval.expires_at:
             return None
-        approval.status, approval.decided_at = "expired", self.now
+        approval.close("expired", self.now)
         detail = f"nobody decided until {approval.expires_at.isoformat()}"
         return Change("expired", Problem(kind="expired", detail=detail))
 
     def _void(self, run: Run, fact: ApprovalVoided) -> Change | None:
         if run.approval is None or run.ended or any(step.number for step in run.steps.values()):
             return None
-        run.approval.status, run.approval.decided_at = "voided", self.now
+        run.approval.close("voided", self.now)
         return Change("failed", Problem(kind="approval_void", detail=fact.detail))
 
     # ------------------------------------------------------------ runs end

@@ -13,12 +13,13 @@ from typing import Literal
 from shared.domain.records import Problem, SourceEvent
 from shared.domain.workflow import Match
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Raised whenever the meaning of a snapshot changes: older ones are then rebuilt, never read."""
 
 RunStatus = Literal[
     "pending_approval", "queued", "running", "succeeded", "failed", "cancelled", "denied", "expired", "skipped"
 ]
+ApprovalStatus = Literal["pending", "granted", "denied", "expired", "cancelled", "voided"]
 StepStatus = Literal["pending", "started", "retrying", "unknown", "succeeded", "failed", "skipped"]
 
 ActivityKey = tuple[str, str]
@@ -74,9 +75,15 @@ class Approval:
     id: str
     requested_at: datetime
     expires_at: datetime
-    status: Literal["pending", "granted", "denied", "expired", "cancelled", "voided"] = "pending"
+    status: ApprovalStatus = "pending"
     decided_at: datetime | None = None
+    decided_by: str | None = None
+    """Whose word ended it, or who cancelled the run; None also where nobody did."""
     decisions: list[Decision] = field(default_factory=list)
+
+    def close(self, status: ApprovalStatus, at: datetime, *, by: str | None = None) -> None:
+        """It is what it is from now on."""
+        self.status, self.decided_at, self.decided_by = status, at, by
 
 
 @dataclass(slots=True, kw_only=True)

@@ -154,6 +154,20 @@ async def test_a_second_decision_hears_who_decided_and_when(world):
     assert late["decided_at"] in late["detail"]
 
 
+async def test_a_decision_on_a_cancelled_run_hears_who_cancelled_it_and_when(world):
+    run_id, listed = await held_run(world)
+    dan = world.token("acme", "execute", subject="dan@acme.example")
+    (await world.call("POST", f"/api/v1/runs/{run_id}/cancel", {"reason": "no need"}, token=dan)).expect(200)
+    bob = world.token("acme", "approve", subject="bob@acme.example")
+    late = (await world.call("POST", f"/api/v1/approvals/{listed['id']}/grant", {"reason": "yes"}, token=bob)).expect(
+        409
+    )
+    assert (late["decision"], late["decided_by"]) == ("cancelled", "dan@acme.example")
+    assert late["detail"] == f"already cancelled by dan@acme.example at {late['decided_at']}"
+    shown = (await world.call("GET", f"/api/v1/approvals/{listed['id']}")).expect(200)
+    assert shown["decided_by"] == "dan@acme.example"
+
+
 async def test_of_decisions_at_once_one_stands_and_the_others_hear_of_it(world):
     _, listed = await held_run(world)
     tokens = [world.token("acme", "approve", subject=f"p{n}@acme.example") for n in range(6)]

@@ -184,7 +184,7 @@ def test_cancelling_while_it_is_pending_ends_the_approval_too() -> None:
     run = log.run(run_id)
     assert run.status == "cancelled"
     assert run.approval is not None
-    assert run.approval.status == "cancelled"
+    assert (run.approval.status, run.approval.decided_by, run.approval.decided_at) == ("cancelled", "ann", log.now)
     log.grants(run_id)
     assert run.status == "cancelled"
 
@@ -214,7 +214,7 @@ def test_what_would_run_is_not_what_was_approved() -> None:
     run = log.run(run_id)
     assert (run.status, run.reason.kind if run.reason else None) == ("failed", "approval_void")
     assert run.approval is not None
-    assert run.approval.status == "voided"
+    assert (run.approval.status, run.approval.decided_by) == ("voided", None)
 
 
 def test_after_the_first_attempt_nothing_voids_it() -> None:

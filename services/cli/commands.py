@@ -94,17 +94,23 @@ def demo(
 def token(
     tenant: Annotated[str, typer.Option(help="The tenant's id.")],
     role: Annotated[
-        list[str], typer.Option(help="automation:read, write, execute, approve, admin; events:write. Repeatable.")
+        list[str],
+        typer.Option(
+            help="automation:read, write, execute, approve, admin; events:write; or one of your own, with its prefix. Repeatable."
+        ),
     ],
     ttl: Annotated[str, typer.Option(help="How long it lives: 30s, 15m, 24h, 7d.")] = "24h",
     subject: Annotated[str, typer.Option(help="Whom it speaks for; approvals count distinct ones.")] = "cli",
 ) -> None:
     """Print a bearer token."""
+    from services.cli.roles import own_roles
     from services.foundation import data_dir_of
     from shared.runtime.clock import SystemClock, SystemRandomness
     from shared.runtime.http import issue_token, jwt_secret
     from shared.runtime.settings import read_settings
 
+    for own in own_roles(role):
+        print(f"upshot: no route asks for {own}; only a workflow's approval may", file=sys.stderr)
     settings = read_settings()
     configured = settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else None
     secret = jwt_secret(configured, data_dir_of(settings), SystemRandomness())

@@ -172,14 +172,21 @@ class Call:
             raise HttpProblem(422, "invalid-input", "the body does not fit", flaws=flaws_of(error)) from None
 
     def query(self, model: type[Model]) -> Model:
-        """The query's parameters. Raises HttpProblem 400: unknown, repeated or unusable ones."""
+        """The query's parameters. Raises HttpProblem 400: unknown, repeated or unusable ones.
+
+        Of a GET, one that is left empty (`?status=`) is as good as left out: forms and templates send them so. What changes
+        something is not guessed.
+        """
         given = self.request.query
         repeated = {name for name in given if len(given.getall(name)) > 1}
         known = tuple(field.alias or name for name, field in model.model_fields.items())
         flaws = unknown_parameters(given, known)
         flaws += [Flaw(pointer=f"?{name}", detail="it stands there twice; keep one") for name in sorted(repeated)]
         try:
-            parsed = model.model_validate({name: value for name, value in given.items() if name in known})
+            kept = {
+                name: value for name, value in given.items() if name in known and (value or self.route.method != "GET")
+            }
+            parsed = model.model_validate(kept)
         except ValidationError as error:
             flaws += [Flaw(pointer=flaw.pointer.replace("#/", "?", 1), detail=flaw.detail) for flaw in flaws_of(error)]
         if flaws:

@@ -54,6 +54,16 @@ async def test_a_manual_run_is_asked_for_and_shown_at_once(world):
         assert [each["id"] for each in listed["items"]] == [run_id]
     assert (await world.call("GET", "/api/v1/runs?status=failed")).expect(200)["items"] == []
     (await world.call("GET", "/api/v1/runs?status=lost")).expect(400)
+    everything = (await world.call("GET", "/api/v1/runs")).expect(200)
+    assert (await world.call("GET", "/api/v1/runs?workflow=&status=&cursor=&limit=")).expect(200) == everything
+    for empty in (
+        "workflows?enabled=&archived=",
+        "approvals?status=",
+        "events?type=&source=",
+        "sources?cursor=&limit=",
+    ):
+        (await world.call("GET", f"/api/v1/{empty}")).expect(200)
+    (await world.call("POST", "/api/v1/workflows?enabled=", {**MANUAL, "name": "another"})).expect(400)
 
 
 async def test_repeating_a_request_under_its_key_is_one_run(world):

@@ -164,6 +164,12 @@ async def test_an_unusable_query_is_a_400(client, query):
     assert problem["errors"][0]["pointer"] in ("?limit", "?limt")
 
 
+async def test_a_filter_that_is_left_empty_is_none(client):
+    assert (await client("GET", "/api/v1/pages?limit=")).status == 200
+    assert (await client("GET", "/api/v1/pages?limt=")).status == 400
+    assert (await client("GET", "/api/v1/pages?limit=&limit=")).status == 400
+
+
 async def test_a_parameter_that_a_route_does_not_know_is_told_with_those_that_it_does(client):
     problem = await (await client("GET", "/api/v1/pages?limt=3&limit=0&page=2")).json(content_type=None)
     told = "there is no such parameter; there are: limit"

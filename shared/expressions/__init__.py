@@ -8,7 +8,14 @@ from shared.expressions.conditions import ROOTS, Condition, Outcome, compile_con
 from shared.expressions.conjuncts import NamedValue, conjuncts_of, values_named
 from shared.expressions.limits import LIMITS, Meter, TemplateLimits, TooMuchTogether, shared_meter
 from shared.expressions.template_checks import is_template
-from shared.expressions.templates import PartialRender, Template, TemplateError, compile_template, render_text
+from shared.expressions.templates import (
+    PartialRender,
+    Template,
+    TemplateError,
+    check_template,
+    compile_template,
+    render_text,
+)
 
 __all__ = [
     "LIMITS",
@@ -23,6 +30,7 @@ __all__ = [
     "TemplateLimits",
     "TooMuchTogether",
     "canonical_json",
+    "check_template",
     "compile_condition",
     "compile_template",
     "conjuncts_of",

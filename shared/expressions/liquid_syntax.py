@@ -13,7 +13,7 @@ from liquid.ast import Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, KeywordArgument, LoopExpression
 from liquid.builtin.expressions.logical import ContainsExpression
-from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.builtin.output import OutputNode
 from liquid.token import TOKEN_OUTPUT
 from liquid.undefined import FalsyStrictUndefined
@@ -42,6 +42,14 @@ class FilterUse:
     name: str
     positional: int
     named: tuple[str, ...]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenRange:
+    """`(1..10)`: ten numbers."""
+
+    numbers: int
     offset: int
 
 
@@ -92,6 +100,12 @@ def filters_used(template: BoundTemplate) -> Iterator[FilterUse]:
         yield from _filters(expression)
 
 
+def ranges_written_out(template: BoundTemplate) -> Iterator[WrittenRange]:
+    """Those whose ends are both numbers in the text."""
+    for expression in _expressions(template):
+        yield from _ranges(expression)
+
+
 @cache
 def _dialect() -> Dialect:
     return Dialect(undefined=FalsyStrictUndefined)
@@ -134,3 +148,12 @@ def _filters(expression: Expression) -> Iterator[FilterUse]:
             )
     for child in expression.children():
         yield from _filters(child)
+
+
+def _ranges(expression: Expression) -> Iterator[WrittenRange]:
+    if isinstance(expression, RangeLiteral) and isinstance(expression.stop, BoundedEnd):
+        start, end = expression.start, expression.stop.end
+        if isinstance(start, IntegerLiteral) and isinstance(end, IntegerLiteral):
+            yield WrittenRange(numbers=max(0, end.value - start.value + 1), offset=expression.token.start_index)
+    for child in expression.children():
+        yield from _ranges(child)

@@ -16,7 +16,16 @@ from shared.expressions.conditions import ROOTS
 from shared.expressions.filters import FILTERS
 from shared.expressions.limits import LIMITS
 from shared.expressions.liquid_dialect import TAGS, BoundTemplate, Expression, LiquidError
-from shared.expressions.liquid_syntax import FilterUse, NamedPath, filters_used, names, parse, pieces, sole_output
+from shared.expressions.liquid_syntax import (
+    FilterUse,
+    NamedPath,
+    filters_used,
+    names,
+    parse,
+    pieces,
+    ranges_written_out,
+    sole_output,
+)
 
 _CACHE_ENTRIES: Final = 4_096
 _CACHED_CHARACTERS_MAX: Final = 1_000  # a parsed leaf takes a hundred times its length
@@ -66,6 +75,13 @@ def check_leaf(text: str, roots: frozenset[str], known_steps: frozenset[str] | N
         place = _place(text, path.offset)
         found += [*_root_refusals(root, roots, place), *_step_refusals(path.segments, known_steps, place)]
     return (None if found else leaf), list(dict.fromkeys(found))
+
+
+def futile(leaf: Leaf) -> Iterable[str]:
+    """What no context can fill: a run that gets there fails. Asked on saving alone, for what stands may never get there."""
+    for each in ranges_written_out(leaf.template):
+        if each.numbers > LIMITS.range_items_max:
+            yield f"a range has at most {LIMITS.range_items_max} numbers ({_place(leaf.text, each.offset)})"
 
 
 def _parsed(text: str) -> tuple[Leaf | None, tuple[str, ...]]:

@@ -25,7 +25,7 @@ from shared.expressions.liquid_dialect import (
     render,
     written,
 )
-from shared.expressions.template_checks import Leaf, check_leaf, is_template, pointer_to
+from shared.expressions.template_checks import Leaf, check_leaf, futile, is_template, pointer_to
 
 
 class TemplateError(PermanentError):
@@ -140,8 +140,18 @@ def compile_template(
 
     tree = compiled(value, pointer, 0)
     if flaws:
-        raise InvalidInput("the template can't be used", flaws)
+        raise InvalidInput(_TITLE, flaws)
     return Template(source=value, pointer=pointer, _tree=tree, _leaves=tuple(leaves))
+
+
+def check_template(
+    value: object, *, pointer: str = "#", roots: frozenset[str] = ROOTS, known_steps: frozenset[str] | None = None
+) -> None:
+    """What saving demands: that it compiles, and that a run can get through it. Raises as `compile_template` does."""
+    template = compile_template(value, pointer=pointer, roots=roots, known_steps=known_steps)
+    flaws = [Flaw(pointer=each.pointer, detail=detail) for each in template._leaves for detail in futile(each.leaf)]
+    if flaws:
+        raise InvalidInput(_TITLE, flaws)
 
 
 def render_text(template: Template, context: Mapping[str, object]) -> str:
@@ -155,6 +165,7 @@ def render_text(template: Template, context: Mapping[str, object]) -> str:
         raise TemplateError(template.pointer, str(problem)) from problem
 
 
+_TITLE: Final = "the template can't be used"
 _SURROGATE: Final = "text with half of a surrogate pair"
 _LIBRARY_ERRORS: Final = (LiquidError, ValueError, ArithmeticError, TypeError, LookupError, RecursionError)
 """What the Liquid library is known to let through: its own errors and those of odd arguments (`limit: "x"`)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.workflow import StepPlan
-from shared.expressions import compile_condition, compile_template, is_template
+from shared.expressions import check_template, compile_condition, is_template
 from shared.matching import parse_pattern
 from shared.schedules.parse import zone_named
 from shared.workflows.catalogue import Catalogue
@@ -146,7 +146,7 @@ def _check_cooldown(cooldown: Cooldown | None, base: tuple[str | int, ...]) -> l
     if cooldown is None or not cooldown.key:
         return []
     key = cooldown.key
-    return _guarded((*base, "cooldown", "key"), lambda: compile_template(key, pointer="#", roots=WORKFLOW_ROOTS))
+    return _guarded((*base, "cooldown", "key"), lambda: check_template(key, pointer="#", roots=WORKFLOW_ROOTS))
 
 
 def _check_shared(document: WorkflowDocument) -> list[Flaw]:
@@ -257,14 +257,14 @@ def _check_start(start: Start, document_base: tuple[str | int, ...], document: W
             steps = frozenset(step.id for step in document.steps)
             return _guarded(
                 (*document_base, "webhook", "answer", "body"),
-                lambda: compile_template(body, roots=STEP_ROOTS, pointer="#", known_steps=steps),
+                lambda: check_template(body, roots=STEP_ROOTS, pointer="#", known_steps=steps),
             )
         case OnSchedule() | OnRequest():
             return []
 
 
 def _check_key(text: str, base: tuple[str | int, ...]) -> list[Flaw]:
-    return _guarded(base, lambda: compile_template(text, pointer="#", roots=KEY_ROOTS))
+    return _guarded(base, lambda: check_template(text, pointer="#", roots=KEY_ROOTS))
 
 
 def _check_condition(
@@ -324,7 +324,7 @@ def _check_step(
     base = ("steps", index)
     flaws = _check_condition(step.if_, (*base, "if"), STEP_ROOTS, schemas, upstream)
     flaws += _guarded(
-        (*base, "with"), lambda: compile_template(step.with_, roots=STEP_ROOTS, pointer="#", known_steps=upstream)
+        (*base, "with"), lambda: check_template(step.with_, roots=STEP_ROOTS, pointer="#", known_steps=upstream)
     )
     action = catalogue.actions.get(step.uses)
     if action is None:

@@ -314,6 +314,7 @@ def test_each_unknown_name_and_unsound_expression_has_its_place(value: object, p
         ("{{ event.id | nofilter }}", "unknown filter nofilter"),
         ("{{ event.id", "never closed"),
         ("{% include 'x' %}", "include"),
+        ("{% for i in (1..2000000) %}x{% endfor %}", "a range has at most 1000 numbers"),
     ],
 )
 def test_a_templates_flaw_is_told_at_its_leaf(text: str, says: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from shared.expressions.cel_paths import ITEM, Comparison, Path, Reference, convertible
 from shared.expressions.cel_syntax import (
     Call,
     Comprehension,
@@ -20,11 +21,6 @@ from shared.expressions.cel_syntax import (
     StructLiteral,
 )
 from shared.expressions.regex_size import regex_size
-
-ITEM: Final = -1
-"""A path segment: some element of a list, as a macro's variable sees it."""
-
-Path: TypeAlias = tuple[str | int, ...]
 
 _SCALAR: Final = frozenset(
     {
@@ -61,15 +57,9 @@ _SCALAR: Final = frozenset(
 )
 """Functions whose result does not hold what they are given."""
 
+_COMPARING: Final = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"})
+
 _NEVER_OUTER: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """One place that names a path from a root; `offset` in code points."""
-
-    path: Path
-    offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +74,8 @@ class Analysis:
     `pattern_size` is that of all of them together, `loop_pattern_size` of those inside macros; `joins_texts` says that
     some `+` may make longer texts of them to match against;
     `loop_pattern_weight` is what compiling those inside macros costs each round, in comparisons; `messages` are
-    offsets of protobuf literals, `conjunctions` of the `&&` that join what must all hold.
+    offsets of protobuf literals, `conjunctions` of the `&&` that join what must all hold; `comparisons` are those of a path
+    with a literal.
     """
 
     references: tuple[Reference, ...]
@@ -104,6 +95,7 @@ class Analysis:
     joins_texts: bool
     messages: tuple[int, ...]
     conjunctions: tuple[int, ...]
+    comparisons: tuple[Comparison, ...]
 
 
 def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
@@ -128,24 +120,8 @@ def analyse(tree: Node, roots: frozenset[str]) -> Analysis:
         joins_texts=walk.joins_texts,
         messages=tuple(walk.messages),
         conjunctions=tuple(sorted(_conjunctions(tree))),
+        comparisons=tuple(walk.comparisons),
     )
-
-
-def convertible(path: Path) -> tuple[str, ...]:
-    """The part of a path up to its first list index: a list is converted whole."""
-    end = next((i for i, segment in enumerate(path) if not isinstance(segment, str)), len(path))
-    return tuple(str(segment) for segment in path[:end])
-
-
-def spell(path: Path) -> str:
-    """A path as its author writes it: `event.data.items[0]`."""
-    spelt = str(path[0])
-    for segment in path[1:]:
-        if isinstance(segment, int):
-            spelt += "[…]" if segment == ITEM else f"[{segment}]"
-        else:
-            spelt += f".{segment}" if segment.isidentifier() else f"[{segment!r}]"
-    return spelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +153,7 @@ class _Walk:
     loop_pattern_weight: int = 0
     joins_texts: bool = False
     messages: list[int] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
 
     def visit(self, node: Node, scope: _Scope, depth: int, *, as_range: bool = False) -> None:
         path = self.trace(node, scope)
@@ -199,6 +176,8 @@ class _Walk:
             case Select(operand=operand):
                 self.visit(operand, scope, depth)
             case Call(function=function, args=args):
+                if function in _COMPARING:
+                    self.note_comparison(args, scope)
                 if function == "matches" and args:
                     self.note_pattern(args[-1], depth)
                 self.splits = self.splits or function == "split"
@@ -253,6 +232,12 @@ class _Walk:
                 return self.trace(node.iterated, scope)
             case _:
                 return None
+
+    def note_comparison(self, args: tuple[Node, ...], scope: _Scope) -> None:
+        for one, other in (args, args[::-1]):
+            path = self.trace(one, scope)
+            if path is not None and isinstance(other, Const) and other.value is not None:
+                self.comparisons.append(Comparison(path=path, literal=other.value, offset=_base(one).offset))
 
     def note_pattern(self, node: Node, depth: int) -> None:
         if isinstance(node, Const) and isinstance(node.value, str):

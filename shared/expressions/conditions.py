@@ -15,11 +15,12 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
 from shared.domain.errors import Flaw, InvalidInput
-from shared.expressions.cel_analysis import Analysis, Reference, analyse, spell
+from shared.expressions.cel_analysis import Analysis, analyse
 from shared.expressions.cel_errors import compile_refusals, evaluation_error
+from shared.expressions.cel_paths import Comparison, Reference, spell
 from shared.expressions.cel_syntax import Call, Comprehension, ListLiteral, Node, Select, StructLiteral, parse_tree
 from shared.expressions.picking import Measure, PathTree, TooHeavyError, as_tree, heaviest, measure, pick
-from shared.expressions.schema_paths import Schema, absent_segment, suggestion
+from shared.expressions.schema_paths import Schema, absent_segment, may_hold, suggestion
 
 ROOTS: Final = frozenset({"event", "steps", "inputs", "workflow", "run", "tenant"})
 CONDITION_CHARACTERS_MAX: Final = 4_096
@@ -140,8 +141,8 @@ def compile_condition(
     """Checks and compiles; raises InvalidInput with a flaw at `pointer` for each thing found.
 
     `data_schemas` are the JSON Schemas of `event.data`, one for each event type of the trigger: a path below
-    `event.data` must have a place in one of them, except below `data.raw`. `known_steps` are the steps that stand
-    upstream, None where any may be named.
+    `event.data` must have a place in one of them, except below `data.raw`, and be compared with literals of its type only.
+    `known_steps` are the steps that stand upstream, None where any may be named.
     """
     if error := _unreadable(text):
         raise InvalidInput(_TITLE, [Flaw(pointer=pointer, detail=error)])
@@ -150,6 +151,8 @@ def compile_condition(
     for reference in condition._analysis.references if condition else ():
         details += _schema_refusals(reference, data_schemas, text)
         details += _step_refusals(reference, known_steps, text)
+    for comparison in condition._analysis.comparisons if condition else ():
+        details += _clash_refusals(comparison, data_schemas, text)
     if details or condition is None:
         raise InvalidInput(_TITLE, [Flaw(pointer=pointer, detail=detail) for detail in dict.fromkeys(details)])
     return condition
@@ -234,6 +237,17 @@ def _schema_refusals(reference: Reference, schemas: Sequence[Schema], text: str)
     mend = f"did you mean {close}?" if close else "only event.data.raw holds what the schema does not name"
     named = spell(path[: deepest + 3])
     yield f"{named} is not in the schema of the event type: {mend} ({_place(text, reference.offset)})"
+
+
+def _clash_refusals(comparison: Comparison, schemas: Sequence[Schema], text: str) -> Iterable[str]:
+    path = comparison.path
+    if not schemas or path[:2] != ("event", "data") or path[2:3] == ("raw",):
+        return
+    having = [schema for schema in schemas if absent_segment(schema, path[2:]) is None]
+    kind, kinds = ("text", ["string"]) if isinstance(comparison.literal, str) else ("a number", ["integer", "number"])
+    if having and not any(may_hold(schema, path[2:], kinds) for schema in having):
+        place = _place(text, comparison.offset)
+        yield f"{spell(path)} is never {kind} by the schema of the event type: compare it with what it is ({place})"
 
 
 def _step_refusals(reference: Reference, known: frozenset[str] | None, text: str) -> Iterable[str]:

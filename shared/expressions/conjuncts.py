@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from shared.domain.errors import InvalidInput
-from shared.expressions.cel_analysis import spell
+from shared.expressions.cel_paths import spell
 from shared.expressions.conditions import Condition, compile_condition
 
 CONJUNCTS_MAX: Final = 50

@@ -1,4 +1,4 @@
-"""Whether a path can exist in data that a JSON Schema describes.
+"""Whether a path can exist in data that a JSON Schema describes, and of which type its value may be.
 
 Guarantee: a path is called absent only where the schema, read generously, has no place for it: what this reader does
 not understand (remote references, `if`, patterns of names) counts as open. An object that declares `properties` and
@@ -6,12 +6,12 @@ does not say `additionalProperties: true` is taken at its word; one that declare
 Next: `conditions.py` refuses conditions over absent paths when a workflow is saved.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, TypeAlias
 
-from shared.expressions.cel_analysis import Path
+from shared.expressions.cel_paths import Path
 
 Schema: TypeAlias = Mapping[str, object] | bool
 
@@ -32,6 +32,15 @@ def absent_segment(schema: Schema, path: Path) -> int | None:
             return index
         places = below
     return None
+
+
+def may_hold(schema: Schema, path: Path, kinds: Collection[str]) -> bool:
+    """Whether a value of one of these JSON Schema types can stand there."""
+    reader = _Reader(root=schema)
+    places: Places = [schema]
+    for segment in path:
+        places = reader.below_any(places, segment) if places is not None else None
+    return places is None or any(reader.may_be(place, kinds) for place in places)
 
 
 def suggestion(schema: Schema, path: Path, index: int) -> str | None:
@@ -87,6 +96,22 @@ class _Reader:
         # All views hold at once. Those that say nothing of names add nothing; where none says anything, all is open.
         saying = [view for view in views if view is not None]
         return [sub for view in saying for sub in view] if saying else None
+
+    def may_be(self, place: Schema, kinds: Collection[str], depth: int = 0) -> bool:
+        self.visits += 1
+        if isinstance(place, bool):
+            return place
+        if self.visits > _VISITS_MAX or depth > _DEPTH_MAX or _DEPENDS_ON_DATA & place.keys():
+            return True
+        reference = place.get("$ref")
+        together = [_resolve(reference, self.root)] if isinstance(reference, str) else []
+        together += _schemas(place.get("allOf"))
+        choices = [alternatives for word in ("anyOf", "oneOf") if (alternatives := _schemas(place.get(word)))]
+        return (
+            any(_may_be(place, kind) for kind in kinds)
+            and all(self.may_be(each, kinds, depth + 1) for each in together)
+            and all(any(self.may_be(each, kinds, depth + 1) for each in alternatives) for alternatives in choices)
+        )
 
     def names(self, place: Schema, depth: int = 0) -> set[str]:
         self.visits += 1

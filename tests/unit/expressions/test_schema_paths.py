@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.expressions.cel_analysis import ITEM
+from shared.expressions.cel_paths import ITEM
 from shared.expressions.schema_paths import absent_segment, suggestion
 
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}

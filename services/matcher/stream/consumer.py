@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, cast
 
+from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 PRIVATE_NAMES = {
     driver.Consumer: ("_getmany", "_to_message", "_new_consumer_thread"),
+    base.Consumer: ("_read_offset",),
     driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_ensure_consumer", "_consumer"),
 }
 
@@ -123,7 +125,7 @@ class EventsConsumer(driver.Consumer):
             return {}
         if len(wanted) < len(share.assignment.partitions):
             timeout = min(timeout, _SETTLING_SECONDS)
-        generation, reader = share.generation, self._events.reader
+        epoch, reader = share.epoch, self._events.reader
         if reader.positions() != wanted:
             reader.assign(wanted)
         try:
@@ -132,9 +134,10 @@ class EventsConsumer(driver.Consumer):
             _log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
             return {}
-        fetched = Fetched(records=records, positions=reader.positions())
+        fetched = Fetched(began=wanted, records=records, positions=reader.positions())
+        self._read_offset.clear()  # Faust would drop what is fetched again
         topic = self._events.member.full_name
-        return {TP(topic, each.partition): [each] for each in share.accept(fetched, generation)}
+        return {TP(topic, each.partition): [each] for each in share.accept(fetched, epoch)}
 
     def _to_message(self, tp: TP, record: Carrier) -> ConsumerMessage:
         last = record.records[-1]
@@ -151,6 +154,10 @@ class EventsConsumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    async def perform_seek(self) -> None:
+        """Faust reads nothing itself. While it waited for a seek another rebalance could begin, and it would then let the flow
+        go on in the midst of that one, and empty its queues once more behind it."""
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Faust never commits: the matcher does, once what a batch led to is durable."""

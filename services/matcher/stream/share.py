@@ -2,34 +2,41 @@
 
 Kafka's client rebalances eagerly: every member gives up everything and is given it back, or not. A partition that comes back in
 the very next generation cannot have been another's, so what is remembered of it stays; after a gap it is restored.
-Guarantee: nothing is acted on from the moment that a rebalance begins until its outcome is taken over; what was fetched and not
-handled before is fetched again, because every fetch says where it begins.
+Guarantee: nothing is acted on from the moment that a rebalance begins until its outcome is taken over. Each partition is handled
+in order and without a gap, whatever becomes of what was handed over: carriers are numbered by the epoch that they were fetched
+in, each says which offset it follows, and where one is missing a new epoch begins, which fetches again what is not handled.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from shared.bus.port import Assignment, Record
 
+_log = logging.getLogger(__name__)
+
 _NOBODY = Assignment(generation=0, partitions=frozenset(), assigned=frozenset(), revoked=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A partition's records, in order and not empty, as one message of Faust's; fetched under `generation`."""
+    """A partition's records, in order and not empty, as one message of Faust's; fetched in `epoch`. `follows`: the offset after
+    the last record that was handed over, or handled, before them."""
 
-    generation: int
+    epoch: int
     partition: int
+    follows: int
     records: Sequence[Record]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one fetch brought, and the position of each partition after it: behind the last record, and behind transaction
-    markers and aborted records that follow it."""
+    """What one fetch brought, where it `began`, and the position of each partition after it: behind the last record, and behind
+    transaction markers and aborted records that follow it."""
 
+    began: Mapping[int, int]
     records: Mapping[int, Sequence[Record]]
     positions: Mapping[int, int]
 
@@ -60,10 +67,11 @@ class Share:
         self._held = _NOBODY.partitions  # of what was taken over, never another's since
         self._settled = False
         self._closed = False
+        self._epoch = 0
         self._changed = asyncio.Event()
         self._handled: dict[int, int] = {}  # the offset after the last one matched, of partitions that are read
         self._next: dict[int, int] = {}  # where the next fetch begins
-        self._given: dict[int, int] = {}  # the offset after the last record handed over
+        self._given: dict[int, int] = {}  # the offset after the last record handed over in this epoch
 
     # Told by the consumer.
 
@@ -92,9 +100,9 @@ class Share:
         self._changed.set()
 
     @property
-    def generation(self) -> int:
-        """Under which fetching goes on now."""
-        return self._generation
+    def epoch(self) -> int:
+        """In which fetching goes on now. Not the group's generation: a member may be given the same one twice."""
+        return self._epoch
 
     def wanted(self, among: Collection[int]) -> dict[int, int]:
         """What may be fetched now, and from where."""
@@ -102,31 +110,55 @@ class Share:
             return {}
         return {partition: at for partition, at in self._next.items() if partition in among}
 
-    def accept(self, fetched: Fetched, generation: int) -> list[Carrier]:
-        """What is to be handed over of a fetch that began under `generation`. What is not is fetched again."""
-        if not self._settled or generation != self._generation:
+    def accept(self, fetched: Fetched, epoch: int) -> list[Carrier]:
+        """What is to be handed over of a fetch that began in `epoch`. What is not is fetched again."""
+        if not self._settled or epoch != self._epoch:
             return []
         carriers = []
         for partition, position in fetched.positions.items():
-            if partition in self._next:
-                self._next[partition] = position
-                records = fetched.records.get(partition)
-                if records:
-                    self._given[partition] = records[-1].offset + 1
-                    carriers.append(Carrier(generation=generation, partition=partition, records=records))
+            if partition not in self._next or self._next[partition] != fetched.began.get(partition):
+                continue
+            self._next[partition] = position
+            records = fetched.records.get(partition)
+            if records:
+                follows = self._given.get(partition, self._handled[partition])
+                self._given[partition] = records[-1].offset + 1
+                carriers.append(Carrier(epoch=epoch, partition=partition, follows=follows, records=records))
         return carriers
 
     # Asked by the shell.
 
-    def is_current(self, generation: int) -> bool:
-        """Whether what was fetched under `generation` may still be handled."""
-        return self._settled and generation == self._generation
+    def take(self, carriers: Sequence[Carrier]) -> dict[int, list[Record]]:
+        """What may be handled now of what has come, by partition. Nothing where a carrier is missing between what is handled
+        and what has come: then all of it is fetched again."""
+        batches: dict[int, list[Record]] = {}
+        reached = dict(self._handled)
+        for each in carriers:
+            if not self._settled or each.epoch != self._epoch or each.partition not in reached:
+                continue
+            if each.follows != reached[each.partition]:
+                self._begin_again_at({each.partition: reached[each.partition]})
+                return {}
+            batches.setdefault(each.partition, []).extend(each.records)
+            reached[each.partition] = each.records[-1].offset + 1
+        return batches
 
-    def handled(self, next_offsets: Mapping[int, int], generation: int) -> None:
-        """All below is matched, and durably so; it was fetched under `generation`."""
+    def handled(self, next_offsets: Mapping[int, int], epoch: int) -> None:
+        """All below is matched, and durably so; it was taken in `epoch`."""
         for partition, next_offset in next_offsets.items():
-            if partition in self._handled and generation == self._generation:
+            if partition in self._handled and epoch == self._epoch:
                 self._handled[partition] = next_offset
+
+    @property
+    def awaited(self) -> Mapping[int, int]:
+        """What was handed over and is not handled yet: the offset after it, by partition."""
+        if not self._settled:
+            return {}
+        return {partition: at for partition, at in self._given.items() if at > self._handled[partition]}
+
+    def begin_again(self) -> None:
+        """What is awaited will never come: it is fetched again."""
+        self._begin_again_at({partition: self._handled[partition] for partition in self.awaited})
 
     def close(self) -> None:
         """Fetch nothing any more; what was fetched is let go."""
@@ -176,9 +208,8 @@ class Share:
             revoked=self._taken.partitions - self._held,
         )
         # What was fetched and not handled went with the rebalance.
-        self._next = {partition: at for partition, at in self._handled.items() if partition in self._held}
-        self._handled = dict(self._next)
-        self._given = {}
+        self._handled = {partition: at for partition, at in self._handled.items() if partition in self._held}
+        self._begin_epoch()
         self._held = self._newest
         self._settled = not self._closed
         return self._taken
@@ -198,6 +229,17 @@ class Share:
     async def leave(self) -> None:
         """The group is left with the consumer."""
         self.close()
+
+    def _begin_again_at(self, missing: Mapping[int, int]) -> None:
+        _log.warning(
+            "events were fetched, but not delivered by Faust; reading again from (by partition) %s", dict(missing)
+        )
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self._epoch += 1
+        self._next = dict(self._handled)
+        self._given = {}
 
     @property
     def _coordinator(self) -> Committer:

@@ -6,7 +6,7 @@ nothing of it is committed; a rebalance waits for the batch in hand.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from services.matcher.service.handling import Foresee, Handling
@@ -19,7 +19,7 @@ from services.matcher.stream.consumer import EventsConsumer, EventsTransport
 from services.matcher.stream.share import Carrier, Share
 from shared.bus.adapters.kafka.consuming import GroupConsumer
 from shared.bus.adapters.kafka.settings import KafkaSettings
-from shared.bus.port import Bus, Record
+from shared.bus.port import Bus
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.runtime.definitions import DefinitionsFollower
@@ -31,6 +31,8 @@ BATCHES_TOGETHER = 4
 """What a batch costs by itself, a question to the broker and Faust's own work, is a quarter of an event's time with one."""
 DRAIN_SECONDS = 10.0
 """Longest wait for Faust and for what is in hand when the process ends; what is not committed then is read again."""
+_LOOK_SECONDS = 1.0
+"""How often it is asked whether something was fetched that Faust has let drop."""
 
 _QUIET = {
     # They tell of each step of each rebalance.
@@ -71,6 +73,8 @@ class MatcherStream:
         self._records_max = settings.batch_records_max * BATCHES_TOGETHER
         self._acting = asyncio.Lock()
         self._noted: dict[int, int] = {}
+        self._delivered: Any = None  # Faust's channel: what has come and the agent has not taken yet
+        self._busy = False  # the agent has a batch in hand
 
     async def run(self) -> None:
         for name, level in _QUIET.items():
@@ -81,6 +85,7 @@ class MatcherStream:
             asyncio.create_task(_until_ended(app), name="matcher-faust"),
             asyncio.create_task(self.handling.follow(self.share, self.share), name="matcher-assignment"),
             asyncio.create_task(self._act_when_due(), name="matcher-due"),
+            asyncio.create_task(self._look_for_what_is_lost(), name="matcher-lost"),
         ]
         try:
             ended, _ = await asyncio.wait([failed, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -117,25 +122,41 @@ class MatcherStream:
 
     async def _consume(self, stream: Any) -> None:  # as above
         """Whatever else is there already goes into the same batch: what a batch costs by itself is paid less often."""
-        gathered: dict[int, list[Record]] = {}
-        generation = 0
+        self._delivered = stream.channel
+        gathered: list[Carrier] = []
         count = 0
         carriers: AsyncIterator[Carrier] = aiter(stream)
         async for carrier in carriers:
-            if carrier.generation != generation:
-                gathered, count, generation = {}, 0, carrier.generation
-            gathered.setdefault(carrier.partition, []).extend(carrier.records)
+            gathered.append(carrier)
             count += len(carrier.records)
             if count < self._records_max and not stream.channel.empty():
                 continue
-            batches, gathered, count = gathered, {}, 0
-            await self._match(batches, generation)
+            batch, gathered, count = gathered, [], 0
+            self._busy = True
+            try:
+                await self._match(batch)
+            finally:
+                self._busy = False
 
-    async def _match(self, batches: dict[int, list[Record]], generation: int) -> None:
+    async def _match(self, carriers: Sequence[Carrier]) -> None:
         async with self._acting:
-            if self.share.is_current(generation):
+            batches, epoch = self.share.take(carriers), self.share.epoch
+            if batches:
                 done = await self.handling.match(self.share, self.share, batches)
-                self.share.handled(done, generation)
+                self.share.handled(done, epoch)
+
+    async def _look_for_what_is_lost(self) -> None:
+        """What the share awaits is in Faust's hands, or in the agent's. Where it is in neither's at two looks, it is lost, and
+        where nothing comes behind it nobody else would notice."""
+        missed: Mapping[int, int] = {}
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            under_way = self._busy or self._delivered is None or not self._delivered.empty()
+            awaited = {} if under_way else self.share.awaited
+            if awaited and awaited == missed:
+                self.share.begin_again()
+                awaited = {}
+            missed = awaited
 
     async def _act_when_due(self) -> None:
         alive = True

@@ -16,8 +16,10 @@ def records(partition: int, *offsets: int) -> list[Record]:
     ]
 
 
-def brought(partition: int, *offsets: int, position: int) -> Fetched:
-    return Fetched(records={partition: records(partition, *offsets)}, positions={partition: position})
+def brought(partition: int, *offsets: int, began: int, position: int) -> Fetched:
+    return Fetched(
+        began={partition: began}, records={partition: records(partition, *offsets)}, positions={partition: position}
+    )
 
 
 class Group:
@@ -71,43 +73,85 @@ async def test_nothing_is_acted_on_from_the_beginning_of_a_rebalance_until_its_o
 ) -> None:
     share = group.share
     await group.take(0, generation=5)
-    assert share.assignment.partitions == {0} and share.wanted([0]) == {0: 0} and share.is_current(5)
+    (carrier,) = share.accept(brought(0, 0, began=0, position=1), share.epoch)
+    assert share.assignment.partitions == {0} and share.wanted([0]) == {0: 1} and set(share.take([carrier])) == {0}
     share.begin_rebalance()
-    assert share.assignment.partitions == frozenset() and share.wanted([0]) == {} and not share.is_current(5)
+    assert share.assignment.partitions == frozenset() and share.wanted([0]) == {} and share.take([carrier]) == {}
     share.end_rebalance([0], 6, finished=True)
     assert share.assignment.partitions == frozenset() and share.wanted([0]) == {}
     await share.next_assignment(timeout_seconds=0)
-    assert share.assignment.partitions == {0} and not share.is_current(5)
+    assert share.assignment.partitions == {0} and share.take([carrier]) == {} and share.wanted([0]) == {0: 0}
 
 
 async def test_what_was_fetched_and_not_handled_is_fetched_again_after_a_rebalance(group: Group) -> None:
     share = group.share
     await group.take(0, generation=5)
-    assert [each.partition for each in share.accept(brought(0, 0, 1, position=2), 5)] == [0]
-    share.accept(brought(0, 2, 3, position=4), 5)
-    share.handled({0: 2}, 5)
+    epoch = share.epoch
+    assert [each.partition for each in share.accept(brought(0, 0, 1, began=0, position=2), epoch)] == [0]
+    share.accept(brought(0, 2, 3, began=2, position=4), epoch)
+    share.handled({0: 2}, epoch)
     assert share.wanted([0]) == {0: 4} and share.positions() == {0: 2}
     await group.take(0, generation=6)
     assert share.wanted([0]) == {0: 2}
 
 
-async def test_what_a_fetch_brings_into_another_generation_is_let_go(group: Group) -> None:
+@pytest.mark.parametrize("generation", [6, 5], ids=["the next generation", "the same generation again"])
+async def test_what_a_fetch_brings_behind_a_rebalance_is_let_go(group: Group, generation: int) -> None:
     share = group.share
     await group.take(0, generation=5)
-    await group.take(0, generation=6)
-    assert share.accept(brought(0, 0, position=1), 5) == []
+    epoch = share.epoch
+    (carrier,) = share.accept(brought(0, 0, began=0, position=1), epoch)
+    await group.take(0, generation=generation)
+    assert share.accept(brought(0, 1, began=1, position=2), epoch) == []
+    assert share.take([carrier]) == {}
+    share.handled({0: 1}, epoch)
+    assert share.wanted([0]) == {0: 0}
+
+
+async def test_a_fetch_that_began_elsewhere_is_let_go(group: Group) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    assert share.accept(brought(0, 1, began=1, position=2), share.epoch) == []
     assert share.wanted([0]) == {0: 0}
 
 
 async def test_with_nothing_in_hand_the_position_is_behind_markers(group: Group) -> None:
     share = group.share
     await group.take(0, generation=5)
-    share.accept(brought(0, 0, 1, position=4), 5)
+    first = share.accept(brought(0, 0, 1, began=0, position=4), share.epoch)
     assert share.positions() == {0: 0}
-    share.handled({0: 2}, 5)
+    share.handled({0: 2}, share.epoch)
     assert share.positions() == {0: 4}
-    assert share.accept(Fetched(records={}, positions={0: 7}), 5) == []
+    assert share.accept(Fetched(began={0: 4}, records={}, positions={0: 7}), share.epoch) == []
     assert share.positions() == {0: 7}
+    second = share.accept(brought(0, 7, began=7, position=8), share.epoch)
+    assert (first[0].follows, second[0].follows) == (0, 2), "markers leave no gap between carriers"
+    assert set(share.take(second)) == {0}
+
+
+async def test_a_carrier_behind_a_missing_one_is_let_go_and_all_is_fetched_again(
+    group: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    share = group.share
+    await group.take(0, 1, generation=5)
+    epoch = share.epoch
+    share.accept(brought(0, 0, 1, began=0, position=2), epoch)
+    behind = share.accept(brought(0, 2, began=2, position=3), epoch)
+    other = share.accept(brought(1, 0, began=0, position=1), epoch)
+    assert share.take([*other, *behind]) == {}
+    assert share.wanted([0, 1]) == {0: 0, 1: 0}
+    assert "reading again from (by partition) {0: 0}" in caplog.text
+    late = share.take(other)
+    assert late == {}, "of an epoch that is over: it comes again"
+
+
+async def test_what_is_awaited_in_vain_is_fetched_again(group: Group) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    share.accept(brought(0, 0, 1, began=0, position=2), share.epoch)
+    assert share.awaited == {0: 2}
+    share.begin_again()
+    assert share.awaited == {} and share.wanted([0]) == {0: 0}
 
 
 async def test_whoever_hears_nothing_for_the_session_timeout_is_not_alive(group: Group) -> None:
@@ -123,5 +167,6 @@ async def test_whoever_hears_nothing_for_the_session_timeout_is_not_alive(group:
 
 async def test_a_share_that_is_closed_fetches_nothing_any_more(group: Group) -> None:
     await group.take(0, generation=5)
+    carriers = group.share.accept(brought(0, 0, began=0, position=1), group.share.epoch)
     group.share.close()
-    assert group.share.wanted([0]) == {} and not group.share.is_current(5)
+    assert group.share.wanted([0]) == {} and group.share.take(carriers) == {}

@@ -52,7 +52,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         showing.show_projector(running, projector, follower, acting.EMBEDDED_GROUP)
         showing.show_executor(running, executor)
         showing.show_approvals(running, approvals)
-        showing.show_matcher(running, matcher.handling, matchers.matching)
+        showing.show_matcher(running, matcher, matchers.matching)
         running.start("projector", projector.run())
         running.start("executor", executor.run())
         running.start("approvals", approvals.run())

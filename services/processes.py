@@ -96,7 +96,7 @@ async def matcher(settings: UpshotSettings) -> AsyncIterator[Running]:
         matchers = acting.Matchers(it)
         await read_definitions(it.ground, it.definitions)
         matching = matchers.matcher()
-        showing.show_matcher(running, matching.handling, matchers.matching)
+        showing.show_matcher(running, matching, matchers.matching)
         showing.show_definitions(running, it.definitions)
         running.start("matcher", matching.run())
         await _with_health(stack, running)

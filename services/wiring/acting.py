@@ -5,7 +5,7 @@ then the read model's checkpoints are asked for what the fold may let go (`follo
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from services.approvals.service import Approvals
@@ -43,6 +43,10 @@ class MatcherShell(Protocol):
     """Either of the matcher's."""
 
     handling: Handling
+
+    @property
+    def halted(self) -> Mapping[int, str]:
+        """Partitions that stand still, and why."""
 
     async def run(self) -> None:
         """Until cancelled."""

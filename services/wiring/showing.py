@@ -4,11 +4,11 @@ from functools import partial
 
 from services.approvals.service import Approvals
 from services.executor.service import Executor
-from services.matcher.service.handling import Handling
 from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.matcher.service.matching import Matching
 from services.projector.service.projector import Projector
 from services.running import Followed, Running
+from services.wiring.acting import MatcherShell
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.elsewhere import ProjectedElsewhere
@@ -91,18 +91,20 @@ def show_approvals(running: Running, approvals: Approvals) -> None:
     running.ground.metrics.show(catalogue.APPROVALS_PENDING, lambda: {(): approvals.pending})
 
 
-def show_matcher(running: Running, handling: Handling, matching: Matching) -> None:
+def show_matcher(running: Running, matcher: MatcherShell, matching: Matching) -> None:
     """Its lag is what its group has not committed yet of this member's partitions."""
+    handling = matcher.handling
 
     def check() -> list[str]:
         reasons = [] if handling.assigned else [NOT_ASSIGNED]
         if handling.restoring:
             reasons.append(f"what triggers remember of {len(handling.restoring)} partitions is being restored")
-        return reasons
+        return [*reasons, *(detail for _, detail in sorted(matcher.halted.items()))]
 
     def partitions() -> dict[Labels, float]:
-        restoring = len(handling.restoring)
-        counted = {"level": len(handling.owned) - restoring, "restoring": restoring}
+        restoring, halted = len(handling.restoring), len(matcher.halted)
+        level = max(0, len(handling.owned) - restoring - halted)
+        counted = {"level": level, "restoring": restoring, "halted": halted}
         return {
             labels_of(catalogue.PARTITIONS, EVENTS, MATCHER_GROUP, state): count for state, count in counted.items()
         }

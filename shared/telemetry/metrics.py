@@ -98,7 +98,7 @@ PARTITIONS = Metric(
     kind="gauge",
     unit="{partition}",
     labels=("topic", "group", "state"),
-    description="Partitions of this member: level, restoring, or halted at a record that only a later version understands.",
+    description="Partitions of this member: level, restoring, or halted: /readyz says at what.",
 )
 RESTORE_REMAINING = Metric(
     name="upshot_restore_remaining_records",

@@ -166,7 +166,7 @@ async def test_definitions_that_end_in_an_aborted_transaction_are_caught_up_with
 async def test_runs_and_windows_that_end_in_an_aborted_transaction_are_restored(log: KafkaLog, bus: KafkaBus) -> None:
     await transactions(log, bus, RUNS, committed=0, aborted=2)
     async with asyncio.timeout(10):
-        memories = await restore_memories(bus, NothingRemembered(), [PARTITION, QUIET], retry_seconds=0.1)
+        memories, _ = await restore_memories(bus, NothingRemembered(), [PARTITION, QUIET], retry_seconds=0.1)
     assert memories.keys() == {PARTITION, QUIET}
     follower = RunsFollower(bus, NothingRemembered(), [], group="g", member_id="a")
     async with running(asyncio.create_task(follower.run())):
@@ -225,7 +225,8 @@ async def test_records_deleted_below_a_checkpoint_are_told_loudly_and_never_wait
         assert "begins at 2" in follower.halted[PARTITION]
         assert not follower.level
     async with asyncio.timeout(10):
-        assert await restore_memories(bus, FurtherOn(1), [PARTITION], retry_seconds=0.1) == {}
+        memories, given_up = await restore_memories(bus, FurtherOn(1), [PARTITION], retry_seconds=0.1)
+        assert memories == {} and "begins at 2" in given_up[PARTITION]
         definitions = DefinitionsFollower(bus, [PARTITION])
         await definitions.start()
         with pytest.raises(PartitionHalted, match="begins at 2"):

@@ -82,6 +82,9 @@ class Handling:
         self.assigned = False
         """Whether the group has ever said which partitions are this member's, or has had the time to."""
 
+        self.halted: dict[int, str] = {}
+        """Partitions whose memory cannot be restored, and why: nothing of them is matched."""
+
         self.owned: frozenset[int] = frozenset()
         """This member's partitions, as it was told last."""
 
@@ -104,6 +107,7 @@ class Handling:
                 for partition in change.revoked:
                     self._done.pop(partition, None)
                     self._restores.pop(partition, None)
+                    self.halted.pop(partition, None)
                     self._matching.forget(partition)
                 kept = change.partitions - change.assigned - change.revoked
                 reading.assign({each: at for each, at in reading.positions().items() if each in kept})
@@ -205,7 +209,7 @@ class Handling:
             await self.commit(membership)
 
     async def _restore(self, membership: Membership, reading: Reading, partitions: Collection[int]) -> None:
-        memories = await restore_memories(
+        memories, given_up = await restore_memories(
             self._bus, self._snapshots, partitions, retry_seconds=self._settings.retry_seconds
         )
         committed = await self._committed(membership)
@@ -215,10 +219,13 @@ class Handling:
             if self._restores.get(partition) is not task:
                 continue  # another's meanwhile, or another's and then ours again
             del self._restores[partition]
+            self.halted.pop(partition, None)
             if partition in memories:
                 self._matching.remember(partition, memories[partition])
                 self._firing.take_over(partition)
                 began[partition] = committed.get(partition, 0)
+            else:
+                self.halted[partition] = given_up[partition]
         reading.assign({**reading.positions(), **began})
 
     async def _understood(

@@ -8,7 +8,7 @@ from services.matcher.service.handling import Foresee, Handling
 from services.matcher.service.matching import Matching
 from services.matcher.service.remembering import WindowSnapshots
 from services.matcher.settings import MatcherSettings
-from shared.bus.port import Bus, Membership, Reader
+from shared.bus.port import Bus, Membership, PartitionUnreadable, Reader
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.errors import TransientError
@@ -46,6 +46,12 @@ class Matcher:
         )
 
         self._passed: Mapping[int, int] = {}
+        self._unreadable: dict[int, str] = {}
+
+    @property
+    def halted(self) -> Mapping[int, str]:
+        """Partitions that stand still, and why."""
+        return {**self.handling.halted, **self._unreadable}
 
     async def run(self) -> None:
         membership = await self._bus.join(GROUP, EVENTS, member_id=self._member_id)
@@ -77,11 +83,20 @@ class Matcher:
             batches = await reader.poll(
                 timeout_seconds=self.handling.patience(), records_max=self._settings.batch_records_max
             )
+        except PartitionUnreadable as error:  # the reader has nothing else to give; it is asked again
+            for partition in error.partitions:
+                if self._unreadable.get(partition) != str(error):
+                    log.critical("nothing of partition %s is matched: %s", partition, error)
+                self._unreadable[partition] = str(error)
+            await asyncio.sleep(self._settings.retry_seconds)
+            return
         except TransientError as error:
             log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(self._settings.retry_seconds)
             return
         positions = reader.positions()
+        for partition in [each for each in self._unreadable if batches.get(each) or each not in positions]:
+            del self._unreadable[partition]
         await self.handling.match(membership, reader, batches)
         self._note_passed(reader, positions)
         await self.handling.act_on_what_is_due(membership, reader)

@@ -55,9 +55,9 @@ class Memory:
 
 async def restore_memories(
     bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int], *, retry_seconds: float
-) -> dict[int, Memory]:
-    """The snapshot, then the log up to its end; tries until it succeeds. Without partitions whose log this version does not
-    understand: they stand still, loudly, as they do for everybody else."""
+) -> tuple[dict[int, Memory], dict[int, str]]:
+    """The snapshot, then the log up to its end; tries until it succeeds. Beside them, and why: partitions whose log this version
+    does not understand, or cannot have. They stand still, loudly, as they do for everybody else."""
     while True:
         try:
             return await _restore(bus, snapshots, partitions)
@@ -66,16 +66,25 @@ async def restore_memories(
             await asyncio.sleep(retry_seconds)
 
 
-async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int]) -> dict[int, Memory]:
+async def _restore(
+    bus: Bus, snapshots: WindowSnapshots, partitions: Collection[int]
+) -> tuple[dict[int, Memory], dict[int, str]]:
     found = await snapshots.windows(partitions)
     ends = await bus.watermarks(RUNS, sorted(partitions))
     memories = {partition: Memory() for partition in partitions}
-    left = {}
+    left: dict[int, int] = {}
+    given_up: dict[int, str] = {}
+
+    def give_up(partition: int, why: str) -> None:
+        log.critical("nothing of partition %s is matched: %s", partition, why)
+        given_up[partition] = why
+        left.pop(partition, None)
+        del memories[partition]
+
     for partition in sorted(partitions):
         if found[partition].next < ends[partition].low:
-            deleted = f"{RUNS} begins at {ends[partition].low}, and {found[partition].next} is needed"
-            log.critical("nothing of partition %s is matched: %s. Restore it.", partition, deleted)
-            del memories[partition]
+            begin, needed = ends[partition].low, found[partition].next
+            give_up(partition, f"{RUNS}/{partition} begins at {begin}, and {needed} is needed. Restore it.")
             continue
         memories[partition].windows.restore(found[partition].windows)
         if found[partition].next < ends[partition].high:
@@ -87,9 +96,8 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
             try:
                 batches = await reader.poll(timeout_seconds=POLL_SECONDS, records_max=RECORDS_AT_ONCE)
             except PartitionUnreadable as error:
-                log.critical("nothing of partitions %s is matched: %s", sorted(error.partitions), error)
                 for partition in error.partitions & left.keys():
-                    del left[partition], memories[partition]
+                    give_up(partition, str(error))
                 reader.assign({each: at for each, at in reader.positions().items() if each in left})
                 continue
             for partition, records in batches.items():
@@ -98,8 +106,7 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
                 try:
                     _fold(memories[partition].windows, records)
                 except UndecodableRecord as error:
-                    log.critical("nothing of partition %s is matched: %s. Update this process.", partition, error)
-                    del left[partition], memories[partition]
+                    give_up(partition, f"{RUNS}/{partition} cannot be understood: {error}. Update this process.")
             # By position, not by the last record: a partition may end in what nobody is handed.
             for partition, position in reader.positions().items():
                 if position >= ends[partition].high:
@@ -108,7 +115,7 @@ async def _restore(bus: Bus, snapshots: WindowSnapshots, partitions: Collection[
         await reader.close()
     for memory in memories.values():
         memory.waits.plan_all()
-    return memories
+    return memories, given_up
 
 
 def _fold(windows: Windows, records: Sequence[Record]) -> None:

@@ -17,7 +17,7 @@ from faust.types import TP, AppT, ConsumerMessage
 
 from services.matcher.stream.share import Carrier, Fetched, Share
 from shared.bus.adapters.kafka.consuming import GroupConsumer
-from shared.bus.port import Reader
+from shared.bus.port import PartitionUnreadable, Reader
 from shared.domain.errors import TransientError
 
 _log = logging.getLogger(__name__)
@@ -130,6 +130,9 @@ class EventsConsumer(driver.Consumer):
             reader.assign(wanted)
         try:
             records = await reader.poll(timeout_seconds=timeout, records_max=self._events.records_max)
+        except PartitionUnreadable as error:
+            share.halt(error.partitions, str(error))
+            return {}
         except TransientError as error:
             _log.warning("events cannot be read just now, trying again: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)

@@ -17,6 +17,9 @@ from shared.bus.port import Assignment, Record
 
 _log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 10.0
+"""How soon a partition that cannot be read is tried again: somebody may have mended it."""
+
 _NOBODY = Assignment(generation=0, partitions=frozenset(), assigned=frozenset(), revoked=frozenset())
 
 
@@ -71,6 +74,8 @@ class Share:
         self._changed = asyncio.Event()
         self._handled: dict[int, int] = {}  # the offset after the last one matched, of partitions that are read
         self._next: dict[int, int] = {}  # where the next fetch begins
+        self._halted: dict[int, str] = {}
+        self._halted_until: dict[int, float] = {}
         self._given: dict[int, int] = {}  # the offset after the last record handed over in this epoch
 
     # Told by the consumer.
@@ -108,7 +113,20 @@ class Share:
         """What may be fetched now, and from where."""
         if not self._settled or self._closed:
             return {}
-        return {partition: at for partition, at in self._next.items() if partition in among}
+        now = self._monotonic()
+        return {
+            partition: at
+            for partition, at in self._next.items()
+            if partition in among and self._halted_until.get(partition, now) <= now
+        }
+
+    def halt(self, partitions: Collection[int], why: str) -> None:
+        """These cannot be read just now; the others are. They are tried again before long."""
+        for partition in self._handled.keys() & set(partitions):
+            if self._halted.get(partition) != why:
+                _log.critical("nothing of partition %s is matched: %s", partition, why)
+            self._halted[partition] = why
+            self._halted_until[partition] = self._monotonic() + RETRY_SECONDS
 
     def accept(self, fetched: Fetched, epoch: int) -> list[Carrier]:
         """What is to be handed over of a fetch that began in `epoch`. What is not is fetched again."""
@@ -120,6 +138,8 @@ class Share:
                 continue
             self._next[partition] = position
             records = fetched.records.get(partition)
+            if records or not fetched.records:  # else it may not have been its turn
+                self._halted.pop(partition, None)
             if records:
                 follows = self._given.get(partition, self._handled[partition])
                 self._given[partition] = records[-1].offset + 1
@@ -150,6 +170,11 @@ class Share:
                 self._handled[partition] = next_offset
 
     @property
+    def halted(self) -> Mapping[int, str]:
+        """Partitions that cannot be read, and why."""
+        return dict(self._halted)
+
+    @property
     def awaited(self) -> Mapping[int, int]:
         """What was handed over and is not handled yet: the offset after it, by partition."""
         if not self._settled:
@@ -172,6 +197,8 @@ class Share:
         for known in (self._handled, self._next, self._given):
             for partition in known.keys() - positions.keys():
                 del known[partition]
+        self._halted = {partition: why for partition, why in self._halted.items() if partition in positions}
+        self._halted_until = {partition: at for partition, at in self._halted_until.items() if partition in positions}
         for partition, at in positions.items():
             if partition not in self._handled:
                 self._handled[partition] = self._next[partition] = at

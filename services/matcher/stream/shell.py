@@ -76,6 +76,11 @@ class MatcherStream:
         self._delivered: Any = None  # Faust's channel: what has come and the agent has not taken yet
         self._busy = False  # the agent has a batch in hand
 
+    @property
+    def halted(self) -> Mapping[int, str]:
+        """Partitions that stand still, and why."""
+        return {**self.handling.halted, **self.share.halted}
+
     async def run(self) -> None:
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)

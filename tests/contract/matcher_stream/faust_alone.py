@@ -18,7 +18,7 @@ from services.matcher.stream.share import Share
 from shared.bus import codec
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.adapters.memory import MemoryBus
-from shared.bus.port import NewRecord, Position
+from shared.bus.port import NewRecord, PartitionUnreadable, Position, Reader, Record
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.errors import StaleGenerationError
 from shared.runtime.definitions import DefinitionsFollower
@@ -70,6 +70,11 @@ class Bus:
         self.may_append = asyncio.Event()
         self.may_append.set()
         self.waiting = asyncio.Event()
+        self.unreadable: set[int] = set()
+
+    def reader(self, topic: str) -> Any:  # as the memory's
+        reader = self.memory.reader(topic)
+        return Unreadable(reader, self.unreadable) if topic == EVENTS else reader
 
     def __getattr__(self, name: str) -> Any:  # whatever the memory's is
         return getattr(self.memory, name)
@@ -83,6 +88,22 @@ class Bus:
     async def committed(self, group: str, topic: str) -> Mapping[int, int]:
         assert (group, topic) == (GROUP, EVENTS)
         return dict(self.offsets)
+
+
+class Unreadable:
+    """A reader that says of some partitions what Kafka's would, once it has nothing else to give, until it is assigned anew."""
+
+    def __init__(self, reader: Reader, unreadable: set[int]) -> None:
+        self._reader = reader
+        self._unreadable = unreadable
+        self.positions = reader.positions
+        self.assign = reader.assign
+        self.close = reader.close
+
+    async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
+        if found := self._unreadable & self.positions().keys():
+            raise PartitionUnreadable(f"{EVENTS}/{min(found)} is gone", partitions=frozenset(found))
+        return await self._reader.poll(timeout_seconds=timeout_seconds, records_max=records_max)
 
 
 class Alone:

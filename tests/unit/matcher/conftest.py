@@ -119,7 +119,7 @@ class World:
         for fact, at in self.changes:
             self.matching.definition_changed(self.definitions.apply("acme", fact, at))
         self.due = DueWaits(self.bus, self.matching, self.clock)
-        memories = await restore_memories(self.bus, NothingRemembered(), [0], retry_seconds=0.1)
+        memories, _ = await restore_memories(self.bus, NothingRemembered(), [0], retry_seconds=0.1)
         self.matching.remember(0, memories[0])
         self.firing.take_over(0)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.matcher.stream.share import Fetched, Share
+from services.matcher.stream.share import RETRY_SECONDS, Fetched, Share
 from shared.bus.port import Record
 from shared.runtime.clock import SystemClock
 
@@ -152,6 +152,27 @@ async def test_what_is_awaited_in_vain_is_fetched_again(group: Group) -> None:
     assert share.awaited == {0: 2}
     share.begin_again()
     assert share.awaited == {} and share.wanted([0]) == {0: 0}
+
+
+async def test_what_cannot_be_read_is_tried_again_after_a_while_and_told_until_it_can(
+    group: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    share = group.share
+    await group.take(0, 1, generation=5)
+    share.halt({0, 7}, "t/0 is gone")
+    assert share.halted == {0: "t/0 is gone"} and share.wanted([0, 1]) == {1: 0}
+    group.time += RETRY_SECONDS
+    assert share.halted == {0: "t/0 is gone"} and share.wanted([0, 1]) == {0: 0, 1: 0}
+    share.halt({0}, "t/0 is gone")
+    assert caplog.text.count("nothing of partition 0 is matched: t/0 is gone") == 1
+    group.time += RETRY_SECONDS
+    share.accept(Fetched(began={0: 0, 1: 0}, records={1: records(1, 0)}, positions={0: 0, 1: 1}), share.epoch)
+    assert share.halted, "nobody knows yet"
+    share.accept(brought(0, 0, began=0, position=1), share.epoch)
+    assert share.halted == {}
+    share.halt({0}, "t/0 is gone")
+    await group.take(1, generation=6)
+    assert share.halted == {}
 
 
 async def test_whoever_hears_nothing_for_the_session_timeout_is_not_alive(group: Group) -> None:

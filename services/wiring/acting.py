@@ -45,6 +45,10 @@ class MatcherShell(Protocol):
     handling: Handling
 
     @property
+    def alive(self) -> bool:
+        """Whether the group answers this member's heartbeats, so that it may act."""
+
+    @property
     def halted(self) -> Mapping[int, str]:
         """Partitions that stand still, and why."""
 

@@ -97,6 +97,8 @@ def show_matcher(running: Running, matcher: MatcherShell, matching: Matching) ->
 
     def check() -> list[str]:
         reasons = [] if handling.assigned else [NOT_ASSIGNED]
+        if handling.assigned and not matcher.alive:
+            reasons.append(UNANSWERED)
         if handling.restoring:
             reasons.append(f"what triggers remember of {len(handling.restoring)} partitions is being restored")
         return [*reasons, *(detail for _, detail in sorted(matcher.halted.items()))]
@@ -117,6 +119,7 @@ def show_matcher(running: Running, matcher: MatcherShell, matching: Matching) ->
     running.followed.append(Followed(EVENTS, MATCHER_GROUP, positions))
     metrics = running.ground.metrics
     metrics.show(catalogue.PARTITIONS, partitions)
+    metrics.show(catalogue.ALIVE, lambda: {labels_of(catalogue.ALIVE, EVENTS, MATCHER_GROUP): float(matcher.alive)})
     for metric, name in (
         (catalogue.EVENTS_MATCHED, "events"),
         (catalogue.MATCHES, "matches"),

@@ -47,6 +47,12 @@ class Matcher:
 
         self._passed: Mapping[int, int] = {}
         self._unreadable: dict[int, str] = {}
+        self._membership: Membership | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the group answers this member's heartbeats, so that it may act."""
+        return self._membership is None or self._membership.alive()
 
     @property
     def halted(self) -> Mapping[int, str]:
@@ -54,7 +60,7 @@ class Matcher:
         return {**self.handling.halted, **self._unreadable}
 
     async def run(self) -> None:
-        membership = await self._bus.join(GROUP, EVENTS, member_id=self._member_id)
+        membership = self._membership = await self._bus.join(GROUP, EVENTS, member_id=self._member_id)
         reader = self._bus.reader(EVENTS)
         following = asyncio.create_task(self.handling.follow(membership, reader), name="matcher-assignment")
         try:

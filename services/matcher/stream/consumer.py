@@ -31,8 +31,6 @@ PRIVATE_NAMES = {
 _SETTLING_SECONDS = 0.1
 """While partitions of this process cannot be read yet, how often it is asked whether they can."""
 _RETRY_SECONDS = 0.5
-_CHECK_SECONDS = 1.0
-"""How often the group is asked whether it has refused this member."""
 
 
 class EventsTransport(driver.Transport):
@@ -90,7 +88,8 @@ class EventsThread(driver.AIOKafkaConsumerThread):
         return cast(Mapping[int, int], await self.call_thread(self._committed_offsets, partitions))
 
     async def _check(self) -> None:
-        self._events.member.check(self._ensure_consumer())
+        if self._consumer is not None:  # made once the thread has begun
+            self._events.member.check(self._consumer)
 
     async def _commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
         await self._events.member.commit(self._ensure_consumer(), offsets, generation=generation)
@@ -108,17 +107,12 @@ class EventsConsumer(driver.Consumer):
 
     _thread: EventsThread
     _finished = True
-    _checked_at = 0.0
 
     def _new_consumer_thread(self) -> EventsThread:
         return EventsThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Carrier]]:
         share = self._events.share
-        now = asyncio.get_running_loop().time()
-        if now - self._checked_at > _CHECK_SECONDS:
-            self._checked_at = now
-            await self._thread.check()
         wanted = share.wanted({tp.partition for tp in active_partitions or ()})
         if not wanted:
             await asyncio.sleep(min(timeout, _SETTLING_SECONDS))
@@ -166,6 +160,10 @@ class EventsConsumer(driver.Consumer):
         """Faust never commits: the matcher does, once what a batch led to is durable."""
         del topics, start_new_transaction
         return False
+
+    async def check(self) -> None:
+        """Raises what keeps this member out of its group for good."""
+        await self._thread.check()
 
     async def commit_offsets(self, offsets: Mapping[int, int], *, generation: int) -> None:
         await self._thread.commit_offsets(offsets, generation)

@@ -31,6 +31,8 @@ BATCHES_TOGETHER = 4
 """What a batch costs by itself, a question to the broker and Faust's own work, is a quarter of an event's time with one."""
 DRAIN_SECONDS = 10.0
 """Longest wait for Faust and for what is in hand when the process ends; what is not committed then is read again."""
+_CHECK_SECONDS = 1.0
+"""How often the group is asked whether it has refused this member."""
 _LOOK_SECONDS = 1.0
 """How often it is asked whether something was fetched that Faust has let drop."""
 
@@ -77,6 +79,11 @@ class MatcherStream:
         self._busy = False  # the agent has a batch in hand
 
     @property
+    def alive(self) -> bool:
+        """Whether the group answers this member's heartbeats, so that it may act."""
+        return self.share.alive()
+
+    @property
     def halted(self) -> Mapping[int, str]:
         """Partitions that stand still, and why."""
         return {**self.handling.halted, **self.share.halted}
@@ -85,12 +92,13 @@ class MatcherStream:
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        app = self._app(failed)
+        app, consumer = self._app(failed)
         tasks = [
             asyncio.create_task(_until_ended(app), name="matcher-faust"),
             asyncio.create_task(self.handling.follow(self.share, self.share), name="matcher-assignment"),
             asyncio.create_task(self._act_when_due(), name="matcher-due"),
             asyncio.create_task(self._look_for_what_is_lost(), name="matcher-lost"),
+            asyncio.create_task(_check(consumer), name="matcher-check"),
         ]
         try:
             ended, _ = await asyncio.wait([failed, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -100,7 +108,7 @@ class MatcherStream:
         finally:
             await self._drain(app, tasks)
 
-    def _app(self, failed: asyncio.Future[None]) -> StreamApp:
+    def _app(self, failed: asyncio.Future[None]) -> tuple[StreamApp, EventsConsumer]:
         async def match(stream: Any) -> None:  # a stream of Faust's
             try:
                 await self._consume(stream)
@@ -123,7 +131,7 @@ class MatcherStream:
         if not isinstance(consumer, EventsConsumer):
             raise AssertionError("Faust made another consumer than its transport's")
         self.share.connect(consumer)
-        return app
+        return app, consumer
 
     async def _consume(self, stream: Any) -> None:  # as above
         """Whatever else is there already goes into the same batch: what a batch costs by itself is paid less often."""
@@ -209,6 +217,14 @@ class MatcherStream:
         except TimeoutError:
             log.warning("the stream did not end in time")
         await self._reader.close()
+
+
+async def _check(consumer: EventsConsumer) -> None:
+    """Raises what keeps this member out of its group. In a task of its own: while the group rebalances nothing else asks, and a
+    member that is refused in the midst of that would wait for partitions for ever."""
+    while True:
+        await asyncio.sleep(_CHECK_SECONDS)
+        await consumer.check()
 
 
 async def _until_ended(app: StreamApp) -> None:

@@ -38,9 +38,11 @@ class Thread(Service):
         self.offsets: dict[int, int] = {}
         self.may_seek = asyncio.Event()
         self.may_seek.set()
+        self.refusal: Exception | None = None
 
     async def check(self) -> None:
-        """Nothing is wrong."""
+        if self.refusal is not None:
+            raise self.refusal
 
     async def subscribe(self, topics: Collection[str]) -> None:
         del topics

@@ -90,7 +90,8 @@ class GroupConsumer:
 
     def check(self, consumer: AIOKafkaConsumer) -> None:
         """Raises what keeps this member out of its group for good, such as a right that it lacks."""
-        consumer._coordinator.check_errors()
+        if consumer._coordinator is not None:  # it is there once a broker has answered
+            consumer._coordinator.check_errors()
 
     async def commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[int, int], *, generation: int) -> None:
         """Raises `StaleGenerationError`, or `TransientError` while the coordinator is away."""

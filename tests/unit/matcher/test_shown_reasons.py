@@ -1,4 +1,4 @@
-"""Partitions that the matcher cannot go on with are on /readyz, with the reason, and hold up no other."""
+"""What the matcher cannot go on with is on /readyz, with the reason; partitions that stand still hold up no other."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from services.foundation import Foundation
 from services.matcher.service import Matcher, Matching
 from services.matcher.settings import MatcherSettings
 from services.running import Running
-from services.wiring.showing import show_matcher
+from services.wiring.showing import UNANSWERED, show_matcher
 from shared.bus import codec
-from shared.bus.adapters.memory import MemoryBus, MemoryReader
+from shared.bus.adapters.memory import MemoryBus, MemoryMembership, MemoryReader
 from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, PartitionUnreadable, Record
 from shared.bus.topics import EVENTS, RUNS
@@ -77,6 +79,15 @@ async def told(running: Running, *reasons: str) -> None:
         return len(found) == len(reasons) and all(a in b for a, b in zip(reasons, found, strict=True))
 
     await eventually(is_told, f"/readyz says {reasons}", explain=lambda: str(running.unreadiness()), timeout_seconds=10)
+
+
+async def test_a_member_whose_heartbeats_go_unanswered_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with matching_on(MemoryBus(SystemClock(), partition_count=2)) as running:
+        await told(running)
+        monkeypatch.setattr(MemoryMembership, "alive", lambda self: False)
+        await told(running, UNANSWERED)
+        page = await running.metrics_page()
+        assert f'upshot_member_alive{{topic="{EVENTS}",group="matcher"}} 0\n' in page
 
 
 async def test_a_partition_whose_memory_cannot_be_restored_is_told() -> None:

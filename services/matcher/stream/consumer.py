@@ -8,7 +8,7 @@ What Faust offers no public way to is named in `PRIVATE_NAMES`, and a contract t
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, cast
 
 from faust.transport import consumer as base
@@ -84,18 +84,12 @@ class EventsThread(driver.AIOKafkaConsumerThread):
     async def commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
         await self.call_thread(self._commit_offsets, offsets, generation)
 
-    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
-        return cast(Mapping[int, int], await self.call_thread(self._committed_offsets, partitions))
-
     async def _check(self) -> None:
         if self._consumer is not None:  # made once the thread has begun
             self._events.member.check(self._consumer)
 
     async def _commit_offsets(self, offsets: Mapping[int, int], generation: int) -> None:
         await self._events.member.commit(self._ensure_consumer(), offsets, generation=generation)
-
-    async def _committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
-        return await self._events.member.committed(self._ensure_consumer(), partitions)
 
     @property
     def _events(self) -> EventsTransport:
@@ -167,9 +161,6 @@ class EventsConsumer(driver.Consumer):
 
     async def commit_offsets(self, offsets: Mapping[int, int], *, generation: int) -> None:
         await self._thread.commit_offsets(offsets, generation)
-
-    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
-        return await self._thread.committed_offsets(partitions)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """A rebalance begins. What is in hand is finished first, and committed while this is still its owner."""

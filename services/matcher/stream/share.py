@@ -9,7 +9,7 @@ in, each says which offset it follows, and where one is missing a new epoch begi
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,17 +51,21 @@ class Committer(Protocol):
         """Raises `StaleGenerationError`, or `TransientError` while it is away."""
         ...
 
-    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """The committed next offsets of those that have one. Raises `TransientError`."""
-        ...
-
 
 class Share:
     """A port's `Membership`, and where its partitions are read."""
 
-    def __init__(self, *, session_timeout_seconds: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        session_timeout_seconds: float,
+        monotonic: Callable[[], float],
+        committed: Callable[[], Awaitable[Mapping[int, int]]],
+    ) -> None:
+        """`committed`: asks for the group's committed offsets, and raises `TransientError` where nobody knows them just now."""
         self._session_timeout_seconds = session_timeout_seconds
         self._monotonic = monotonic
+        self._committed = committed
         self._heartbeat_at = monotonic()
         self._committer: Committer | None = None
         self._taken = _NOBODY
@@ -248,10 +252,13 @@ class Share:
         return self._monotonic() - self._heartbeat_at < self._session_timeout_seconds
 
     async def committed(self) -> Mapping[int, int]:
-        return await self._coordinator.committed_offsets(self._newest)
+        found = await self._committed()
+        return {partition: at for partition, at in found.items() if partition in self._newest}
 
     async def commit(self, offsets: Mapping[int, int], *, generation: int) -> None:
-        await self._coordinator.commit_offsets(offsets, generation=generation)
+        if self._committer is None:
+            raise RuntimeError("the consumer is not there yet")
+        await self._committer.commit_offsets(offsets, generation=generation)
 
     async def leave(self) -> None:
         """The group is left with the consumer."""
@@ -267,9 +274,3 @@ class Share:
         self._epoch += 1
         self._next = dict(self._handled)
         self._given = {}
-
-    @property
-    def _coordinator(self) -> Committer:
-        if self._committer is None:
-            raise RuntimeError("the consumer is not there yet")
-        return self._committer

@@ -5,6 +5,7 @@ nothing of it is committed; a rebalance waits for the batch in hand.
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -69,7 +70,12 @@ class MatcherStream:
         self.handling = Handling(
             bus, definitions, matching, settings, snapshots=snapshots, clock=clock, progress=progress, foresee=foresee
         )
-        self.share = Share(session_timeout_seconds=kafka.session_timeout_seconds, monotonic=clock.monotonic)
+        self.share = Share(
+            session_timeout_seconds=kafka.session_timeout_seconds,
+            monotonic=clock.monotonic,
+            # Not of aiokafka, which takes a coordinator's refusal for an answer that nothing is committed.
+            committed=functools.partial(bus.committed, group, EVENTS),
+        )
         self._member = GroupConsumer(kafka, clock, group, EVENTS, member_id=member_id, heard=self.share.heard)
         self._reader = bus.reader(EVENTS)
         self._records_max = settings.batch_records_max * BATCHES_TOGETHER

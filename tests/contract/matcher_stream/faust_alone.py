@@ -20,7 +20,7 @@ from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.port import NewRecord, PartitionUnreadable, Position, Reader, Record
 from shared.bus.topics import EVENTS, RUNS
-from shared.domain.errors import StaleGenerationError
+from shared.domain.errors import StaleGenerationError, TransientError
 from shared.runtime.definitions import DefinitionsFollower
 from shared.testing.folds import NothingRemembered
 from shared.testing.waiting import eventually
@@ -59,9 +59,6 @@ class Thread(Service):
             raise StaleGenerationError(f"generation {generation} is over")
         self.offsets.update(offsets)
 
-    async def committed_offsets(self, partitions: Collection[int]) -> Mapping[int, int]:
-        return {each: self.offsets[each] for each in partitions if each in self.offsets}
-
 
 class Bus:
     """In memory; what the group commits is kept by the thread's stand-in. Appends wait once they are told to."""
@@ -73,6 +70,8 @@ class Bus:
         self.may_append.set()
         self.waiting = asyncio.Event()
         self.unreadable: set[int] = set()
+        self.unkept = False
+        """Nobody keeps the group just now."""
 
     def reader(self, topic: str) -> Any:  # as the memory's
         reader = self.memory.reader(topic)
@@ -89,6 +88,8 @@ class Bus:
 
     async def committed(self, group: str, topic: str) -> Mapping[int, int]:
         assert (group, topic) == (GROUP, EVENTS)
+        if self.unkept:
+            raise TransientError("the group has no coordinator just now")
         return dict(self.offsets)
 
 

@@ -79,5 +79,22 @@ async def test_a_fetch_that_ends_while_the_flow_is_stopped_is_made_again(
         await it.matched(range(8 + behind))
 
 
+async def test_a_partition_is_not_read_from_its_beginning_because_nobody_keeps_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with alone(monkeypatch) as it:
+        await send(it, range(4))
+        await it.matched(range(4))
+        await eventually(lambda: committed(it, 1), "all is committed", interval_seconds=0.02)
+        it.bus.unkept = True
+        await it.begin_rebalance()
+        await it.end_rebalance(3)  # one was between: all is restored
+        await asyncio.sleep(0.1)
+        assert it.share.positions() == {}
+        it.bus.unkept = False
+        await it.settled()
+        assert it.share.positions() == dict.fromkeys(range(PARTITIONS), 1)
+
+
 async def committed(it: Alone, count: int) -> bool:
     return it.thread.offsets == dict.fromkeys(range(PARTITIONS), count)

@@ -41,11 +41,15 @@ def written(partition: int, begin: int, end: int) -> list[Record]:
     ]
 
 
+async def nothing() -> dict[int, int]:
+    return {}
+
+
 class Simulation:
     """A log, a share, and something between fetching and handling that keeps no promise."""
 
     def __init__(self) -> None:
-        self.share = Share(session_timeout_seconds=6, monotonic=lambda: 0.0)
+        self.share = Share(session_timeout_seconds=6, monotonic=lambda: 0.0, committed=nothing)
         self.ends = dict.fromkeys(PARTITIONS, 0)
         self.channel: deque[Carrier] = deque()
         self.held: tuple[Fetched, int] | None = None  # a fetch whose answer is still to come

@@ -25,7 +25,11 @@ def brought(partition: int, *offsets: int, began: int, position: int) -> Fetched
 class Group:
     def __init__(self) -> None:
         self.time = 0.0
-        self.share = Share(session_timeout_seconds=6, monotonic=lambda: self.time)
+        self.offsets: dict[int, int] = {}
+        self.share = Share(session_timeout_seconds=6, monotonic=lambda: self.time, committed=self.committed)
+
+    async def committed(self) -> dict[int, int]:
+        return self.offsets
 
     async def rebalance(self, *partitions: int, generation: int, finished: bool = True) -> None:
         self.share.begin_rebalance()
@@ -184,6 +188,12 @@ async def test_whoever_hears_nothing_for_the_session_timeout_is_not_alive(group:
     group.share.heard(2.0)
     group.time = 7.9
     assert group.share.alive()
+
+
+async def test_what_is_committed_is_told_of_its_own_partitions(group: Group) -> None:
+    await group.take(0, 1, generation=5)
+    group.offsets = {0: 4, 2: 9}
+    assert await group.share.committed() == {0: 4}
 
 
 async def test_a_share_that_is_closed_fetches_nothing_any_more(group: Group) -> None:

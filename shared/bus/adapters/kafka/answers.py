@@ -17,8 +17,9 @@ MEMBER_ID_REQUIRED = 79
 FENCED_INSTANCE = 82  # another process joined under this member's name; aiokafka 0.14.0 does not know the code
 
 _NEEDS = {29: "Read and Describe on the topic", 30: "Read on the group", 31: "ClusterAction"}
-# Beside what aiokafka calls retriable: replica away, fenced and unknown leader epochs, offset not available yet.
-_AGAIN = frozenset({8, 9, 72, 74, 75, 76, 78})
+# Beside what aiokafka calls retriable: something unexpected in the broker, replica away, fenced and unknown leader epochs, offset
+# not available yet.
+_AGAIN = frozenset({-1, 8, 9, 72, 74, 75, 76, 78})
 
 
 class Answer(Enum):

@@ -6,7 +6,7 @@ named in `PRIVATE_NAMES`, and a contract test fails where a version drops one of
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
@@ -27,7 +27,7 @@ PRIVATE_NAMES = {
 _MAX_POLL_INTERVAL_MS = 10 * 365 * 24 * 3600 * 1000  # it is never polled; who hangs is found by readiness
 _REBALANCE_TIMEOUT_MS = 60_000  # how long the others wait for a member that finishes what it has in hand
 _COMMIT_SECONDS = 5.0
-"""Longest wait for the coordinator; whoever commits, or asks, tries again."""
+"""Longest wait for the coordinator; whoever commits tries again."""
 
 
 class GroupConsumer:
@@ -104,15 +104,6 @@ class GroupConsumer:
             raise StaleGenerationError(str(error)) from error
         except (kafka_errors.KafkaError, TimeoutError) as error:
             raise TransientError(f"offsets of {self.group_id} cannot be committed: {described(error)}") from error
-
-    async def committed(self, consumer: AIOKafkaConsumer, partitions: Collection[int]) -> Mapping[int, int]:
-        """The committed next offsets of those that have one. Raises `TransientError`."""
-        try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                found = {each: await consumer.committed(TopicPartition(self.full_name, each)) for each in partitions}
-        except (kafka_errors.KafkaError, TimeoutError) as error:
-            raise TransientError(f"offsets of {self.group_id} cannot be read: {described(error)}") from error
-        return {partition: offset for partition, offset in found.items() if offset is not None}
 
     @staticmethod
     def prepare_to_leave(consumer: AIOKafkaConsumer) -> None:

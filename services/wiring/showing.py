@@ -57,7 +57,9 @@ def show_follower(running: Running, follower: RunsFollower, group: str) -> None:
 
 
 def show_definitions(running: Running, definitions: DefinitionsFollower) -> None:
+    """The fold of the definitions, begun already. Whoever decides by it may not go on without it."""
     running.checks.append(lambda: [detail for _, detail in sorted(definitions.halted.items())])
+    running.start("definitions", definitions.followed())
 
 
 def show_projector(running: Running, projector: Projector, follower: RunsFollower, group: str) -> None:

@@ -2,7 +2,8 @@
 
 Guarantee: after `catch_up` every definition that was in the log when it was called has been folded, after
 `catch_up_as_of` every one that was there before the given records were appended. A record that this
-version does not understand halts its partition, loudly: whoever needs that partition gets `PartitionHalted`.
+version does not understand halts its partition, loudly: whoever needs that partition gets `PartitionHalted`. What ends the
+following itself is raised to whoever waits for definitions, and by `followed`.
 """
 
 import asyncio
@@ -70,6 +71,7 @@ class DefinitionsFollower:
         """Fold all there is, then go on in the background. Partitions that stand still keep no other one from it."""
         self._reader.assign(self._positions)
         self._task = asyncio.create_task(self._follow(), name="definitions")
+        self._task.add_done_callback(lambda _: self._moved.set())
         found = await self._bus.watermarks(DEFINITIONS, list(self._positions))
         self._ends = {partition: marks.high for partition, marks in found.items()}
         for partition, marks in found.items():
@@ -80,6 +82,12 @@ class DefinitionsFollower:
         for partition, marks in found.items():
             with contextlib.suppress(PartitionHalted):
                 await self._reach({partition: marks})
+
+    async def followed(self) -> None:
+        """Until cancelled, once started. Raises what ended the following: without it no service may go on."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            self._raise_what_ended_it()
 
     async def catch_up(self, partitions: Collection[int] | None = None) -> None:
         """Return when everything now in these partitions (default: all) is folded. Raises `PartitionHalted`."""
@@ -96,8 +104,13 @@ class DefinitionsFollower:
             while self._positions[partition] < marks.high:
                 if partition in self._halted:
                     raise PartitionHalted(self._halted[partition])
+                self._raise_what_ended_it()
                 self._moved.clear()
                 await self._moved.wait()
+
+    def _raise_what_ended_it(self) -> None:
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
 
     @property
     def halted(self) -> dict[int, str]:

@@ -1,0 +1,84 @@
+"""Whoever waits for definitions learns that nobody reads them any more, and so does the process."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.running import Running
+from services.wiring.showing import show_definitions
+from shared.bus import codec, facts
+from shared.bus.adapters.memory import MemoryBus, MemoryReader
+from shared.bus.facts import Cause
+from shared.bus.port import Record
+from shared.bus.topics import DEFINITIONS
+from shared.domain.errors import PermanentError
+from shared.domain.records import Command, TenantCreated
+from shared.runtime.clock import SystemClock
+from shared.runtime.definitions import DefinitionsFollower
+
+CLOCK = SystemClock()
+
+
+class Refusing(MemoryBus):
+    """Refuses one read, once it is told to."""
+
+    refused = False
+
+    def reader(self, topic: str) -> MemoryReader:
+        return _RefusingReader(self, topic)
+
+
+class _RefusingReader(MemoryReader):
+    async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
+        found = await super().poll(timeout_seconds=timeout_seconds, records_max=records_max)
+        bus: Any = self._bus
+        if bus.refused:
+            bus.refused = False
+            raise PermanentError("Kafka refuses upshot.definitions")
+        return found
+
+
+async def define(bus: MemoryBus, tenant_id: str) -> None:
+    fact = TenantCreated(name=tenant_id, plan="free", command=Command(id=tenant_id, payload_hash="", actor="ann"))
+    cause = Cause(causation_id=None, correlation_id=None)
+    event = facts.envelop(fact, id=tenant_id, tenant_id=tenant_id, source="/x", at=CLOCK.now(), cause=cause)
+    await bus.append([codec.encode(DEFINITIONS, event)])
+
+
+async def test_what_ends_the_following_is_raised_to_all_who_wait_and_ends_the_process() -> None:
+    bus = Refusing(CLOCK, partition_count=1)
+    await define(bus, "acme")
+    followed = DefinitionsFollower(bus)
+    await followed.start()
+    ground: Any = SimpleNamespace(server=None, bus=bus, refusal=lambda: None)
+    running = Running(ground=ground, name="matcher")
+    show_definitions(running, followed)
+    try:
+        assert running.unreadiness() == []
+        bus.refused = True
+        await define(bus, "later")
+        with pytest.raises(PermanentError, match="Kafka refuses"):
+            await asyncio.wait_for(followed.catch_up(), 5)
+        await asyncio.wait(running.tasks, timeout=5)
+        assert running.unreadiness() == ["the service definitions has ended"]
+        with pytest.raises(PermanentError, match="Kafka refuses"):
+            running.tasks[0].result()
+    finally:
+        await running.end()
+        await followed.close()
+
+
+async def test_whoever_stops_asking_whether_it_ended_does_not_end_it() -> None:
+    bus = MemoryBus(CLOCK, partition_count=1)
+    followed = DefinitionsFollower(bus)
+    await followed.start()
+    asking = asyncio.create_task(followed.followed())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await define(bus, "acme")
+    await asyncio.wait_for(followed.catch_up(), 5)
+    await followed.close()

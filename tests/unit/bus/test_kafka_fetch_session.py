@@ -1,14 +1,17 @@
 """Whatever gets lost on the way, the broker reads on from where the reader is."""
 
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from aiokafka.protocol.fetch import FetchRequest_v11
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bus.adapters.kafka.fetch_session import SESSION_OUT_OF_STEP, SESSION_UNKNOWN, Fetch, FetchSession
+from shared.bus.adapters.kafka.reading import KafkaReader
 from shared.bus.adapters.kafka.settings import KafkaSettings
 
 NAME = "upshot.events"
@@ -101,3 +104,42 @@ def test_from_the_third_question_on_only_what_is_different_is_named() -> None:
     del wanted[3]
     session.heard(broker.answer(session.question(wanted)))
     assert broker.reads == wanted
+
+
+class BrokenLink:
+    """To that broker. One send goes wrong in a way that nobody has thought of."""
+
+    began = True
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.mistake: Exception | None = None
+
+    async def leaders(self, topic: str, partitions: Iterable[int]) -> Mapping[int, int]:
+        del topic
+        return dict.fromkeys(partitions, 1)
+
+    async def send(self, node_id: int, request: Fetch, lane: object) -> Any:
+        del node_id, lane
+        await asyncio.sleep(0)
+        mistake, self.mistake = self.mistake, None
+        if mistake is not None:
+            raise mistake
+        return self.broker.answer(request)
+
+    async def close(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+async def test_a_new_partition_is_told_whatever_went_wrong_with_the_question_that_named_it() -> None:
+    link: Any = BrokenLink(Broker())
+    reader = KafkaReader("events", NAME, link, cast(Any, None), KafkaSettings(), give_back=link.close)
+    reader.assign({0: 0})
+    await reader.poll(timeout_seconds=0.02)
+    assert link.broker.sessions
+    await asyncio.sleep(0.01)  # what is under way ends: the same session is asked next
+    link.mistake = RuntimeError("a mistake of our own")
+    reader.assign({0: 0, 1: 0})
+    await reader.poll(timeout_seconds=0.02)
+    assert link.mistake is None and link.broker.reads == {0: 0, 1: 0}
+    await reader.close()

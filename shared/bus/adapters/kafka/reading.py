@@ -230,8 +230,10 @@ class KafkaReader:
             self._confirm(positions, refused={partition for partition, code, *_ in parts if code})
             for partition, code, _, *rest in parts:
                 await self._accept(partition, positions[partition], code, rest)
-        except (TransientError, PermanentError) as error:
-            session.lost()
+        except BaseException as error:
+            session.lost()  # whatever it was: nobody knows what the broker remembers now
+            if not isinstance(error, TransientError | PermanentError):
+                raise
             self._stumble(error)
 
     def _confirm(self, positions: Mapping[int, int], refused: Set[int]) -> None:

@@ -72,6 +72,7 @@ class Share:
         self._newest = _NOBODY.partitions
         self._generation = 0
         self._held = _NOBODY.partitions  # of what was taken over, never another's since
+        self._rebalancing = False
         self._settled = False
         self._closed = False
         self._epoch = 0
@@ -98,10 +99,12 @@ class Share:
 
     def begin_rebalance(self) -> None:
         """Nothing is this process's own until further notice."""
+        self._rebalancing = True
         self._settled = False
 
     def end_rebalance(self, partitions: Collection[int], generation: int, *, finished: bool) -> None:
         """These are. `finished`: what was in hand when the rebalance began is appended, or was not begun."""
+        self._rebalancing = False
         partitions = frozenset(partitions)
         unbroken = finished and generation == self._generation + 1
         self._held = self._held & partitions if unbroken else frozenset()
@@ -242,7 +245,7 @@ class Share:
         self._handled = {partition: at for partition, at in self._handled.items() if partition in self._held}
         self._begin_epoch()
         self._held = self._newest
-        self._settled = not self._closed
+        self._settled = not (self._closed or self._rebalancing)  # the next one may have begun meanwhile
         return self._taken
 
     def release(self) -> None:

@@ -87,6 +87,20 @@ async def test_nothing_is_acted_on_from_the_beginning_of_a_rebalance_until_its_o
     assert share.assignment.partitions == {0} and share.take([carrier]) == {} and share.wanted([0]) == {0: 0}
 
 
+async def test_nothing_is_acted_on_where_the_next_rebalance_begins_before_the_last_ones_outcome_is_taken_over(
+    group: Group,
+) -> None:
+    share = group.share
+    await group.take(0, generation=5)
+    await group.rebalance(0, generation=6)
+    share.begin_rebalance()
+    await share.next_assignment(timeout_seconds=0)
+    assert share.assignment.partitions == frozenset() and share.wanted([0]) == {}
+    share.end_rebalance([0], 7, finished=True)
+    assert await share.next_assignment(timeout_seconds=0)
+    assert share.assignment.partitions == {0} and share.wanted([0]) == {0: 0}
+
+
 async def test_what_was_fetched_and_not_handled_is_fetched_again_after_a_rebalance(group: Group) -> None:
     share = group.share
     await group.take(0, generation=5)

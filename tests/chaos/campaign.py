@@ -15,12 +15,14 @@ from random import Random, SystemRandom
 from typing import Protocol
 
 from shared.domain.envelope import Event
+from shared.domain.errors import UpshotError
 from shared.testing.platform import CommandFailed, RunningPlatform
 from shared.testing.receivers import Receiver
 from shared.testing.services import RunningServices
 from shared.testing.tenant_client import tenant_client
-from tests.chaos.shops import Customers, open_shop
-from tests.chaos.verdict import check_effects, check_events, check_runs, logged_events, until_level
+from tests.chaos.lags import tell_lags
+from tests.chaos.shops import Customers, Shop, open_shop
+from tests.chaos.verdict import check_effects, check_events, check_runs, ground_of, logged_events, until_level
 from tests.chaos.watches import Doors, check_told, check_watch, expected, open_watch, stop_schedule, until_settled
 
 TENANTS = 4
@@ -89,11 +91,7 @@ async def run_campaign(
         )
         assert min(breaker.done[kind] for kind in breaker.kinds) >= breaker.least
         begin = time.monotonic()
-        try:
-            unknown = [await until_level(shop) for shop in shops]
-        except AssertionError:
-            await tell_why(platform)
-            raise
+        unknown = await until_all_level(platform, shops)
         print(f"level {time.monotonic() - begin:.1f} s after the last request; {sum(unknown)} charges were unknown")
         await stop_schedule(watch)
         records = await logged_events(platform)
@@ -124,8 +122,24 @@ async def run_campaign(
     assert accepted >= 100 * breaker.least, "too few events flowed for the faults to mean much"
 
 
+async def until_all_level(platform: RunningPlatform, shops: Sequence[Shop]) -> list[int]:
+    """As `until_level`, of each shop. Whoever is not level in the end is told, all of them, and why."""
+    looks = await asyncio.gather(*map(until_level, shops), return_exceptions=True)
+    failures = [each for each in looks if isinstance(each, BaseException)]
+    if failures:
+        await tell_why(platform)
+        raise BaseExceptionGroup(f"{len(failures)} of {len(shops)} shops are not level", failures)
+    return [each for each in looks if isinstance(each, int)]
+
+
 async def tell_why(platform: RunningPlatform) -> None:
-    """All that says who stands still: groups' lags, dead letters, and what each process logged last."""
+    """All that says who stands still: groups' lags, the matcher's in each partition, dead letters, and what each process logged
+    last."""
+    try:
+        async with ground_of(platform) as ground:
+            print("\n".join(await tell_lags(ground.bus)))
+    except UpshotError as away:
+        print(f"nobody tells the matcher's lag: {away}")
     for command in (("doctor",), ("deadletters", "list")):
         try:
             print(await platform.cli(*command))

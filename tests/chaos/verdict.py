@@ -22,6 +22,8 @@ from shared.testing.waiting import eventually
 from tests.chaos.shops import Shop, grant_all
 
 LEVEL_SECONDS = 90.0
+OPEN_TOLD = 20
+"""Of the things that are open when a shop is not level."""
 
 
 async def until_level(shop: Shop) -> int:
@@ -59,7 +61,7 @@ async def until_level(shop: Shop) -> int:
         f"{shop.tenant.tenant_id} is level",
         timeout_seconds=LEVEL_SECONDS,
         interval_seconds=0.5,
-        explain=lambda: f"{len(open_things)} things are open:\n" + "\n".join(open_things[:5]),
+        explain=lambda: f"{len(open_things)} things are open:\n" + "\n".join(open_things[:OPEN_TOLD]),
     )
     return len(resolved)
 

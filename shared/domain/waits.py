@@ -7,7 +7,7 @@ Next: `windows.py`, what a wait is.
 import heapq
 from datetime import datetime
 
-from shared.domain.windows import Absence, WindowKey, Windows
+from shared.domain.windows import Absence, Wait, WindowKey, Windows
 
 
 class Waits:
@@ -16,6 +16,7 @@ class Waits:
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
         self._due: list[tuple[datetime, WindowKey]] = []
+        self._planned: dict[WindowKey, datetime] = {}
 
     @property
     def next_due(self) -> datetime | None:
@@ -25,20 +26,30 @@ class Waits:
     def plan_all(self) -> None:
         """After a restore: every wait that is open."""
         self._due = [(due_at, key) for due_at, key in self._windows.waiting()]
+        self._planned = {key: due_at for due_at, key in self._due}
         heapq.heapify(self._due)
 
     def plan(self, key: WindowKey, *, not_before: datetime | None = None) -> None:
-        """A wait has begun (or, `not_before`, is to be looked at again)."""
+        """A wait may have begun or ended (or, `not_before`, is to be looked at again)."""
         window = self._windows.get(key)
-        if isinstance(window, Absence) and window.due_at is not None:
-            heapq.heappush(self._due, (max(window.due_at, not_before or window.due_at), key))
+        if not isinstance(window, Absence) or window.due_at is None:
+            return
+        due_at = max(window.due_at, not_before or window.due_at)
+        if self._planned.get(key) != due_at:  # else each event that begins no wait would leave a plan behind
+            self._planned[key] = due_at
+            heapq.heappush(self._due, (due_at, key))
 
-    def take_due(self, until: datetime, at_most: int) -> list[tuple[WindowKey, Absence]]:
+    def take_due(self, until: datetime, at_most: int) -> list[tuple[WindowKey, Wait]]:
         """Waits that are over by `until`, the most overdue first; each is handed out once."""
-        found: list[tuple[WindowKey, Absence]] = []
+        found: list[tuple[WindowKey, Wait]] = []
         while self._due and self._due[0][0] <= until and len(found) < at_most:
-            _, key = heapq.heappop(self._due)
+            due_at, key = heapq.heappop(self._due)
+            if self._planned.get(key) != due_at:
+                continue
+            del self._planned[key]
             window = self._windows.get(key)
-            if isinstance(window, Absence) and window.due_at is not None and window.due_at <= until:
-                found.append((key, window))
+            if not isinstance(window, Absence) or window.opened is None:
+                continue
+            if window.due_of(window.opened) <= until:
+                found.append((key, window.opened))
         return found

@@ -69,7 +69,7 @@ class Course:
         self._candidate = candidate
         self._windows = Windows()
         self._waits = Waits(self._windows)
-        self._opened: dict[WindowKey, _Opened] = {}
+        self._opened: dict[WindowKey, dict[str, _Opened]] = {}
         self._bytes_left = waits_bytes_max
         self._bytes_max = waits_bytes_max
         self._planned: list[tuple[datetime, int]] = []
@@ -89,11 +89,11 @@ class Course:
     @property
     def waits_open(self) -> int:
         """Waits of which nobody knows yet whether something follows."""
-        return len(self._opened)
+        return len(list(self._windows.waiting()))
 
     def waits_after(self) -> set[str]:
         """The match ids of the events that are waited after."""
-        return {opened.match_id for opened in self._opened.values()}
+        return {self._opened[key][event_id].match_id for key, event_id in self._windows.waited_after()}
 
     def take(self, event: Event, fields: EventFields, recorded_at: datetime) -> Taken:
         """One event of the log. A recorded firing of one of this revision's own schedules is passed over: those are computed."""
@@ -109,13 +109,13 @@ class Course:
 
     def tell_due(self, until: datetime) -> Asked | None:
         """One wait that is over by `until`, the most overdue first; None: it asks for nothing, or there is none."""
-        for key, _ in self._waits.take_due(until, 1):
-            opened = self._forget(key)
-            if opened is None:
-                raise AssertionError(f"the wait {key} is open, and its event is not known")
+        for key, wait in self._waits.take_due(until, 1):
+            opened = self._opened[key][wait.event_id]
             about = source_event(opened.event, event_data(opened.event))
             fact = elapsed(self._candidate.tenant, self._candidate.rules, key, about)
             self._windows.apply(key.tenant_id, fact, until, 0)
+            self._keep_of(key)
+            self._waits.plan(key)
             if fact.match is not None:
                 return Asked(match=fact.match, about=about, event=opened.event, recorded_at=opened.recorded_at)
         return None
@@ -130,8 +130,8 @@ class Course:
             if isinstance(fact, WindowOpened | WindowFollowed):
                 key = WindowKey(it.tenant.id, fact.workflow_id, fact.trigger, fact.key)
                 self._follow(key, event, recorded_at)
-        if decided.windows:
-            self._windows.expire()
+        for key in self._windows.expire() if decided.windows else ():
+            self._keep_of(key)
         matched = decided.matched
         return Taken(
             asked=Asked(match=matched.matches[0], about=matched.event, event=event, recorded_at=recorded_at)
@@ -142,28 +142,30 @@ class Course:
         )
 
     def _follow(self, key: WindowKey, event: Event, recorded_at: datetime) -> None:
-        """Keep the event that a wait is after, for as long as it is."""
+        """Keep the events that waits are after, or may come to be, for as long as they are."""
+        self._keep_of(key)
         window = self._windows.get(key)
-        opened_by = window.opened_by if isinstance(window, Absence) else None
-        known = self._opened.get(key)
-        if known is not None and known.event.id != opened_by:
-            self._forget(key)
-        if opened_by != event.id or key in self._opened:
-            return
-        self._opened[key] = _Opened(event, recorded_at, match_id(event.id, event.replay_id))
-        self._bytes_left -= _bytes_of(event)
+        opened = self._opened.setdefault(key, {})
+        if isinstance(window, Absence) and event.id not in opened and window.may_wait_after(event.id):
+            opened[event.id] = _Opened(event, recorded_at, match_id(event.id, event.replay_id))
+            self._bytes_left -= _bytes_of(event)
+        if not opened:
+            del self._opened[key]
         if self._bytes_left < 0:
             raise PermanentError(
-                f"the events that it waits after ({len(self._opened):,} at once) take more than the {self._bytes_max:,} bytes "
+                f"the events that it waits after ({sum(map(len, self._opened.values())):,} at once) take more than the {self._bytes_max:,} bytes "
                 "that they may (UPSHOT_BACKTESTS_WAITS_BYTES_MAX); wait after fewer, or for less long"
             )
         self._waits.plan(key)
 
-    def _forget(self, key: WindowKey) -> _Opened | None:
-        opened = self._opened.pop(key, None)
-        if opened is not None:
-            self._bytes_left += _bytes_of(opened.event)
-        return opened
+    def _keep_of(self, key: WindowKey) -> None:
+        """Let go of the events that no wait of that window can be after any more."""
+        opened, window = self._opened.get(key, {}), self._windows.get(key)
+        for event_id in list(opened):
+            if not isinstance(window, Absence) or not window.may_wait_after(event_id):
+                self._bytes_left += _bytes_of(opened.pop(event_id).event)
+        if not opened:
+            self._opened.pop(key, None)
 
     def _plan(self, number: int, schedule: CompiledSchedule, after: datetime) -> None:
         at = schedule.schedule.next_after(after)

@@ -20,7 +20,7 @@ from shared.domain.definitions import Tenant
 from shared.domain.errors import UpshotError
 from shared.domain.ids import window_record_id
 from shared.domain.records import SourceEvent, WindowElapsed, WindowOpened
-from shared.domain.windows import Absence, WindowKey
+from shared.domain.windows import Wait, WindowKey
 from shared.expressions import TooMuchTogether
 from shared.workflows.rules import TenantRules
 from shared.workflows.watching import closed, elapsed
@@ -64,16 +64,16 @@ class DueWaits:
             if until is not None:
                 await self._tell(partition, memory, memory.waits.take_due(until, AT_ONCE))
 
-    async def _tell(self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Absence]]) -> None:
+    async def _tell(self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Wait]]) -> None:
         told: list[tuple[WindowKey, WindowElapsed]] = []
         records: list[NewRecord] = []
         try:
-            opened = await self._opened(partition, [window.opened_offset for _, window in due])
-            for key, window in due:
+            opened = await self._opened(partition, [wait.opened_offset for _, wait in due])
+            for key, wait in due:
                 known = self._matching.rules(key.tenant_id)
                 if known is None:
                     continue
-                fact = self._elapsed(known, key, opened[window.opened_offset])
+                fact = self._elapsed(known, key, opened[wait.opened_offset])
                 records.append(self._record(key, fact))
                 told.append((key, fact))
             positions: list[Position] = []

@@ -22,7 +22,7 @@ from shared.domain.definitions import Change, Definitions, Tenant, Workflow
 from shared.domain.envelope import Event, routing_key
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import match_id, window_record_id
-from shared.domain.records import EventMatched, WindowFact, WindowOpened
+from shared.domain.records import EventMatched, WindowFact, WindowFollowed, WindowOpened
 from shared.domain.windows import Absence, WindowKey
 from shared.matching import event_of
 from shared.runtime.clock import cpu_seconds
@@ -182,9 +182,8 @@ class Matching:
         """The record by which this event opened this window lies there."""
         memory = self.memories.get(position.partition)
         window = memory.windows.get(key) if memory is not None else None
-        if memory is not None and isinstance(window, Absence) and window.opened_by == event_id:
-            window.opened_offset = position.offset
-            memory.waits.plan(key)
+        if memory is not None and isinstance(window, Absence):
+            window.place(event_id, position.offset)
 
     def _concerns_nobody(self, record: Record, partition: int, memory: Memory) -> bool:
         """Whether it is certain, without decoding the record, that it leads to nothing. Raises `InvalidInput`."""
@@ -228,9 +227,11 @@ class Matching:
             self._add(produced, record)
         for fact in decided.windows:
             name = window_record_id(fact.TYPE, fact.workflow_id, fact.trigger, fact.key, event.id)
-            if isinstance(fact, WindowOpened):
+            if isinstance(fact, WindowOpened | WindowFollowed):
                 key = WindowKey(event.tenant_id, fact.workflow_id, fact.trigger, fact.key)
-                produced.opened[len(produced.records)] = (key, event.id)
+                memory.waits.plan(key)
+                if isinstance(fact, WindowOpened):
+                    produced.opened[len(produced.records)] = (key, event.id)
             self._add(produced, self._record(fact, name, event.tenant_id, cause))
         if decided.windows:
             memory.windows.expire()

@@ -49,6 +49,7 @@ def windows_known(
     absences = {each.trigger: each for each in start.absences}
     windows = Windows()
     known: dict[str, WindowKnown] = {}
+    begun: dict[WindowKey, WindowOpened] = {}  # what this event asked of each
     for offset, fact in enumerate(records):
         if isinstance(fact, ScheduleFired) or fact.workflow_id != start.workflow.id:
             continue
@@ -63,6 +64,7 @@ def windows_known(
             case WindowCounted() if fact.event_id == event_id:
                 said = _counted(counts[fact.trigger], fact, windows.get(key), hiding, complete=changed)
             case WindowOpened() if fact.event.id == event_id:
+                begun[key] = fact
                 other = None if changed else _opened_by(windows.get(key))
                 said = _opened(absences[fact.trigger], fact, other, hiding, began=changed, whole=whole)
             case WindowFollowed() if fact.event_id == event_id:
@@ -75,6 +77,12 @@ def windows_known(
                 if fact.match is None:
                     text = f"{text}, but the workflow no longer waited for it"
                 said = WindowKnown(started=fact.match is not None, actual="elapsed", said=text)
+        waits_after = _opened_by(windows.get(key))
+        if said is None and key in begun and waits_after != waited_after and event_id in (waits_after, waited_after):
+            # Something that was recorded later, and happened earlier, gave this event the wait or took it.
+            began = waits_after == event_id
+            other = None if began else waits_after
+            said = _opened(absences[fact.trigger], begun[key], other, hiding, began=began, whole=whole)
         if said is not None:
             known[fact.trigger] = said
     return known

@@ -19,7 +19,7 @@ from shared.domain.records import (
     WindowFollowed,
     WindowOpened,
 )
-from shared.domain.windows import LONG_AGO, Seen, WindowKey, Windows
+from shared.domain.windows import LONG_AGO, Absence, Seen, WindowKey, Windows
 from shared.readmodel.rows import WINDOW_STATES
 from shared.testing.folds import match
 
@@ -62,8 +62,27 @@ class Model:
 
     known: set[tuple[str, str]] = field(default_factory=set)
     counting: list[Seen] = field(default_factory=list)
+    after: list[Seen] = field(default_factory=list)
     followed: list[Seen] = field(default_factory=list)
-    opened: Seen | None = None
+    over_until: datetime = LONG_AGO
+
+    @property
+    def opened(self) -> Seen | None:
+        """The first that nothing followed, of those that lie in no other's wait."""
+        free_at = self.over_until
+        for each in sorted(self.after):
+            if each.at < free_at:
+                continue
+            answers = [then for then in self.followed if _answers(each, then)]
+            if not answers:
+                return each
+            free_at = min(answers).at
+        return None
+
+    def tell(self) -> None:
+        """The wait that is open is over."""
+        assert self.opened is not None
+        self.over_until = self.opened.at + timedelta(seconds=WITHIN, microseconds=1)
 
     def take(self, told: Told) -> bool:
         if told.seen_at - told.at > timedelta(seconds=LATENESS) or (told.kind, told.id) in self.known:
@@ -73,15 +92,11 @@ class Model:
         if told.kind == "counted":
             return self._count(seen)
         if told.kind == "opened":
-            if self.opened is not None or any(_answers(seen, each) for each in self.followed):
-                return False
-            self.opened = seen
-            return True
+            self.after.append(seen)
+            return self.opened == seen
+        former = self.opened
         self.followed.append(seen)
-        if self.opened is None or not _answers(self.opened, seen):
-            return False
-        self.opened = None
-        return True
+        return former is not None and _answers(former, seen)
 
     def _count(self, seen: Seen) -> bool:
         """The oldest events that make up a count together with this one."""
@@ -165,7 +180,8 @@ def test_what_is_forgotten_restored_or_told_again_changes_no_verdict(
                 assert fold.apply(told.fact(), told.seen_at) is models[told.key].take(told), told
         for each, model in models.items():
             window = fold.windows.get(WindowKey("acme", "w", "absence", each))
-            assert getattr(window, "opened", None) == model.opened
+            opened = window.opened if isinstance(window, Absence) else None
+            assert (opened and Seen(opened.at, opened.event_id)) == model.opened
 
 
 def _events(step: str, key: str, name: str, now: datetime, delay: int, back: int, past: list[Told]) -> Iterator[Told]:
@@ -191,7 +207,7 @@ def _told_of_over(fold: Fold, key: str, model: Model, now: datetime) -> Iterator
     fact = elapsed(key, model.opened.event_id)
     yield True, fold.apply(fact, due_at - timedelta(microseconds=1))
     if now >= due_at:
-        model.opened = None
+        model.tell()
         yield False, fold.apply(fact, now)
         yield True, fold.apply(fact, now)
 
@@ -243,6 +259,69 @@ def test_a_wait_is_over_exactly_where_nothing_followed_in_time_in_whatever_order
     answered = any(0 <= at <= WITHIN and late <= LATENESS for at, late in thens)
     assert over is not answered
     assert not fold.apply(elapsed("a", "first"), due_at + timedelta(days=1))
+
+
+HAPPENED = st.lists(
+    st.tuples(
+        st.sampled_from(("opened", "followed", "beat")),
+        st.integers(0, 6 * WITHIN),
+        st.integers(0, LATENESS),
+        st.booleans(),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@example(happened=[("opened", 0, 0, False), ("opened", 15, 0, False), ("followed", 10, 10, False)])
+@example(happened=[("beat", 0, 0, False), ("beat", 34, 0, False)])
+@example(happened=[("opened", 35, 0, False), ("opened", 30, 9, False), ("followed", 62, 0, False)])
+@given(happened=HAPPENED)
+def test_exactly_those_are_told_of_that_nothing_followed_whatever_order_they_are_recorded_in(
+    happened: Sequence[tuple[str, int, int, bool]],
+) -> None:
+    fold, told_of = Fold(), set[str]()
+    recorded = sorted(
+        (
+            (START + timedelta(seconds=at + delay), START + timedelta(seconds=at), kind, f"e{number}", restore)
+            for number, (kind, at, delay, restore) in enumerate(happened)
+        ),
+    )
+    for seen_at, at, kind, name, restore in recorded:
+        _tell_what_is_due(fold, seen_at, told_of)
+        for each in ("followed", "opened") if kind == "beat" else (kind,):
+            fold.apply(Told(kind=each, key="a", id=name, at=at, seen_at=seen_at).fact(), seen_at)
+        if restore:
+            fold.windows = restored(fold.windows)
+    _tell_what_is_due(fold, START + timedelta(days=1), told_of)
+    assert told_of == _unfollowed(happened)
+
+
+def _tell_what_is_due(fold: Fold, now: datetime, told_of: set[str]) -> None:
+    while due := [(due_at, key) for due_at, key in fold.windows.waiting() if due_at < now]:
+        window = fold.windows.get(due[0][1])
+        assert isinstance(window, Absence) and window.opened is not None
+        event_id = window.opened.event_id
+        assert event_id not in told_of
+        told_of.add(event_id)
+        assert fold.apply(elapsed("a", event_id), due[0][0])
+
+
+def _unfollowed(happened: Sequence[tuple[str, int, int, bool]]) -> set[str]:
+    """By the definition, along the events' own times."""
+    begins = sorted((at, f"e{number}") for number, (kind, at, _, _) in enumerate(happened) if kind != "followed")
+    follows = sorted((at, f"e{number}") for number, (kind, at, _, _) in enumerate(happened) if kind != "opened")
+    unfollowed, over_until = set[str](), -1.0
+    for at, name in begins:
+        if at <= over_until:
+            continue
+        answers = [then for then, other in follows if at <= then <= at + WITHIN and other != name]
+        if not answers:
+            unfollowed.add(name)
+        over_until = (
+            at + WITHIN if not answers else min(answers) - 0.5
+        )  # whole seconds: one at that instant begins another
+    return unfollowed
 
 
 @given(seconds=st.lists(st.integers(0, 50), max_size=12))

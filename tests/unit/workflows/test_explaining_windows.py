@@ -108,6 +108,17 @@ def test_of_two_events_that_could_open_a_wait_only_one_is_said_to_have() -> None
     )
 
 
+def test_what_was_recorded_late_gives_a_wait_to_another_event_and_takes_it() -> None:
+    workflow = WHY.workflow_of(ABSENCE)
+    first, second = (replace(event_of({}), id=f"after {ago} s", time=NOW - timedelta(seconds=ago)) for ago in (30, 15))
+    paid = replace(event_of({}, "order.closed"), id="paid", time=NOW - timedelta(seconds=20))
+
+    assert told_of_windows(workflow, second.id, first, second, paid).startswith("opened a wait until")
+    assert told_of_windows(workflow, second.id, second, first) == (
+        f"opened no wait: one was open already, after event {first.id}"
+    )
+
+
 def test_where_the_records_begin_too_late_nothing_is_claimed_of_what_came_before() -> None:
     workflow = WHY.workflow_of(ABSENCE)
     opened = told_of_windows(workflow, "e", event_of({}), whole=False)

@@ -7,7 +7,8 @@ Next: `windows.py`, what a wait is.
 import heapq
 from datetime import datetime
 
-from shared.domain.windows import Absence, Wait, WindowKey, Windows
+from shared.domain.absence import Absence, Wait
+from shared.domain.windows import WindowKey, Windows
 
 
 class Waits:

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
+from shared.domain.absence import Absence
 from shared.domain.definitions import Endpoint, Source
 from shared.domain.ids import match_id
 from shared.domain.json_text import dump_json
@@ -21,7 +22,7 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import CommandKey
 from shared.domain.runs.state import Run, Step
 from shared.domain.verdicts import Verdict
-from shared.domain.windows import Absence, Count, Cursor, Window
+from shared.domain.windows import Count, Cursor, Window
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, RevisionRow, key_text, plain_text
 from shared.readmodel.write_sql import OLD_WINDOWS, TABLES
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.domain.absence import Absence
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import Event
 from shared.domain.ids import elapsed_run_id
 from shared.domain.records import SourceEvent, WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
-from shared.domain.windows import KEY_CHARS_MAX, Absence, Count, Window, WindowKey, Windows
+from shared.domain.windows import KEY_CHARS_MAX, Count, Window, WindowKey, Windows
 from shared.expressions import Template, TemplateError, render_text
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
 from shared.workflows.context import Context, event_view, start_context

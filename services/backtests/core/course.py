@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.backtests.core.candidate import BUDGET, Candidate
+from shared.domain.absence import Absence
 from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError
 from shared.domain.ids import match_id
 from shared.domain.records import SourceEvent, WindowFollowed, WindowOpened
 from shared.domain.waits import Waits
-from shared.domain.windows import Absence, WindowKey, Windows
+from shared.domain.windows import WindowKey, Windows
 from shared.domain.workflow import Match
 from shared.matching import EventFields
 from shared.workflows.compiled import CompiledSchedule
@@ -153,8 +154,8 @@ class Course:
             del self._opened[key]
         if self._bytes_left < 0:
             raise PermanentError(
-                f"the events that it waits after ({sum(map(len, self._opened.values())):,} at once) take more than the {self._bytes_max:,} bytes "
-                "that they may (UPSHOT_BACKTESTS_WAITS_BYTES_MAX); wait after fewer, or for less long"
+                f"the events that it waits after ({sum(map(len, self._opened.values())):,} at once) take more than the "
+                f"{self._bytes_max:,} bytes that they may (UPSHOT_BACKTESTS_WAITS_BYTES_MAX); wait after fewer, or for less long"
             )
         self._waits.plan(key)
 

@@ -15,12 +15,13 @@ from shared.bus import codec, facts
 from shared.bus.facts import Cause
 from shared.bus.port import Bus, NewRecord, Position
 from shared.bus.topics import EVENTS, RUNS
+from shared.domain.absence import Wait
 from shared.domain.clock import Clock
 from shared.domain.definitions import Tenant
 from shared.domain.errors import UpshotError
 from shared.domain.ids import window_record_id
 from shared.domain.records import SourceEvent, WindowElapsed, WindowOpened
-from shared.domain.windows import Wait, WindowKey
+from shared.domain.windows import WindowKey
 from shared.expressions import TooMuchTogether
 from shared.workflows.rules import TenantRules
 from shared.workflows.watching import closed, elapsed

@@ -17,13 +17,14 @@ from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, Position, Record
 from shared.bus.sizes import pieces
 from shared.bus.topics import RUNS
+from shared.domain.absence import Absence
 from shared.domain.clock import Clock
 from shared.domain.definitions import Change, Definitions, Tenant, Workflow
 from shared.domain.envelope import Event, routing_key
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import match_id, window_record_id
 from shared.domain.records import EventMatched, WindowFact, WindowFollowed, WindowOpened
-from shared.domain.windows import Absence, WindowKey
+from shared.domain.windows import WindowKey
 from shared.matching import event_of
 from shared.runtime.clock import cpu_seconds
 from shared.workflows.catalogue import Catalogue

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from shared.domain.absence import Absence
 from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
-from shared.domain.windows import Absence, Count, Window, WindowKey, Windows
+from shared.domain.windows import Count, Window, WindowKey, Windows
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
 from shared.workflows.explaining.words import value_in_words
 from shared.workflows.hiding import HIDDEN, Hiding

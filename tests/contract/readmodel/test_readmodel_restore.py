@@ -5,9 +5,10 @@ from random import Random
 
 import pytest
 
+from shared.domain.absence import Absence
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions, RunsFold
-from shared.domain.windows import Absence, WindowKey
+from shared.domain.windows import WindowKey
 from shared.domain.workflow import MonthlyQuota, SharedLimit
 from shared.readmodel.rows import build_rows
 from shared.readmodel.store import ReadModel

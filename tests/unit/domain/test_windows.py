@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared.domain.absence import Absence
 from shared.domain.records import (
     ScheduleFired,
     SourceEvent,
@@ -19,7 +20,8 @@ from shared.domain.records import (
     WindowFollowed,
     WindowOpened,
 )
-from shared.domain.windows import LONG_AGO, Absence, Seen, WindowKey, Windows
+from shared.domain.seen import LONG_AGO, Seen
+from shared.domain.windows import WindowKey, Windows
 from shared.readmodel.rows import WINDOW_STATES
 from shared.testing.folds import match
 

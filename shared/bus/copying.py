@@ -6,8 +6,10 @@ partition of the target either, whatever the numbers of partitions: folds take t
 the source order is kept, and so it is for each tenant.
 
 Guarantee: killed at any moment and called again, it goes on where it was, as the target itself tells, and copies nothing
-twice. It works in rounds, one under way at a time, so that only records of the last one can be missing below others.
-The source must not be written meanwhile. Next: `services/log_copy.py` wires it.
+twice. It works in rounds, one under way at a time, so that only records of the last one can be missing below others. Which
+they are, offsets do not say (some hold nothing): a copy that goes on reads all of the source again, and in the end there must
+be as many records of each partition. The source must not be written meanwhile.
+Next: `copied.py`; `services/log_copy.py`, which wires it.
 """
 
 import asyncio
@@ -20,16 +22,14 @@ from datetime import datetime
 
 from shared.bus import codec, rfc3339
 from shared.bus.codec import RECORDED_TIME, UndecodableRecord
+from shared.bus.copied import COPIED_FROM, Copied, Place, place_of
 from shared.bus.partitioner import partition_of
-from shared.bus.port import Bus, NewRecord, Reader, Record
+from shared.bus.port import Bus, NewRecord, Reader, Record, Watermarks
 from shared.domain.errors import PermanentError, TransientError
 
 log = logging.getLogger(__name__)
 
-COPIED_FROM = "copiedfrom"
-"""Header of a copied record: `<log it lay in>/<partition>/<offset>`. No `ce_` prefix, so that no event can set it."""
 ROUND_RECORDS = 5_000
-"""Fixed: how far back a copy that goes on has to look depends on it."""
 ROUND_BYTES = 8 * 1024 * 1024
 READ_RECORDS = 1_000
 """Of each partition at once."""
@@ -102,24 +102,22 @@ class LogCopy:
             await membership.leave()
         return offsets
 
-    async def _look(self, topic: str) -> "_There":
+    async def _look(self, topic: str) -> Copied:
         """What the target holds already."""
-        there = _There(self._source_id)
+        there = Copied(self._source_id)
         async for record in _all_of(self._target, topic):
             there.note(record)
         return there
 
-    async def _copy_rest(self, topic: str, there: "_There") -> CopyProgress:
-        ends = {each: marks.high for each, marks in (await self._source.watermarks(topic)).items()}
-        starts = {each: marks.low for each, marks in (await self._source.watermarks(topic)).items()}
-        # Of a partition only its last round can have gaps: whatever lies so far below what was copied has been copied.
-        starts |= {each: max(starts[each], last - ROUND_RECORDS + 1) for each, last in there.last_by_source().items()}
-        total = await _offsets(self._source, topic)
+    async def _copy_rest(self, topic: str, there: Copied) -> CopyProgress:
+        marks = await self._source.watermarks(topic)
+        total = sum(each.high - each.low for each in marks.values())
+        seen = {each: _Seen() for each in marks}
         copied = resumed = there.records
         self._on_progress(CopyProgress(topic=topic, copied=copied, total=total, resumed=resumed))
         appending: asyncio.Task[Sequence[object]] | None = None
         try:
-            async for records in self._rounds(topic, starts, ends, there):
+            async for records in self._rounds(topic, marks, there, seen):
                 if appending is not None:
                     copied += len(await appending)
                     self._on_progress(CopyProgress(topic=topic, copied=copied, total=total, resumed=resumed))
@@ -136,19 +134,28 @@ class LogCopy:
             raise PermanentError(
                 f"{topic}: the target holds {held} records instead of {copied}: who else writes there?"
             )
+        for partition, each in seen.items():
+            in_copy = there.by_source.get(partition, 0) + each.copied
+            if in_copy != each.records:
+                raise PermanentError(
+                    f"{topic}/{partition} holds {each.records} records, and the target {in_copy} of them: something was left "
+                    "out. Copy into an empty log."
+                )
         return progress
 
     async def _rounds(
-        self, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], there: "_There"
+        self, topic: str, marks: Mapping[int, Watermarks], there: Copied, seen: Mapping[int, "_Seen"]
     ) -> AsyncIterator[list[NewRecord]]:
         records: list[NewRecord] = []
         size = 0
         partition_count = self._target.partition_count
-        merge = _Merge(self._source.reader(topic), starts, ends)
+        merge = _Merge(self._source.reader(topic), marks)
         try:
             async for record, recorded_at in merge.records():
+                seen[record.partition].records += 1
                 if there.has(record, partition_of(record.key, partition_count)):
                     continue
+                seen[record.partition].copied += 1
                 records.append(self._copied(record, recorded_at))
                 size += len(record.value or b"")
                 if len(records) >= ROUND_RECORDS or size >= ROUND_BYTES:
@@ -160,12 +167,12 @@ class LogCopy:
             await merge.close()
 
     def _copied(self, record: Record, recorded_at: datetime) -> NewRecord:
-        place = f"{self._source_id}/{record.partition}/{record.offset}".encode()
+        place = Place(self._source_id, record.partition, record.offset)
         kept = tuple([each for each in record.headers if each[0] not in (RECORDED_TIME, COPIED_FROM)])
         return NewRecord(
             topic=record.topic,
             key=record.key,
-            headers=(*kept, (RECORDED_TIME, rfc3339.render(recorded_at).encode()), (COPIED_FROM, place)),
+            headers=(*kept, (RECORDED_TIME, rfc3339.render(recorded_at).encode()), place.header()),
             value=record.value,
             foreign=record.foreign,
         )
@@ -178,54 +185,27 @@ class LogCopy:
         if all(committed.get(each, 0) >= mark.high for each, mark in ends.items()):
             return passed
         async for record in _all_of(self._target, topic):
-            _, partition, offset = _place_of(record) or ("", -1, -1)
-            if offset >= committed.get(partition, 0) and record.offset < passed[record.partition]:
+            place = place_of(record.headers) or Place("", -1, -1)
+            if place.offset >= committed.get(place.partition, 0) and record.offset < passed[record.partition]:
                 passed[record.partition] = record.offset
         return passed
 
 
-class _There:
-    """What a copy has already put into the target."""
+@dataclass(slots=True)
+class _Seen:
+    """Of a partition of the source: records read, and those of them that are copied now."""
 
-    def __init__(self, source_id: str) -> None:
-        self.records = 0
-        self._source_id = source_id
-        self._last: dict[tuple[int, int], int] = {}  # by partition of the source and of the target, the last offset
-
-    def note(self, record: Record) -> None:
-        """Raises PermanentError for a record that no copy of this source put there."""
-        place = _place_of(record)
-        at = f"{record.topic}/{record.partition} at offset {record.offset}"
-        if place is None:
-            raise PermanentError(f"the target is in use: nobody copied its record in {at}. Copy into an empty log.")
-        source_id, partition, offset = place
-        if source_id != self._source_id:
-            raise PermanentError(
-                f"the target holds a copy of another log, {source_id}, in {at}. Copy into an empty log."
-            )
-        key = (partition, record.partition)
-        self._last[key] = max(offset, self._last.get(key, -1))
-        self.records += 1
-
-    def has(self, record: Record, partition: int) -> bool:
-        """Whether the record, which belongs into that partition of the target, is there."""
-        return record.offset <= self._last.get((record.partition, partition), -1)
-
-    def last_by_source(self) -> dict[int, int]:
-        """The highest offset that was copied of each partition of the source."""
-        found: dict[int, int] = {}
-        for (partition, _), offset in self._last.items():
-            found[partition] = max(offset, found.get(partition, -1))
-        return found
+    records: int = 0
+    copied: int = 0
 
 
 class _Merge:
-    """All records of some partitions' ranges in the order of their recording."""
+    """All records between partitions' watermarks in the order of their recording."""
 
-    def __init__(self, reader: Reader, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    def __init__(self, reader: Reader, marks: Mapping[int, Watermarks]) -> None:
         self._reader = reader
-        self._next = {each: start for each, start in starts.items() if start < ends[each]}
-        self._ends = ends
+        self._next = {partition: each.low for partition, each in marks.items() if each.low < each.high}
+        self._ends = {partition: each.high for partition, each in marks.items()}
         self._read: dict[int, deque[Record]] = {each: deque() for each in self._next}
         self._latest: dict[int, datetime] = {}
 
@@ -286,16 +266,6 @@ async def _all_of(bus: Bus, topic: str) -> AsyncIterator[Record]:
 
 async def _offsets(bus: Bus, topic: str) -> int:
     return sum(mark.high - mark.low for mark in (await bus.watermarks(topic)).values())
-
-
-def _place_of(record: Record) -> tuple[str, int, int] | None:
-    for name, value in reversed(record.headers):
-        if name == COPIED_FROM:
-            source_id, _, place = value.decode(errors="replace").partition("/")
-            partition, _, offset = place.partition("/")
-            if partition.isdecimal() and offset.isdecimal():
-                return source_id, int(partition), int(offset)
-    return None
 
 
 def _first_recorded(record: Record) -> datetime:

@@ -1,6 +1,7 @@
 """A copied log holds each record once, in order, with its bytes and its time, whatever is killed on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 
 from shared.bus import codec, copying
 from shared.bus.adapters.memory import MemoryBus
-from shared.bus.copying import COPIED_FROM, CopyProgress, LogCopy
+from shared.bus.copied import COPIED_FROM
+from shared.bus.copying import CopyProgress, LogCopy
 from shared.bus.partitioner import partition_of
-from shared.bus.port import AppendInDoubt, NewRecord, Position, Record
+from shared.bus.passing import PassingBus, PassingReader
+from shared.bus.port import AppendInDoubt, NewRecord, Position, Reader, Record, Watermarks
 from shared.bus.topics import EVENTS
 from shared.domain.errors import PermanentError
 
@@ -58,6 +61,46 @@ class Breaking(MemoryBus):
         raise Killed if kills else AppendInDoubt("the connection broke", retry_after_seconds=0.001)
 
 
+class Gapped(PassingBus):
+    """Every so many offsets hold a record, those between them nothing, as where others wrote in transactions."""
+
+    def __init__(self, bus: MemoryBus, every: int) -> None:
+        super().__init__(bus)
+        self._every = every
+
+    def reader(self, topic: str) -> Reader:
+        return GappedReader(self.beneath.reader(topic), self._every)
+
+    async def watermarks(
+        self,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        *,
+        as_of: Mapping[int, Sequence[Record]] | None = None,
+    ) -> Mapping[int, Watermarks]:
+        marks = await super().watermarks(topic, partitions, as_of=as_of)
+        return {partition: Watermarks(each.low, each.high * self._every) for partition, each in marks.items()}
+
+
+class GappedReader(PassingReader):
+    def __init__(self, reader: Reader, every: int) -> None:
+        super().__init__(reader)
+        self._every = every
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        super().assign({partition: -(-at // self._every) for partition, at in positions.items()})
+
+    def positions(self) -> Mapping[int, int]:
+        return {partition: at * self._every for partition, at in super().positions().items()}
+
+    async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
+        found = await super().poll(timeout_seconds=timeout_seconds, records_max=records_max)
+        return {
+            partition: [replace(each, offset=each.offset * self._every) for each in records]
+            for partition, records in found.items()
+        }
+
+
 def new(number: int, key: bytes) -> NewRecord:
     headers = (("ce_id", b"%d" % number), ("x", b"\xff"))
     return NewRecord(topic=EVENTS, key=key, headers=headers, value=None if number % 3 == 0 else b"%d" % number)
@@ -75,9 +118,10 @@ def _small_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     keys=st.lists(st.sampled_from(KEYS), max_size=60),
     counts=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     breaks=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 9), st.booleans()), max_size=6),
+    every=st.integers(1, 3),
 )
 async def test_each_record_is_copied_once_in_order(
-    keys: list[bytes], counts: tuple[int, int], breaks: list[tuple[int, int, bool]]
+    keys: list[bytes], counts: tuple[int, int], breaks: list[tuple[int, int, bool]], every: int
 ) -> None:
     source, target = MemoryBus(Ticking(), partition_count=counts[0]), Breaking(counts[1], breaks)
     for number, key in enumerate(keys):
@@ -86,15 +130,15 @@ async def test_each_record_is_copied_once_in_order(
     last: list[CopyProgress] = []
     for _ in range(20):
         try:
-            done = await LogCopy(source, target, "one", last.append).copy(EVENTS)
+            done = await LogCopy(Gapped(source, every), target, "one", last.append).copy(EVENTS)
             break
         except Killed:
             continue
-    assert (done.copied, done.total) == (len(keys), len(keys))
+    assert (done.copied, done.total) == (len(keys), len(keys) * every)
 
     copies = records(target)
     assert sorted(int(dict(each.headers)["ce_id"]) for each in copies) == list(range(len(keys)))
-    origins = {(each.partition, each.offset): each for each in records(source)}
+    origins = {(each.partition, each.offset * every): each for each in records(source)}
     for each in copies:
         assert each.headers[-1][0] == COPIED_FROM
         name, partition, offset = each.headers[-1][1].decode().split("/")
@@ -108,6 +152,35 @@ async def test_each_record_is_copied_once_in_order(
         assert [each.value for each in copies if each.key == key] == [
             new(number, key).value for number, of in enumerate(keys) if of == key
         ]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+async def test_what_a_killed_round_left_out_is_copied_however_far_below(every: int) -> None:
+    # given: a round of which one partition of the target has all, and the other nothing, though it came first
+    assert partition_of(b"acme", 2) != partition_of(b"hooli", 2)
+    source, target = MemoryBus(Ticking(), partition_count=1), MemoryBus(Ticking(), partition_count=2)
+    for number in range(30):
+        await source.append([new(number, b"acme" if number < 1 else b"hooli")])
+    copy = LogCopy(Gapped(source, every), target, "one", print)
+    first, *others = [
+        copy._copied(replace(each, offset=each.offset * every), each.recorded_at) for each in records(source)
+    ]
+    await target.append(others[: copying.ROUND_RECORDS - 1])
+    # and: the next call, killed as well, got on with others before that one
+    await target.append(others[copying.ROUND_RECORDS - 1 : 2 * copying.ROUND_RECORDS - 1])
+    await copy.copy(EVENTS)
+    assert sorted(int(dict(each.headers)["ce_id"]) for each in records(target)) == list(range(30))
+    assert target.log(EVENTS, partition_of(b"acme", 2))[0].headers == first.headers
+
+
+async def test_a_copy_that_lacks_a_record_below_others_is_told() -> None:
+    source, target = (MemoryBus(Ticking(), partition_count=1) for _ in range(2))
+    for number in range(3):
+        await source.append([new(number, b"acme")])
+    copy = LogCopy(source, target, "one", print)
+    await target.append([copy._copied(each, each.recorded_at) for each in records(source)[1:]])
+    with pytest.raises(PermanentError, match=r"upshot\.events/0 holds 3 records, and the target 2 of them"):
+        await copy.copy(EVENTS)
 
 
 async def test_a_copy_of_a_copy_keeps_the_first_time() -> None:

@@ -6,14 +6,17 @@ Next: `shared/bus/copying.py` copies records, `services/projector/service/moving
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from services.foundation import Foundation, install_postgres_log
 from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.projector.service.moving import MoveReport, OnFolded, move_read_model
 from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
+from shared.bus.adapters.kafka.examining import taken_bytes_max
 from shared.bus.adapters.kafka.members import live_members
 from shared.bus.adapters.postgres import BusSettings, PostgresBus
+from shared.bus.copied import COPYING_BYTES_MAX
 from shared.bus.copying import CopyProgress, LogCopy, OnProgress
 from shared.bus.port import Bus
 from shared.bus.seal import Seal, SealedBus, seal_key
@@ -23,6 +26,8 @@ from shared.readmodel.bootstrap import bootstrap
 from shared.readmodel.connect import SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.keystore import copy_keys
 from shared.readmodel.store import ReadModel
+
+_LogSettings = TypeVar("_LogSettings", KafkaSettings, BusSettings)
 
 MEMBER_SILENT_SECONDS = 15.0
 
@@ -96,13 +101,14 @@ async def copy_log(
 
 @contextlib.asynccontextmanager
 async def open_target(ground: Foundation, to: str, partition_count: int | None) -> AsyncIterator[Target]:
-    """The log at an address, made where there is none. Raises InvalidInput."""
+    """The log at an address, made where there is none, with room for whatever `ground`'s holds. Raises InvalidInput."""
     scheme = urlsplit(to).scheme or to
     counted = {"partition_count": partition_count} if partition_count is not None else {}
     async with contextlib.AsyncExitStack() as stack:
         if scheme == "kafka":
             settings = _kafka_settings(to, counted)
-            bus = SealedBus(await KafkaBus.open(settings, ground.clock), Seal(seal_key(ground.master_key)))
+            roomy = with_room(settings, await _record_bytes_max(ground))
+            bus = SealedBus(await KafkaBus.open(roomy, ground.clock), Seal(seal_key(ground.master_key)))
             stack.push_async_callback(bus.close)
             yield Target(bus=bus, readmodel=ground.readmodel, settings=_told(settings))
         elif scheme in ("postgres", "postgresql") and "://" in to:
@@ -119,7 +125,8 @@ async def open_target(ground: Foundation, to: str, partition_count: int | None) 
             await _copy_keystore(ground, service)
             readmodel = await ReadModel.open(service)
             stack.push_async_callback(readmodel.close)
-            log = await PostgresBus.open(lambda: connect(service, application="upshot-log"), postgres, ground.clock)
+            roomy_log = with_room(postgres, await _record_bytes_max(ground))
+            log = await PostgresBus.open(lambda: connect(service, application="upshot-log"), roomy_log, ground.clock)
             stack.push_async_callback(log.close)
             told = f"UPSHOT_DATABASE_URL=… UPSHOT_MASTER_KEY=… UPSHOT_BUS_PARTITION_COUNT={postgres.partition_count}"
             yield Target(bus=log, readmodel=readmodel, settings=told)
@@ -142,6 +149,12 @@ def _kafka_settings(to: str, counted: Mapping[str, int]) -> KafkaSettings:
         raise InvalidInput("not a target", [Flaw(pointer="--to", detail=f"{to!r}: {error}")]) from None
 
 
+def with_room(settings: _LogSettings, record_bytes_max: int) -> _LogSettings:
+    """For a log that takes the copy of any record of so many bytes."""
+    needed = max(settings.record_bytes_max, record_bytes_max + COPYING_BYTES_MAX)
+    return settings.model_copy(update={"record_bytes_max": needed})
+
+
 def _told(settings: KafkaSettings) -> str:
     said = f"UPSHOT_BUS=kafka UPSHOT_KAFKA_BOOTSTRAP_SERVERS={settings.bootstrap_servers}"
     prefix = f" UPSHOT_KAFKA_TOPIC_PREFIX={settings.topic_prefix}" if settings.topic_prefix else ""
@@ -156,6 +169,11 @@ async def _live_members(ground: Foundation) -> list[str]:
         return [row["member"] for row in await connection.fetch(_MEMBERS, MEMBER_SILENT_SECONDS)]
     finally:
         await connection.close()
+
+
+async def _record_bytes_max(ground: Foundation) -> int:
+    """Of what the log holds. Where others write, too, it is their topics that say so."""
+    return await taken_bytes_max(KafkaSettings()) if ground.settings.bus == "kafka" else ground.bus.record_bytes_max
 
 
 async def _identity(ground: Foundation) -> str:

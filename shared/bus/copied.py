@@ -13,6 +13,9 @@ from shared.domain.errors import PermanentError
 COPIED_FROM = "copiedfrom"
 """Header of a copied record: `<log it lay in>/<partition>/<offset>`. No `ce_` prefix, so that no event can set it."""
 
+COPYING_BYTES_MAX = 1024
+"""What copying adds to a record at most: time, place, and on a log that others write to, a mark and a seal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

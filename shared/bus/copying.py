@@ -25,6 +25,7 @@ from shared.bus.codec import RECORDED_TIME, UndecodableRecord
 from shared.bus.copied import COPIED_FROM, Copied, Place, place_of
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, NewRecord, Reader, Record, Watermarks
+from shared.bus.sizes import record_bytes
 from shared.domain.errors import PermanentError, TransientError
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class LogCopy:
                     continue
                 seen[record.partition].copied += 1
                 records.append(self._copied(record, recorded_at))
-                size += len(record.value or b"")
+                size += record_bytes(record)
                 if len(records) >= ROUND_RECORDS or size >= ROUND_BYTES:
                     yield records
                     records, size = [], 0

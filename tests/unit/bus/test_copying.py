@@ -226,6 +226,17 @@ async def test_a_group_goes_on_in_the_copy_where_it_was(lag: int) -> None:
     assert await copy.commit_group("nobody", EVENTS) == {}
 
 
+async def test_a_round_is_bounded_by_all_that_its_records_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "ROUND_BYTES", 1_000)
+    source, target = (MemoryBus(Ticking(), partition_count=1) for _ in range(2))
+    for number in range(6):
+        padded = replace(new(number, b"acme"), headers=(("x-trace", b"x" * 500),), value=None)
+        await source.append([padded])
+    told: list[CopyProgress] = []
+    await LogCopy(source, target, "one", told.append).copy(EVENTS)
+    assert [each.copied for each in told] == [0, 2, 4, 6]
+
+
 async def test_progress_says_what_is_left() -> None:
     told = CopyProgress(topic=EVENTS, copied=600, total=1000, resumed=100).told(5.0)
     assert told == "upshot.events: 600 of 1000 records, 400 remain, 100/s, about 4 s to go"

@@ -4,8 +4,10 @@ Next: `access.py` for who may write; `services/cli/kafka_doctor.py` tells of all
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
@@ -45,6 +47,29 @@ class Examined:
 async def examine_log(settings: KafkaSettings, clock: Clock) -> Examined:
     """Raises `TransientError` while brokers are away, `PermanentError` where they refuse us."""
     link = Link(settings, clock)
+    try:
+        async with _asking(settings) as admin:
+            found = await find_topics(admin, _names(settings))
+            flaws = [topic_flaw(settings, name, count, configs) for name, (count, configs) in found.items()]
+            return Examined(
+                missing=tuple(topic for topic in TOPICS if settings.topic_prefix + topic not in found),
+                flaws=tuple(each for each in flaws if each is not None),
+                groups=tuple(await _groups(link, settings)),
+            )
+    finally:
+        await link.close()
+
+
+async def taken_bytes_max(settings: KafkaSettings) -> int:
+    """What the log's topics take at once, whatever the settings say: no record in them is larger. Raises as `examine_log`."""
+    async with _asking(settings) as admin:
+        found = await find_topics(admin, _names(settings))
+        return max((int(configs["max.message.bytes"]) for _, configs in found.values()), default=0)
+
+
+@asynccontextmanager
+async def _asking(settings: KafkaSettings) -> AsyncIterator[Any]:  # aiokafka has no types
+    """Its client for questions of this kind, whose errors are told as the port's."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         try:
@@ -53,20 +78,17 @@ async def examine_log(settings: KafkaSettings, clock: Clock) -> Examined:
             raise await why_not(settings) from error
         try:
             async with asyncio.timeout(settings.request_timeout_seconds):
-                found = await find_topics(admin, [settings.topic_prefix + topic for topic in TOPICS])
-                flaws = [topic_flaw(settings, name, count, configs) for name, (count, configs) in found.items()]
-                return Examined(
-                    missing=tuple(topic for topic in TOPICS if settings.topic_prefix + topic not in found),
-                    flaws=tuple(each for each in flaws if each is not None),
-                    groups=tuple(await _groups(link, settings)),
-                )
+                yield admin
         except TimeoutError:
             raise TransientError("the Kafka brokers did not answer in time") from None
         except (kafka_errors.KafkaError, OSError) as error:
             raise TransientError(f"the Kafka brokers cannot be examined: {described(error)}") from error
     finally:
-        await link.close()
         await admin.close()
+
+
+def _names(settings: KafkaSettings) -> list[str]:
+    return [settings.topic_prefix + topic for topic in TOPICS]
 
 
 async def _groups(link: Link, settings: KafkaSettings) -> Sequence[GroupSeen]:

@@ -41,7 +41,9 @@ def deadletters_list(
 
 @letters_app.command("show")
 def deadletters_show(
-    letter: Annotated[str, typer.Argument(metavar="ID", help="topic/partition/offset, as listed.")],
+    letter: Annotated[
+        str, typer.Argument(metavar="ID", help="topic/partition/offset, as listed; in a copied log, the log before it.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """One letter: the record with all its headers, its key and its value, and what was wrong with it."""

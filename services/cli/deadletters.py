@@ -12,14 +12,13 @@ from datetime import datetime
 
 import orjson
 
-from services.api.service.log_reader import LogReader
+from services.cli.letter_originals import READ_TIMEOUT_SECONDS, original
 from services.foundation import installed
 from shared.bus import codec, rfc3339
 from shared.bus.codec import UndecodableRecord
-from shared.bus.deadletters import DeadLetter, Redriven, carried_bytes, letter_key, read_letter, redriven_note
+from shared.bus.deadletters import DeadLetter, Redriven, letter_key, read_letter, redriven_note
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, Record
-from shared.bus.seal import seal_of
 from shared.bus.topics import DEADLETTERS, EVENTS
 from shared.domain.definitions import Definitions
 from shared.domain.envelope import Event
@@ -28,7 +27,6 @@ from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.settings import UpshotSettings
 from shared.workflows.decide import fields_of
 
-READ_TIMEOUT_SECONDS = 10.0
 APPENDED_TOGETHER = 100
 """Letters redriven in one append; so many may be done twice where the log is lost in the middle, which changes nothing."""
 
@@ -80,7 +78,7 @@ async def show_letter(settings: UpshotSettings, letter_id: str, *, in_json: bool
     """Print all there is of one. Raises `InvalidInput` where there is none of this id."""
     async with installed(settings) as ground:
         (kept,) = await _named(ground.bus, [letter_id])
-        record = await _original(ground.bus, kept.letter)
+        record = await original(ground.bus, kept.letter)
     print(orjson.dumps(_whole(kept, record)).decode() if in_json else _text(kept, record))
 
 
@@ -156,26 +154,12 @@ async def _named(bus: Bus, letter_ids: Sequence[str]) -> list[Kept]:
 
 
 def _place(letter_id: str) -> tuple[str, int]:
-    topic, _, rest = letter_id.partition("/")
-    partition, _, offset = rest.partition("/")
-    if not (topic and partition.isdigit() and offset.isdigit()):
-        flaw = Flaw(pointer=letter_id, detail="an id is topic/partition/offset, such as upshot.events/7/1234")
-        raise InvalidInput("not the id of a dead letter", [flaw])
+    parts = letter_id.split("/")
+    topic, partition, offset = parts[-3:] if len(parts) in (3, 4) else ("", "", "")
+    if not (topic and partition.isdecimal() and offset.isdecimal()):
+        detail = "an id is topic/partition/offset, such as upshot.events/7/1234, or in a copied log as listed"
+        raise InvalidInput("not the id of a dead letter", [Flaw(pointer=letter_id, detail=detail)])
     return topic, int(partition)
-
-
-async def _original(bus: Bus, letter: DeadLetter) -> Record:
-    if letter.omitted_bytes:
-        log = LogReader(bus, READ_TIMEOUT_SECONDS)
-        (record,) = await log.at(letter.topic, letter.partition, [letter.offset])
-        if carried_bytes(record) != letter.omitted_bytes:
-            raise PermanentError(f"another record lies at {letter.id} by now: was the log copied?")
-        return record
-    record = letter.original()
-    seal = seal_of(bus)
-    if seal is not None:
-        seal.mark([record])
-    return record
 
 
 async def redriven(
@@ -186,8 +170,8 @@ async def redriven(
         judged: list[tuple[Kept, Event | None, str]] = []
         for kept in chosen[start : start + APPENDED_TOGETHER]:
             try:
-                judged.append((kept, _understood(await _original(bus, kept.letter), definitions), ""))
-            except (UndecodableRecord, InvalidInput, PermanentError) as error:
+                judged.append((kept, _understood(await original(bus, kept.letter), definitions), ""))
+            except (UndecodableRecord, InvalidInput, PermanentError, TransientError) as error:
                 judged.append((kept, None, str(error)))
         taken = [(kept, event) for kept, event, _ in judged if event is not None]
         if taken and not dry_run:
@@ -232,6 +216,7 @@ def _summary(kept: Kept) -> dict[str, object]:
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
+        "log": letter.log_id or None,
         "reason": letter.reason,
         "flaws": [{"pointer": each.pointer, "detail": each.detail} for each in letter.flaws],
         "recorded_at": _moment(letter.recorded_at) if letter.recorded_at is not None else None,

@@ -11,7 +11,8 @@ from shared.bus.port import Record
 from shared.domain.errors import PermanentError
 
 COPIED_FROM = "copiedfrom"
-"""Header of a copied record: `<log it lay in>/<partition>/<offset>`. No `ce_` prefix, so that no event can set it."""
+"""Header of a copied record: `<log it lay in>/<partition>/<offset>`; one for each time that it was copied, in order. No `ce_`
+prefix, so that no event can set it."""
 
 COPYING_BYTES_MAX = 1024
 """What copying adds to a record at most: time, place, and on a log that others write to, a mark and a seal."""
@@ -37,6 +38,12 @@ class Place:
     def header(self) -> tuple[str, bytes]:
         """As a copied record has it."""
         return COPIED_FROM, f"{self.log_id}/{self.partition}/{self.offset}".encode()
+
+
+def places_of(headers: Headers) -> list[Place]:
+    """Where the record lay, log after log: the last one is what this log was copied from."""
+    found = [Place.read(value) for name, value in headers if name == COPIED_FROM]
+    return [place for place in found if place is not None]
 
 
 def place_of(headers: Headers) -> Place | None:

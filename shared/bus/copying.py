@@ -1,9 +1,9 @@
 """Copies a whole log into another one, of any adapter and any number of partitions: record by record, resumable.
 
 Each record keeps its key, headers and value; it gains `recordedtime`, when it was first recorded, which stands from then on
-(`codec.recorded_at`), and `copiedfrom`, where it lay. Records are merged by that time, so that it does not fall in any
-partition of the target either, whatever the numbers of partitions: folds take their time from it. Within a partition of
-the source order is kept, and so it is for each tenant.
+(`codec.recorded_at`), and `copiedfrom`, where it lay; a copy of a copy keeps those of before. Records are merged by that time,
+so that it does not fall in any partition of the target either, whatever the numbers of partitions: folds take their time from
+it. Within a partition of the source order is kept, and so it is for each tenant.
 
 Guarantee: killed at any moment and called again, it goes on where it was, as the target itself tells, and copies nothing
 twice. It works in rounds, one under way at a time, so that only records of the last one can be missing below others. Which
@@ -17,15 +17,17 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.bus import codec, rfc3339
 from shared.bus.codec import RECORDED_TIME, UndecodableRecord
-from shared.bus.copied import COPIED_FROM, Copied, Place, place_of
+from shared.bus.copied import Copied, Place, place_of
+from shared.bus.deadletters import carried_headers
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, NewRecord, Reader, Record, Watermarks
 from shared.bus.sizes import record_bytes
+from shared.bus.topics import DEADLETTERS
 from shared.domain.errors import PermanentError, TransientError
 
 log = logging.getLogger(__name__)
@@ -169,11 +171,17 @@ class LogCopy:
 
     def _copied(self, record: Record, recorded_at: datetime) -> NewRecord:
         place = Place(self._source_id, record.partition, record.offset)
-        kept = tuple([each for each in record.headers if each[0] not in (RECORDED_TIME, COPIED_FROM)])
+        carried = _carried_headers(record)
+        behind = [each for each in record.headers[carried:] if each[0] != RECORDED_TIME]
         return NewRecord(
             topic=record.topic,
             key=record.key,
-            headers=(*kept, (RECORDED_TIME, rfc3339.render(recorded_at).encode()), place.header()),
+            headers=(
+                *record.headers[:carried],
+                *behind,
+                (RECORDED_TIME, rfc3339.render(recorded_at).encode()),
+                place.header(),
+            ),
             value=record.value,
             foreign=record.foreign,
         )
@@ -270,7 +278,14 @@ async def _offsets(bus: Bus, topic: str) -> int:
 
 
 def _first_recorded(record: Record) -> datetime:
+    if carried := _carried_headers(record):
+        record = replace(record, headers=record.headers[carried:])
     try:
         return codec.recorded_at(record)
     except UndecodableRecord:  # somebody's own header of that name
         return record.recorded_at
+
+
+def _carried_headers(record: Record) -> int:
+    """A dead letter begins with the headers of what it is about, which may be a copied record: they are not its own."""
+    return carried_headers(record.headers) if record.topic == DEADLETTERS else 0

@@ -2,7 +2,8 @@
 
 On a broker that others write to as well, nothing in a record proves its writer. So Upshot seals what it appends: the last
 header is a keyed digest of all headers before it and of the value. What carries no seal is `foreign`, and can neither
-start a schedule or an inbound URL, nor pose as a replay, nor set the time of its recording, nor take another event's id.
+start a schedule or an inbound URL, nor pose as a replay, nor say when it was recorded or where it lay, nor take another
+event's id.
 Upshot's other topics need none: there, access control refuses other writers (`upshot doctor` checks it).
 
 The key follows from the master key. Two microseconds a record.
@@ -15,6 +16,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from shared.bus.codec import RECORDED_TIME
+from shared.bus.copied import COPIED_FROM
 from shared.bus.headers import Headers, columns_of
 from shared.bus.passing import PassingBus, PassingReader
 from shared.bus.port import Bus, NewRecord, Position, Reader, Record
@@ -24,6 +26,8 @@ SEAL_HEADER = "upshot_seal"
 FOREIGN_HEADER = "upshot_foreign"
 """Under a seal: the record was foreign when Upshot copied it and vouches for nothing but the time of its recording."""
 
+_CLAIMS = frozenset({RECORDED_TIME, COPIED_FROM})
+"""What only a copy says of a record."""
 _SEAL_BYTES = 16
 _SHAPES_CACHED = 4096  # as in the PostgreSQL adapter's headers: a foreign writer could invent many
 
@@ -57,7 +61,7 @@ class Seal:
 
     def mark(self, records: Iterable[Record]) -> None:
         """Say of each record whether it is foreign. What stands behind a seal, as tools on the way add, is left out; so is
-        the time of recording that a foreign record claims."""
+        what a foreign record claims of its past."""
         for record in records:
             if record.origin is not None:
                 continue  # this process's own
@@ -69,8 +73,8 @@ class Seal:
                 record.foreign = len(headers) > 1 and headers[-2][0] == FOREIGN_HEADER
                 continue
             record.foreign = True
-            if any(name == RECORDED_TIME for name, _ in record.headers):
-                record.headers = tuple([each for each in record.headers if each[0] != RECORDED_TIME])
+            if any(name in _CLAIMS for name, _ in record.headers):
+                record.headers = tuple([each for each in record.headers if each[0] not in _CLAIMS])
 
     def _holds(self, headers: Headers, value: bytes | None) -> bool:
         return hmac.compare_digest(headers[-1][1], self._digest(headers[:-1], value))

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from shared.bus import codec, copying
 from shared.bus.adapters.memory import MemoryBus
-from shared.bus.copied import COPIED_FROM
+from shared.bus.copied import COPIED_FROM, Place, places_of
 from shared.bus.copying import CopyProgress, LogCopy
+from shared.bus.deadletters import DeadLetter, dead_letter, read_letter
 from shared.bus.partitioner import partition_of
 from shared.bus.passing import PassingBus, PassingReader
 from shared.bus.port import AppendInDoubt, NewRecord, Position, Reader, Record, Watermarks
-from shared.bus.topics import EVENTS
+from shared.bus.topics import DEADLETTERS, EVENTS
 from shared.domain.errors import PermanentError
 
 KEYS = [b"acme", b"globex", b"initech", b"umbrella", b"hooli"]
@@ -190,7 +191,26 @@ async def test_a_copy_of_a_copy_keeps_the_first_time() -> None:
         await LogCopy(buses[number], buses[number + 1], f"log-{number}", print).copy(EVENTS)
     (first,), (last,) = records(buses[0]), records(buses[2])
     assert codec.recorded_at(last) == first.recorded_at
-    assert [name for name, _ in last.headers] == ["ce_id", "x", "recordedtime", COPIED_FROM]
+    assert [name for name, _ in last.headers] == ["ce_id", "x", COPIED_FROM, "recordedtime", COPIED_FROM]
+    assert places_of(last.headers) == [
+        Place("log-0", first.partition, first.offset),
+        Place("log-1", partition_of(b"acme", 3), 0),
+    ]
+
+
+async def test_a_copied_letter_keeps_the_record_that_it_is_about_and_its_own_time() -> None:
+    # given: a letter that was told in a copied log, of a copied record
+    buses = [MemoryBus(Ticking(), partition_count=1) for _ in range(3)]
+    await buses[0].append([new(1, b"acme")])
+    await LogCopy(buses[0], buses[1], "first", print).copy(EVENTS)
+    (sick,) = records(buses[1])
+    (told,) = await buses[1].append([dead_letter(sick, "sick")])
+    await LogCopy(buses[1], buses[2], "second", print).copy(DEADLETTERS)
+    letter = read_letter(buses[2].log(DEADLETTERS, 0)[0])
+    assert isinstance(letter, DeadLetter)
+    assert letter.headers == sick.headers
+    assert (letter.id, letter.reason, letter.recorded_at) == ("second/upshot.events/0/0", "sick", sick.recorded_at)
+    assert letter.told_at == told.recorded_at
 
 
 async def test_a_target_that_holds_anything_else_is_refused() -> None:

@@ -67,6 +67,29 @@ def test_letters_of_one_partition_lie_in_one_order_with_the_notes_about_them() -
     )
 
 
+def test_letters_of_a_copied_log_are_named_by_the_log_that_they_were_told_in() -> None:
+    first = (("recordedtime", b"2025-01-02T03:04:05Z"), ("copiedfrom", b"one/0/9"))
+    again = (("copiedfrom", b"one/0/9"), ("recordedtime", b"2025-01-02T03:04:05Z"), ("copiedfrom", b"two/3/1"))
+    sick = replace(SICK, headers=(*SICK.headers, ("copiedfrom", b"its-own/7/7")))
+    for behind in (first, again):
+        letter = read_letter(told(dead_letter(sick, "no"), *behind))
+        assert isinstance(letter, DeadLetter)
+        assert (letter.id, letter.log_id) == ("one/upshot.events/7/1234", "one")
+        assert letter.told_at == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+        # and: a note names that letter, whether it was told in that log, or here, or here and then copied
+        for note in (
+            told(redriven_note(replace(letter, log_id=""), "e-1"), *behind),
+            told(redriven_note(letter, "e-1")),
+            told(redriven_note(letter, "e-1"), ("recordedtime", b"2026-01-02T03:04:05Z"), ("copiedfrom", b"two/3/2")),
+        ):
+            read = read_letter(note)
+            assert isinstance(read, Redriven)
+            assert read.letter_id == letter.id
+    here = read_letter(told(dead_letter(sick, "no")))
+    assert isinstance(here, DeadLetter)
+    assert here.id == "upshot.events/7/1234"
+
+
 def test_what_is_too_large_is_named_and_stays_where_it_lies() -> None:
     large = replace(SICK, value=b"x" * CARRIED_BYTES_MAX)
     new = dead_letter(large, "r" * 9999, [Flaw(pointer="#" * 9999, detail="d" * 9999)] * 99)

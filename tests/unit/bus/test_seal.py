@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.bus import codec
 from shared.bus.adapters.memory import MemoryBus
+from shared.bus.copied import Place, place_of
 from shared.bus.headers import Headers
 from shared.bus.port import Bus, NewRecord, Record
 from shared.bus.seal import SEAL_HEADER, Seal, SealedBus, seal_key
@@ -66,6 +67,13 @@ def test_what_tools_on_the_way_add_behind_a_seal_does_not_count() -> None:
 def test_nobody_else_says_when_something_was_recorded() -> None:
     claimed = ("recordedtime", b"2099-01-01T00:00:00Z")
     assert codec.recorded_at(read((claimed,), b"{}")) == AT
+
+
+def test_nobody_else_says_where_something_lay() -> None:
+    claimed = ("copiedfrom", b"kafka/7/1234")
+    assert read((("x", b""), claimed), b"{}").headers == (("x", b""),)
+    copy = SEAL.stamp(new((claimed,), b"{}", foreign=True))
+    assert place_of(read(copy.headers, copy.value).headers) == Place("kafka", 7, 1234)
 
 
 def test_a_copied_record_keeps_its_time_and_stays_whose_it_was() -> None:

@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from services.cli import letter_originals
 from services.cli.deadletters import Kept, Wanted, find_letters, redriven
 from shared.bus import codec
 from shared.bus.adapters.memory import MemoryBus
+from shared.bus.copying import LogCopy
 from shared.bus.deadletters import CARRIED_BYTES_MAX, dead_letter
+from shared.bus.partitioner import partition_of
 from shared.bus.passing import PassingBus
 from shared.bus.port import AppendInDoubt, Headers, NewRecord, Position, Record
 from shared.bus.seal import Seal, SealedBus, seal_key
@@ -26,14 +29,15 @@ HEADERS: Headers = (
     ("ce_type", b"shop.opened"),
     ("ce_tenantid", b"acme"),
 )
+KEYS = (b"a", b"b", b"c", b"d", b"e")
 OWN = Event(id="e-7", source="/upshot/matcher", type="upshot.schedule.fired", tenant_id="acme", data=b"{}")
 
 
 class Log:
-    """Two partitions that others write to as well, and the matcher's letters about them."""
+    """Partitions that others write to as well, and the matcher's letters about them."""
 
-    def __init__(self) -> None:
-        self.log = MemoryBus(SystemClock(), partition_count=2)
+    def __init__(self, partition_count: int = 2) -> None:
+        self.log = MemoryBus(SystemClock(), partition_count=partition_count)
         self.bus = SealedBus(self.log, Seal(seal_key(b"master")))
         self.definitions = Definitions()
 
@@ -50,7 +54,7 @@ class Log:
 
     async def all_of(self, topic: str) -> list[Record]:
         reader = self.bus.reader(topic)
-        reader.assign({0: 0, 1: 0})
+        reader.assign(dict.fromkeys(range(self.bus.partition_count), 0))
         found = [each for records in (await reader.poll(timeout_seconds=0)).values() for each in records]
         return sorted((replace(each, origin=None) for each in found), key=lambda each: each.recorded_at)
 
@@ -59,8 +63,21 @@ class Log:
         return [(kept.letter.id, event.id if event else None, reason) async for kept, event, reason in told]
 
 
-def foreign(headers: Headers = HEADERS, value: bytes | None = b"{}") -> NewRecord:
-    return NewRecord(topic=EVENTS, key=b"k", headers=headers, value=value)
+def foreign(headers: Headers = HEADERS, value: bytes | None = b"{}", key: bytes = b"k") -> NewRecord:
+    return NewRecord(topic=EVENTS, key=key, headers=headers, value=value)
+
+
+def named(event_id: str) -> Headers:
+    return tuple([(name, event_id.encode() if name == "ce_id" else value) for name, value in HEADERS])
+
+
+def id_of(published: str) -> str:
+    return published_event_id("acme", "/shop", published)
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letter_originals, "READ_TIMEOUT_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -125,6 +142,52 @@ async def test_what_was_too_large_for_a_letter_is_read_where_it_lies(log: Log) -
     (kept,) = await find_letters(log.bus, Wanted())
     assert kept.letter.omitted_bytes
     assert await log.redrive([kept]) == [(letter_id, published_event_id("acme", "/shop", "o-1"), "")]
+
+
+async def test_letters_of_a_copied_log_are_apart_from_those_told_since(log: Log) -> None:
+    # given: a letter that was redriven, and one about a record too large for it, in a log that was then copied twice
+    log.create_tenant()
+    before = Log(1)
+    zeroth, first = [next(key for key in KEYS if partition_of(key, 2) == partition) for partition in range(2)]
+    await before.log.append([foreign(key=first)] * 9)
+    old = await before.letter(foreign(named("old")), "old")
+    (kept,) = await find_letters(before.bus, Wanted(ids=[old]))
+    before.create_tenant()
+    assert await before.redrive([kept]) == [(old, id_of("old"), "")]
+    padded = (*named("padded"), ("x-trace", b"x" * CARRIED_BYTES_MAX))
+    large = await before.letter(foreign(padded), "large")
+    between = Log(3)
+    for source, target, name in ((before, between, "first"), (between, log, "second")):
+        for topic in (EVENTS, DEADLETTERS):
+            await LogCopy(source.bus, target.bus, name, print).copy(topic)
+
+    # when: a record becomes a letter at the very position of one of then
+    new = ""
+    while new != old:
+        new = await log.letter(foreign(named("new"), key=zeroth), "new")
+
+    # then
+    found = {kept.letter.id: kept for kept in await find_letters(log.bus, Wanted())}
+    assert found[new].letter.reason == "new"
+    assert found[new].redriven is None
+    assert found[f"first/{old}"].letter.reason == "old"
+    assert found[f"first/{old}"].redriven is not None
+    assert await log.redrive([found[f"first/{large}"]]) == [(f"first/{large}", id_of("padded"), "")]
+    (kept,) = await find_letters(log.bus, Wanted(ids=[f"first/{large}"]))
+    assert kept.redriven is not None
+
+
+async def test_a_record_that_the_log_does_not_give_ends_nothing_else(log: Log) -> None:
+    log.create_tenant()
+    lost = await log.letter(foreign((*named("lost"), ("x-trace", b"x" * CARRIED_BYTES_MAX))))
+    good = await log.letter(foreign(named("good")))
+    chosen = await find_letters(log.bus, Wanted())
+    log.log.log(EVENTS, 0).clear()
+    log.log.log(EVENTS, 1).clear()
+    (told, *others) = await log.redrive(chosen)
+    assert told[:2] == (lost, None)
+    assert "does not give offset" in told[2]
+    assert others == [(good, id_of("good"), "")]
 
 
 async def test_letters_are_found_by_what_an_operator_knows(log: Log) -> None:

@@ -13,7 +13,7 @@ from services.foundation import Foundation, install_postgres_log
 from services.matcher.service.matcher import GROUP as MATCHER_GROUP
 from services.projector.service.moving import MoveReport, OnFolded, move_read_model
 from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
-from shared.bus.adapters.kafka.examining import taken_bytes_max
+from shared.bus.adapters.kafka.examining import cluster_id, taken_bytes_max
 from shared.bus.adapters.kafka.members import live_members
 from shared.bus.adapters.postgres import BusSettings, PostgresBus
 from shared.bus.copied import COPYING_BYTES_MAX
@@ -30,6 +30,7 @@ from shared.readmodel.store import ReadModel
 _LogSettings = TypeVar("_LogSettings", KafkaSettings, BusSettings)
 
 MEMBER_SILENT_SECONDS = 15.0
+"""On PostgreSQL; Kafka's brokers end a member themselves."""
 
 _MEMBERS = """
 SELECT DISTINCT member FROM log.group_members WHERE seen_at > clock_timestamp() - make_interval(secs => $1) ORDER BY 1
@@ -81,11 +82,11 @@ async def copy_log(
         raise PermanentError(
             f"{len(members)} members of the log's groups are alive: {', '.join(members[:5])}. Stop every process of the "
             "platform, and upstream services that append by themselves; a process that was killed counts for "
-            f"{MEMBER_SILENT_SECONDS:.0f} s more. --force copies all the same."
+            f"{_silent_seconds(ground):g} s more. --force copies all the same."
         )
     async with open_target(ground, to, partition_count) as target:
         before = await _ends(ground.bus)
-        copy = LogCopy(ground.bus, target.bus, await _identity(ground), on_progress)
+        copy = LogCopy(ground.bus, target.bus, await source_id(ground), on_progress)
         topics = tuple([await copy.copy(topic) for topic in TOPICS])
         if await _ends(ground.bus) != before:
             raise PermanentError(
@@ -171,15 +172,21 @@ async def _live_members(ground: Foundation) -> list[str]:
         await connection.close()
 
 
+def _silent_seconds(ground: Foundation) -> float:
+    """So long a member that is no more counts as alive."""
+    return KafkaSettings().session_timeout_seconds if ground.settings.bus == "kafka" else MEMBER_SILENT_SECONDS
+
+
 async def _record_bytes_max(ground: Foundation) -> int:
     """Of what the log holds. Where others write, too, it is their topics that say so."""
     return await taken_bytes_max(KafkaSettings()) if ground.settings.bus == "kafka" else ground.bus.record_bytes_max
 
 
-async def _identity(ground: Foundation) -> str:
-    """What tells the source from other logs, in records that are copied from it."""
+async def source_id(ground: Foundation) -> str:
+    """What tells the log of `ground` from all others, in records that are copied from it."""
     if ground.settings.bus == "kafka":
-        return f"kafka-{KafkaSettings().topic_prefix or 'log'}"
+        settings = KafkaSettings()
+        return ":".join(filter(None, ("kafka", await cluster_id(settings), settings.topic_prefix)))
     connection: Connection = await connect(ground.admin, application="upshot-log-copy")
     try:
         return f"postgres-{await connection.fetchval(_IDENTITY)}"

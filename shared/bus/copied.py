@@ -72,7 +72,8 @@ class Copied:
             raise PermanentError(f"the target is in use: nobody copied its record in {at}. Copy into an empty log.")
         if place.log_id != self._source_id:
             raise PermanentError(
-                f"the target holds a copy of another log, {place.log_id}, in {at}. Copy into an empty log."
+                f"the target holds a copy of another log, {place.log_id}, in {at}, and not of {self._source_id}. Copy into an "
+                "empty log, also where an earlier version began the copy: it did not tell logs of several clusters apart."
             )
         key = (place.partition, record.partition)
         self._last[key] = max(place.offset, self._last.get(key, -1))

@@ -66,7 +66,7 @@ OnProgress = Callable[[CopyProgress], None]
 
 
 class LogCopy:
-    """From `source` to `target`. `source_id` names the source in every copied record: letters, digits, `.`, `_` and `-`."""
+    """From `source` to `target`. `source_id` names the source in every copied record: all but a slash."""
 
     def __init__(self, source: Bus, target: Bus, source_id: str, on_progress: OnProgress) -> None:
         self._source = source

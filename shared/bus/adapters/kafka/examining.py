@@ -20,7 +20,7 @@ from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.adapters.kafka.topics import find_topics, topic_flaw
 from shared.bus.topics import TOPICS
 from shared.domain.clock import Clock
-from shared.domain.errors import TransientError
+from shared.domain.errors import PermanentError, TransientError
 
 _DRAWN_CHARACTERS = 37
 """A broker puts a dash and an id of its own behind the id with which a static member joins."""
@@ -65,6 +65,15 @@ async def taken_bytes_max(settings: KafkaSettings) -> int:
     async with _asking(settings) as admin:
         found = await find_topics(admin, _names(settings))
         return max((int(configs["max.message.bytes"]) for _, configs in found.values()), default=0)
+
+
+async def cluster_id(settings: KafkaSettings) -> str:
+    """What the cluster calls itself, unlike any other. Raises as `examine_log`."""
+    async with _asking(settings) as admin:
+        found = (await admin.describe_cluster())["cluster_id"]
+    if not found:
+        raise PermanentError("the Kafka brokers do not say which cluster they are")
+    return str(found)
 
 
 @asynccontextmanager

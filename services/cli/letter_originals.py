@@ -6,7 +6,7 @@ Next: `deadletters.py` shows and redrives them.
 
 from services.api.service.log_reader import LogReader
 from shared.bus.copied import Place, places_of
-from shared.bus.deadletters import KEY_BYTES_MAX, DeadLetter, carried_bytes
+from shared.bus.deadletters import DeadLetter, omitted_bytes
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, Record
 from shared.bus.ranges import BusRange, first_at_or_after
@@ -30,16 +30,17 @@ async def original(bus: Bus, letter: DeadLetter) -> Record:
 
 async def _lying_there(bus: Bus, letter: DeadLetter) -> Record:
     (record,) = await LogReader(bus, READ_TIMEOUT_SECONDS).at(letter.topic, letter.partition, [letter.offset])
-    if carried_bytes(record) != letter.omitted_bytes:
+    if omitted_bytes(record) != letter.omitted_bytes:
         raise PermanentError(f"another record lies at {letter.id} by now: was the log copied?")
     return record
 
 
 async def _copy_of(bus: Bus, letter: DeadLetter) -> Record:
-    """Most often among the first that were recorded when it was; an earlier time than the letter's is that of a log before."""
+    """Most often in its key's partition (a letter may have the beginning of the key only), among the first that were recorded
+    when it was (or before: in a log that is a copy of a copy)."""
     wanted = Place(letter.log_id, letter.partition, letter.offset)
-    whole_key = len(letter.key) < KEY_BYTES_MAX
-    for partition in [partition_of(letter.key, bus.partition_count)] if whole_key else range(bus.partition_count):
+    first = partition_of(letter.key, bus.partition_count)
+    for partition in sorted(range(bus.partition_count), key=lambda each: each != first):
         log = BusRange(bus, letter.topic, partition)
         try:
             marks = await log.watermarks()

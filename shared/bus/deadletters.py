@@ -19,15 +19,19 @@ from shared.bus.codec import RECORDED_TIME
 from shared.bus.copied import places_of
 from shared.bus.headers import Headers
 from shared.bus.port import NewRecord, Record
-from shared.bus.sizes import record_bytes
+from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT, record_bytes
 from shared.bus.topics import DEADLETTERS
 from shared.domain.errors import Flaw
 
 CARRIED_BYTES_MAX = 786_432
-"""Of a record's headers and value. A broker takes 1 MiB by default, our own headers included."""
+"""Of a record's headers and value, also where the log takes more. A broker takes 1 MiB by default, our own headers included."""
 REASON_CHARACTERS_MAX = 2000
 KEY_BYTES_MAX = 2000
 """Of the record's key; of a longer one the beginning is kept."""
+SHORT = 100
+"""So much of a reason (characters) and a key (bytes) goes into any log that there can be, which takes 1 KiB."""
+_HEADER_BYTES = 8
+"""What adapters add to a header at most, or nearly: lengths."""
 FLAWS_MAX = 20
 
 _REASON, _TOPIC, _PARTITION, _OFFSET = "upshot_reason", "upshot_topic", "upshot_partition", "upshot_offset"
@@ -83,19 +87,31 @@ class Redriven:
     at: datetime
 
 
-def dead_letter(record: Record, reason: str, flaws: Sequence[Flaw] = ()) -> NewRecord:
-    """The letter to append. It is always small enough to be taken where the record itself was."""
-    carried = carried_bytes(record)
-    fits = carried <= CARRIED_BYTES_MAX
-    theirs = record.headers if fits else ()
+def dead_letter(
+    record: Record, reason: str, flaws: Sequence[Flaw] = (), *, record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT
+) -> NewRecord:
+    """The letter to append, small enough for a log that takes records of `record_bytes_max`: without the record itself where
+    that is too much, and where that is still too much without flaws, of key and reason the beginning."""
+    if record_bytes(record) - len(record.key) <= CARRIED_BYTES_MAX:
+        whole = _letter(record, record.key[:KEY_BYTES_MAX], reason, flaws, carries=True)
+        if _taken(whole) <= record_bytes_max:
+            return whole
+    named = _letter(record, record.key[:KEY_BYTES_MAX], reason, flaws, carries=False)
+    if _taken(named) <= record_bytes_max:
+        return named
+    return _letter(record, record.key[:SHORT], reason[:SHORT], (), carries=False)
+
+
+def _letter(record: Record, key: bytes, reason: str, flaws: Sequence[Flaw], *, carries: bool) -> NewRecord:
+    theirs = record.headers if carries else ()
     ours = [
         (_HEADERS, b"%d" % len(theirs)),
-        (_KEY, record.key[:KEY_BYTES_MAX]),
+        (_KEY, key),
         (_RECORDED_AT, rfc3339.render(record.recorded_at).encode()),
         (_FLAWS, orjson.dumps([{"pointer": each.pointer, "detail": each.detail} for each in _bounded(flaws)])),
     ]
-    if not fits:
-        ours.append((_OMITTED, b"%d" % carried))
+    if not carries:
+        ours.append((_OMITTED, b"%d" % omitted_bytes(record)))
     ours += [
         (_REASON, reason[:REASON_CHARACTERS_MAX].encode(errors="replace")),
         (_TOPIC, record.topic.encode()),
@@ -106,13 +122,18 @@ def dead_letter(record: Record, reason: str, flaws: Sequence[Flaw] = ()) -> NewR
         topic=DEADLETTERS,
         key=letter_key(record.topic, record.partition),
         headers=(*theirs, *ours),
-        value=record.value if fits else None,
+        value=record.value if carries else None,
     )
 
 
-def carried_bytes(record: Record) -> int:
-    """What of a record a letter carries along, where that is not too much."""
-    return record_bytes(record) - len(record.key)
+def _taken(letter: NewRecord) -> int:
+    return record_bytes(letter) + _HEADER_BYTES * len(letter.headers)
+
+
+def omitted_bytes(record: Record) -> int:
+    """What a letter says of the size of a record that it leaves out. Of headers' names it counts characters, for ever: letters
+    are compared by it with what lies in the log."""
+    return len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers)
 
 
 def redriven_note(letter: DeadLetter, event_id: str) -> NewRecord:

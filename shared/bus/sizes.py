@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from shared.bus.headers import columns_of
 from shared.bus.port import NewRecord, Record
 
 RECORD_BYTES_MAX_DEFAULT = 4 * 1024 * 1024
@@ -9,10 +10,9 @@ RECORD_BYTES_MAX_DEFAULT = 4 * 1024 * 1024
 
 def record_bytes(record: NewRecord | Record) -> int:
     """Key, headers and value, as bytes; what adapters hold against `record_bytes_max`, but for some bytes a header."""
-    size = len(record.key) + len(record.value or b"")
-    for name, value in record.headers:
-        size += len(name) + len(value)  # names are ASCII, as CloudEvents' are; topics leave room for others
-    return size
+    headers = columns_of(record.headers)
+    names = len("".join(headers.names).encode())
+    return len(record.key) + names + sum(map(len, headers.values)) + len(record.value or b"")
 
 
 def pieces(records: Sequence[NewRecord], *, records_max: int, bytes_max: int) -> Iterator[Sequence[NewRecord]]:

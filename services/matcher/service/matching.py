@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from services.matcher.service.remembering import Memory
 from services.matcher.settings import MatcherSettings
@@ -15,7 +16,7 @@ from shared.bus.facts import Cause
 from shared.bus.glance import attributes_seen, glance
 from shared.bus.partitioner import partition_of
 from shared.bus.port import NewRecord, Position, Record
-from shared.bus.sizes import pieces
+from shared.bus.sizes import pieces, record_bytes
 from shared.bus.topics import RUNS
 from shared.domain.absence import Absence
 from shared.domain.clock import Clock
@@ -87,6 +88,7 @@ class Matching:
         self._catalogue = catalogue
         self._clock = clock
         self._partition_count = partition_count
+        self._dead_letter = partial(dead_letter, record_bytes_max=record_bytes_max)
         reserved = min(RESERVED_BYTES, record_bytes_max // 4)
         self.fact_bytes_max = record_bytes_max - reserved
         """What a fact may take as JSON."""
@@ -155,7 +157,7 @@ class Matching:
                     continue
                 self._match(event, memory.see(codec.recorded_at(record)), memory, produced)
             except (UndecodableRecord, InvalidInput) as error:
-                self._add(produced, dead_letter(record, str(error), error.flaws))
+                self._add(produced, self._dead_letter(record, str(error), error.flaws))
                 self.counts["dead_letters"] += 1
                 log.warning("%s/%s at offset %s is a dead letter: %s", record.topic, partition, record.offset, error)
             except MemoryError:
@@ -163,7 +165,7 @@ class Matching:
             except Exception as error:  # a bug of ours: the events behind it need not wait until it is mended
                 produced.take_back(count, size)
                 detail = f"a bug of Upshot's, to be redriven once it is mended: {type(error).__name__}: {error}"
-                self._add(produced, dead_letter(record, detail))
+                self._add(produced, self._dead_letter(record, detail))
                 self.counts["dead_letters"] += 1
                 log.exception("%s/%s at offset %s is a dead letter: a bug", record.topic, partition, record.offset)
         self.counts["events"] += produced.handled
@@ -273,6 +275,10 @@ class Matching:
 
     def _rerouted(self, record: Record, event: Event) -> NewRecord:
         """A writer with another partitioner put it here: append it again where its tenant lives, under the same id. It is
-        Upshot's own record from then on, whichever mode it came in."""
+        Upshot's own record from then on, whichever mode it came in. Raises `InvalidInput` where the log has no room for it."""
+        again = codec.encode(record.topic, event)
+        if record_bytes(again) > self.fact_bytes_max:
+            detail = f"{record_bytes(again)} bytes as Upshot's own; the log takes {self.fact_bytes_max}"
+            raise InvalidInput("an event too large for its tenant's partition", [Flaw(pointer="#", detail=detail)])
         self.counts["rerouted"] += 1
-        return codec.encode(record.topic, event)
+        return again

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bus.deadletters import CARRIED_BYTES_MAX, DeadLetter, Redriven, dead_letter, read_letter, redriven_note
+from shared.bus.deadletters import (
+    CARRIED_BYTES_MAX,
+    DeadLetter,
+    Redriven,
+    dead_letter,
+    omitted_bytes,
+    read_letter,
+    redriven_note,
+)
 from shared.bus.port import NewRecord, Record
 from shared.domain.errors import Flaw
 
@@ -98,6 +106,26 @@ def test_what_is_too_large_is_named_and_stays_where_it_lies() -> None:
     assert isinstance(letter, DeadLetter)
     assert (letter.value, letter.headers, letter.id) == (None, (), "upshot.events/7/1234")
     assert letter.omitted_bytes > CARRIED_BYTES_MAX
+
+
+@given(
+    st.integers(0, 900_000),
+    st.sampled_from([1024, 5_000, 100_000, 524_288, 787_000, 4 * 1024 * 1024]),
+    st.sampled_from(["a", "ä", "🎉"]),
+    st.integers(0, 3000),
+)
+def test_a_letter_fits_into_the_log_that_takes_it(size: int, record_bytes_max: int, letter: str, length: int) -> None:
+    flaws = [Flaw(pointer=letter * length, detail=letter * length)] * 9
+    record = replace(SICK, key=b"k" * length, headers=((letter * (size // 4), b"x"),), value=b"x" * (size // 2))
+    new = dead_letter(record, letter * length, flaws, record_bytes_max=record_bytes_max)
+    names = sum(len(name.encode()) + len(value) for name, value in new.headers)
+    assert len(new.key) + names + len(new.value or b"") <= record_bytes_max
+    read = read_letter(told(new))
+    assert isinstance(read, DeadLetter)
+    assert (read.id, read.reason[:100]) == ("upshot.events/7/1234", letter * min(length, 100))
+    assert read.omitted_bytes in (0, omitted_bytes(record))
+    if read.omitted_bytes == 0:
+        assert read.original() == replace(record, key=read.key)
 
 
 def test_letters_of_the_first_version_are_read() -> None:

@@ -29,3 +29,8 @@ def test_pieces_are_the_records_in_order_within_bounds_and_none_could_be_longer(
         assert len(piece) == 1 or (len(piece) <= records_max and size <= bytes_max)
         if number + 1 < len(found):
             assert len(piece) == records_max or size + record_bytes(found[number + 1][0]) > bytes_max
+
+
+def test_names_of_headers_count_as_the_bytes_that_they_are_sent_as() -> None:
+    record = NewRecord(topic="t", key=b"k", headers=(("ä", b"x"), ("b", b"")), value=None)
+    assert record_bytes(record) == 1 + 2 + 1 + 1

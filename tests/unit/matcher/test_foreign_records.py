@@ -45,8 +45,8 @@ EVENT_ID = published_event_id("acme", "/shop", "o-1")
 class Stream:
     """The matcher's core on a log of four partitions that others write to as well."""
 
-    def __init__(self, world) -> None:
-        self.log = MemoryBus(world.clock, partition_count=PARTITIONS)
+    def __init__(self, world, record_bytes_max: int = RECORD_BYTES_MAX_DEFAULT) -> None:
+        self.log = MemoryBus(world.clock, partition_count=PARTITIONS, record_bytes_max=record_bytes_max)
         self.bus = SealedBus(self.log, Seal(seal_key(b"master")))
         definitions = Definitions()
         catalogue = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
@@ -56,7 +56,7 @@ class Stream:
             MatcherSettings(),
             world.clock,
             partition_count=PARTITIONS,
-            record_bytes_max=RECORD_BYTES_MAX_DEFAULT,
+            record_bytes_max=record_bytes_max,
         )
         for fact, at in world.changes:
             self.matching.definition_changed(definitions.apply("acme", fact, at))
@@ -164,6 +164,24 @@ async def test_what_cannot_be_understood_is_a_dead_letter_and_holds_nothing_up(s
         if not letter.omitted_bytes:
             assert (letter.headers, letter.value) == (headers, value)
     assert told >= len(others)
+
+
+@pytest.mark.parametrize("record_bytes_max", [1024, 20_000, 524_288])
+@pytest.mark.parametrize("partition", [RIGHT, (RIGHT + 1) % PARTITIONS], ids=["right", "wrong"])
+async def test_nothing_that_the_log_takes_is_too_large_for_a_letter(
+    world, record_bytes_max: int, partition: int
+) -> None:
+    world.save({"event": "order.refunded"})
+    stream = Stream(world, record_bytes_max)
+    headers = (*HEADERS[:4], ("ce_type", b"x.y"), HEADERS[5])
+    left = record_bytes_max - sum(len(name) + len(value) for name, value in headers) - 2
+    await stream.put(partition, headers, b'"%s"' % (b"x" * (left - 2)))
+    await stream.put(partition, headers, b" " * left)
+    await stream.put(RIGHT, HEADERS, DATA)
+    await stream.match_all()
+    assert len(await stream.letters()) >= 1
+    if record_bytes_max > 1024:  # else the match has no room
+        assert {each.event.id for each in await stream.matches()} == {EVENT_ID}
 
 
 _HEADER_NAMES = st.sampled_from(["content-type", *(name for name, _ in HEADERS), "ce_time", "ce_causalchain", "ce_x"])

@@ -35,4 +35,11 @@ class MatcherSettings(BaseSettings):
         8_388_608, ge=1, description="the same in bytes; one larger record is a piece by itself"
     )
     retry_seconds: float = Field(0.5, gt=0, description="how long to wait while the log or the definitions are away")
+    unplaced_seconds_max: float = Field(
+        86_400,
+        ge=0,
+        description="on Kafka: where the group has no place in a partition (Kafka drops a group's offsets after "
+        "`offsets.retention.minutes` without members) and its first event was recorded longer ago than this, nothing of it is "
+        "matched until somebody says where to begin",
+    )
     commit_interval_seconds: float = Field(0.2, gt=0, description="how often the next offsets to read are committed")

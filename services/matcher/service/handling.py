@@ -16,6 +16,7 @@ from services.matcher.service.due import DueWaits
 from services.matcher.service.firing import Firing
 from services.matcher.service.matching import Matching, Produced
 from services.matcher.service.remembering import WindowSnapshots, restore_memories
+from services.matcher.service.unplaced import PlaceGone, Unplaced
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
 from shared.bus.topics import EVENTS
@@ -63,9 +64,11 @@ class Handling:
         clock: Clock,
         progress: ProjectionProgress | None = None,
         foresee: Foresee | None = None,
+        unplaced: Unplaced | None = None,
     ) -> None:
         """`progress`: told how far events are matched, for whoever waits in this process. `foresee`: told of matches while
-        they are being appended (`RunsFollower.foresee`, where one is in this process)."""
+        they are being appended (`RunsFollower.foresee`, where one is in this process). `unplaced`: where to begin without a
+        place; None: at the beginning, since no place is ever lost."""
         self._bus = bus
         self._progress = progress
         self._definitions = definitions
@@ -77,6 +80,7 @@ class Handling:
         self._firing = Firing(bus, matching.memories, clock)
         matching.listen(self._firing.put)
         self._foresee = foresee
+        self._unplaced = unplaced
         self._done: dict[int, int] = {}
         self._restores: dict[int, asyncio.Task[None]] = {}
         self.assigned = False
@@ -212,7 +216,7 @@ class Handling:
         memories, given_up = await restore_memories(
             self._bus, self._snapshots, partitions, retry_seconds=self._settings.retry_seconds
         )
-        committed = await self._committed(membership)
+        begins = await self._begins(membership, memories.keys(), given_up)
         task = asyncio.current_task()
         began = {}
         for partition in partitions:
@@ -220,13 +224,37 @@ class Handling:
                 continue  # another's meanwhile, or another's and then ours again
             del self._restores[partition]
             self.halted.pop(partition, None)
-            if partition in memories:
+            if partition in begins:
                 self._matching.remember(partition, memories[partition])
                 self._firing.take_over(partition)
-                began[partition] = committed.get(partition, 0)
+                began[partition] = begins[partition]
             else:
                 self.halted[partition] = given_up[partition]
         reading.assign({**reading.positions(), **began})
+
+    async def _begins(
+        self, membership: Membership, partitions: Collection[int], given_up: dict[int, str]
+    ) -> Mapping[int, int]:
+        """Where to go on in each of these partitions; where nobody knows, it is given up."""
+        begins = dict(await self._committed(membership))
+        for partition in partitions - begins.keys():
+            try:
+                begins[partition] = await self._without_place(partition)
+            except PlaceGone as error:
+                log.critical("nothing of partition %s is matched: %s", partition, error)
+                given_up[partition] = str(error)
+        return {partition: begins[partition] for partition in partitions if partition in begins}
+
+    async def _without_place(self, partition: int) -> int:
+        while self._unplaced is not None:
+            try:
+                return await self._unplaced.begin(partition)
+            except TransientError as error:
+                log.warning(
+                    "the first event of partition %s cannot be read just now, trying again: %s", partition, error
+                )
+                await asyncio.sleep(self._settings.retry_seconds)
+        return 0
 
     async def _understood(
         self, reading: Reading, batches: Mapping[int, Sequence[Record]]

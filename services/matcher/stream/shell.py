@@ -14,6 +14,7 @@ from services.matcher.service.handling import Foresee, Handling
 from services.matcher.service.matcher import GROUP
 from services.matcher.service.matching import Matching
 from services.matcher.service.remembering import WindowSnapshots
+from services.matcher.service.unplaced import Unplaced
 from services.matcher.settings import MatcherSettings
 from services.matcher.stream.app import StreamApp, stream_app
 from services.matcher.stream.consumer import EventsConsumer, EventsTransport
@@ -68,7 +69,15 @@ class MatcherStream:
         self._settings = settings
         self._let_go_seconds = kafka.session_timeout_seconds
         self.handling = Handling(
-            bus, definitions, matching, settings, snapshots=snapshots, clock=clock, progress=progress, foresee=foresee
+            bus,
+            definitions,
+            matching,
+            settings,
+            snapshots=snapshots,
+            clock=clock,
+            progress=progress,
+            foresee=foresee,
+            unplaced=Unplaced(bus, definitions, settings, clock),
         )
         self.share = Share(
             session_timeout_seconds=kafka.session_timeout_seconds,

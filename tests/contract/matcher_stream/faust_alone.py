@@ -131,10 +131,11 @@ class Alone:
         self.consumer.app.on_rebalance_start()
         await self.consumer.on_partitions_revoked(self.thread.assignment())
 
-    async def end_rebalance(self, generation: int) -> None:
-        self.thread.owned = set(self._partitions)
+    async def end_rebalance(self, generation: int, partitions: Collection[int] = range(PARTITIONS)) -> None:
+        owned = {each for each in self._partitions if each.partition in partitions}
+        self.thread.owned = set(owned)
         self.thread.generation = self.consumer.app.consumer_generation_id = generation
-        await self.consumer.on_partitions_assigned(set(self._partitions), generation)
+        await self.consumer.on_partitions_assigned(owned, generation)
 
     async def settled(self) -> None:
         """What was assigned is taken over, and restored."""
@@ -163,7 +164,7 @@ class Alone:
         await eventually(
             told, "all is matched", interval_seconds=0.02, timeout_seconds=20, explain=lambda: str(self.told())
         )
-        assert sorted(self.told()) == sorted(wanted)
+        assert sorted(self.told()) == sorted(wanted), self.told()
 
     def told(self) -> list[str]:
         records = [each for partition in range(PARTITIONS) for each in self.bus.memory.log(RUNS, partition)]

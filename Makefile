@@ -8,7 +8,7 @@ export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up kafka test check bench bench-backtest bench-match bench-stream clean
+.PHONY: help setup setup-test demo up kafka test check bench bench-backtest bench-kafka bench-match bench-stream clean
 
 help:
 	@echo "make demo   real vendor webhooks through the whole platform, explained; then it goes on serving"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench  throughput, latency and cost, beside a forwarder that stores nothing"
 	@echo "make bench-match  what matching an event costs beside parsing it, with up to 100,000 rules"
 	@echo "make bench-stream  what an event costs the matcher on Kafka, beside a Faust agent without batches"
+	@echo "make bench-kafka  services apart on a real Kafka: together, each alone, and how long a restore takes"
 	@echo "make bench-backtest  how fast a workflow is run over the past"
 	@echo "make setup  .venv with the locked dependencies; every command above does it when needed"
 	@echo "make clean  removes .venv and caches; data folders stay"
@@ -55,6 +56,9 @@ bench-match: setup-test
 
 bench-stream: setup-test
 	@$(BIN)/python tests/bench/bench_stream.py $(ARGS)
+
+bench-kafka: setup-test
+	@$(BIN)/python tests/bench/bench_kafka.py $(ARGS)
 
 bench-backtest: setup-test
 	@$(BIN)/python tests/bench/bench_backtest.py $(ARGS)

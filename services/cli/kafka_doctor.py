@@ -4,6 +4,7 @@ It reads, and makes nothing: a topic that is missing is told of. Next: `access_f
 """
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Literal
 
 from services.cli.access_findings import access_findings
 from services.cli.findings import Finding, lag_finding, write_level_findings
@@ -68,10 +69,14 @@ def _topic_findings(examined: Examined, prefix: str) -> list[Finding]:
         Finding(level="fail", what=f"there is no topic {prefix}{topic}", mend="starting any service makes it")
         for topic in examined.missing
     ]
-    for flaw in examined.flaws:
-        what, _, mend = flaw.partition(": ")
-        found.append(Finding(level="fail", what=what, mend=mend))
-    return found or [Finding(level="ok", what="topics keep everything, in order, with the brokers' clock")]
+    found += [_told("fail", flaw) for flaw in examined.flaws]
+    found = found or [Finding(level="ok", what="topics keep everything, in order, with the brokers' clock")]
+    return [*found, *(_told("warn", weakness) for weakness in examined.weaknesses)]
+
+
+def _told(level: Literal["warn", "fail"], sentence: str) -> Finding:
+    what, _, mend = sentence.partition(": ")
+    return Finding(level=level, what=what, mend=mend)
 
 
 def _size_finding(topic: str, marks: Mapping[int, Watermarks]) -> Finding:

@@ -108,6 +108,16 @@ class TestTopics:
         with pytest.raises(PermanentError, match="can never be met by 1 copies"):
             await log.client(min_insync_replicas=2)
 
+    async def test_less_safe_than_the_cluster_allows_are_used_and_told_of(
+        self, log: KafkaLog, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await log.client()
+        assert "the topic" not in caplog.text
+        async with fresh_log(log.cluster) as other:
+            await make_topics(other, unclean_leader_election_enable="true")
+            await other.client()
+            assert f"the topic {other.prefix}{TOPIC} may be led by a copy that lacks acknowledged" in caplog.text
+
 
 class TestAppending:
     async def test_a_producer_that_brokers_no_longer_trust_is_made_anew(self, log: KafkaLog) -> None:

@@ -128,6 +128,19 @@ async def test_with_the_documented_rules_upstreams_append_events_and_the_doctor_
     assert "the read model on upshot.events: 2 records behind" in told
 
 
+async def test_the_doctor_warns_of_a_topic_that_is_less_safe_than_it_could_be(kafka_broker: KafkaCluster) -> None:
+    servers = kafka_broker.bootstrap_servers
+    settings = KafkaSettings(bootstrap_servers=servers, topic_prefix="unclean.", partition_count=2)
+    await (await KafkaBus.open(settings, SystemClock())).close()
+    unclean = ["--alter", "--topic", "unclean.upshot.runs", "--add-config", "unclean.leader.election.enable=true"]
+    await kafka_broker.tool("configs", *unclean)
+    found = [each for each in await examined(settings) if each.level == "warn" and "unclean.upshot" in each.what]
+    assert [each.what for each in found] == [
+        "the topic unclean.upshot.runs may be led by a copy that lacks acknowledged records"
+    ]
+    assert found[0].mend.endswith("--topic unclean.upshot.runs --add-config unclean.leader.election.enable=false`")
+
+
 async def test_without_an_authorizer_the_doctor_warns(kafka_broker: KafkaCluster) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, topic_prefix="nobody-made-this.")
     found = await examined(settings)

@@ -17,7 +17,8 @@ from aiokafka.protocol.api import Request
 from shared.bus.adapters.kafka.link import Link
 from shared.bus.adapters.kafka.reaching import client_options, described, why_not
 from shared.bus.adapters.kafka.settings import KafkaSettings
-from shared.bus.adapters.kafka.topics import find_topics, topic_flaw
+from shared.bus.adapters.kafka.topic_rules import topic_flaw, topic_weaknesses
+from shared.bus.adapters.kafka.topics import count_brokers, find_topics
 from shared.bus.topics import TOPICS
 from shared.domain.clock import Clock
 from shared.domain.errors import PermanentError, TransientError
@@ -37,10 +38,12 @@ class GroupSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """`missing`: topics (short names) that are not there; `flaws`: what keeps others from holding the log, and how to mend it."""
+    """`missing`: topics (short names) that are not there; `flaws`: what keeps others from holding the log, `weaknesses`: what
+    makes them hold it less safely than they could; each with how to mend it."""
 
     missing: tuple[str, ...]
     flaws: tuple[str, ...]
+    weaknesses: tuple[str, ...]
     groups: tuple[GroupSeen, ...]
 
 
@@ -50,10 +53,11 @@ async def examine_log(settings: KafkaSettings, clock: Clock) -> Examined:
     try:
         async with _asking(settings) as admin:
             found = await find_topics(admin, _names(settings))
-            flaws = [topic_flaw(settings, name, count, configs) for name, (count, configs) in found.items()]
+            names, brokers = {seen.name for seen in found}, await count_brokers(admin)
             return Examined(
-                missing=tuple(topic for topic in TOPICS if settings.topic_prefix + topic not in found),
-                flaws=tuple(each for each in flaws if each is not None),
+                missing=tuple(topic for topic in TOPICS if settings.topic_prefix + topic not in names),
+                flaws=tuple(flaw for seen in found if (flaw := topic_flaw(settings, seen)) is not None),
+                weaknesses=tuple(each for seen in found for each in topic_weaknesses(settings, seen, brokers)),
                 groups=tuple(await _groups(link, settings)),
             )
     finally:
@@ -64,7 +68,7 @@ async def taken_bytes_max(settings: KafkaSettings) -> int:
     """What the log's topics take at once, whatever the settings say: no record in them is larger. Raises as `examine_log`."""
     async with _asking(settings) as admin:
         found = await find_topics(admin, _names(settings))
-        return max((int(configs["max.message.bytes"]) for _, configs in found.values()), default=0)
+        return max((int(seen.configs["max.message.bytes"]) for seen in found), default=0)
 
 
 async def cluster_id(settings: KafkaSettings) -> str:

@@ -1,10 +1,11 @@
 """Makes the log's topics where they are missing, and holds those that are there to what a log of record needs.
 
 A topic that would forget (compaction, retention), lie about time (CreateTime) or take too little is refused at the start,
-in one sentence that says how to mend it: later it would have lost something.
+in one sentence that says how to mend it; one that is less safe than it could be is told of. Next: `topic_rules.py`.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,22 +15,20 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.bus.adapters.kafka.reaching import client_options, closed, described, why_not
 from shared.bus.adapters.kafka.settings import KafkaSettings
+from shared.bus.adapters.kafka.topic_rules import (
+    CONFIG_NAMES,
+    TopicSeen,
+    insync_wanted,
+    replicas_wanted,
+    topic_flaw,
+    topic_weaknesses,
+)
 from shared.domain.errors import PermanentError, TransientError
 
-_CONFIG_NAMES = (
-    "cleanup.policy",
-    "retention.ms",
-    "retention.bytes",
-    "message.timestamp.type",
-    "max.message.bytes",
-    "min.insync.replicas",
-    "compression.type",
-)
-_READABLE = ("uncompressed", "gzip")
-"""What every reader can unpack. By default a topic keeps what a producer chose, and an upstream's may choose anything."""
+_log = logging.getLogger(__name__)
+
 _ALREADY_THERE = 36
 _PAUSE_SECONDS = 0.02
-_REPLICAS_WANTED = 3
 
 
 async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> Sequence[str]:
@@ -52,20 +51,23 @@ async def ensure_topics(settings: KafkaSettings, names: Sequence[str]) -> Sequen
         await closed(admin)
 
 
-async def find_topics(
-    admin: Any, names: Sequence[str]
-) -> dict[str, tuple[int, dict[str, str]]]:  # aiokafka has no types
-    """Of these topics (full names) those that are there: how many partitions, and the settings that `topic_flaw` judges."""
+async def find_topics(admin: Any, names: Sequence[str]) -> list[TopicSeen]:  # aiokafka has no types
+    """Of these topics (full names) those that are there."""
     found = await _partitions(admin, names)
-    configs = await _configs(admin, list(found)) if found else {}
-    return {name: (count, configs[name]) for name, count in found.items()}
+    return _seen(found, await _configs(admin, list(found)) if found else {})
 
 
-async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> Sequence[str]:  # aiokafka has no types
+async def count_brokers(admin: Any) -> int:  # as above
+    """Those that are up."""
+    return len((await admin.describe_cluster())["brokers"])
+
+
+async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> Sequence[str]:  # as above
+    brokers = await count_brokers(admin)
     found = await _partitions(admin, names)
     missing = [name for name in names if name not in found]
     if missing:
-        await _make(admin, settings, missing)
+        await _make(admin, settings, missing, brokers)
         while len(found) < len(names):
             await asyncio.sleep(_PAUSE_SECONDS)  # brokers learn of new topics one after another
             found |= await _partitions(admin, missing, led=True)
@@ -73,16 +75,26 @@ async def _ensure(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> 
     while len(configs) < len(names):
         await asyncio.sleep(_PAUSE_SECONDS)  # another process has made them just now, and this broker has not heard yet
         configs = await _configs(admin, names)
-    for name in names:
-        if flaw := topic_flaw(settings, name, found[name], configs[name]):
+    topics = _seen(found, configs)
+    for seen in topics:
+        if flaw := topic_flaw(settings, seen):
             raise PermanentError(flaw)
+    for seen in topics:
+        for weakness in topic_weaknesses(settings, seen, brokers):
+            _log.warning("%s", weakness)
     return missing
 
 
-async def _make(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> None:  # as above
-    brokers = len((await admin.describe_cluster())["brokers"])
-    replicas = settings.replication_factor or min(_REPLICAS_WANTED, brokers)
-    insync = settings.min_insync_replicas or max(1, replicas - 1)
+def _seen(found: Mapping[str, Sequence[int]], configs: Mapping[str, Mapping[str, str]]) -> list[TopicSeen]:
+    return [
+        TopicSeen(name=name, partitions=len(copies), replicas=min(copies), configs=configs[name])
+        for name, copies in found.items()
+    ]
+
+
+async def _make(admin: Any, settings: KafkaSettings, names: Sequence[str], brokers: int) -> None:  # as above
+    replicas = replicas_wanted(settings, brokers)
+    insync = insync_wanted(settings, replicas)
     if insync > replicas:
         raise PermanentError(
             f"UPSHOT_KAFKA_MIN_INSYNC_REPLICAS={insync} can never be met by {replicas} copies: nothing could be appended"
@@ -115,14 +127,15 @@ async def _make(admin: Any, settings: KafkaSettings, names: Sequence[str]) -> No
         raise PermanentError(f"the topic {name} cannot be made: {message or error.__name__}")
 
 
-async def _partitions(admin: Any, names: Sequence[str], *, led: bool = False) -> dict[str, int]:  # as above
+async def _partitions(admin: Any, names: Sequence[str], *, led: bool = False) -> dict[str, list[int]]:  # as above
+    """How many copies each partition has."""
     described_topics = await admin.describe_topics(list(names))
-    found: dict[str, int] = {}
+    found: dict[str, list[int]] = {}
     for topic in described_topics:
         error = kafka_errors.for_code(topic["error_code"])
         if error is kafka_errors.NoError:
             if not led or all(partition["leader"] >= 0 for partition in topic["partitions"]):
-                found[topic["topic"]] = len(topic["partitions"])
+                found[topic["topic"]] = [len(partition["replicas"]) for partition in topic["partitions"]]
         elif error is kafka_errors.TopicAuthorizationFailedError:
             raise PermanentError(f"this user may not see the topic {topic['topic']}: grant Describe on it")
     return found
@@ -130,7 +143,7 @@ async def _partitions(admin: Any, names: Sequence[str], *, led: bool = False) ->
 
 async def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:  # as above
     """Of those that the broker that was asked knows."""
-    wanted = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIG_NAMES)) for name in names]
+    wanted = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(CONFIG_NAMES)) for name in names]
     found: dict[str, dict[str, str]] = {}
     for response in await admin.describe_configs(wanted):
         for code, message, _, name, entries in response.resources:
@@ -143,42 +156,3 @@ async def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]
                 raise TransientError(f"the settings of the topic {name} cannot be read: {message or error.__name__}")
             found[name] = {entry[0]: entry[1] for entry in entries}
     return found
-
-
-def topic_flaw(settings: KafkaSettings, name: str, partitions: int, configs: Mapping[str, str]) -> str | None:
-    """What keeps a topic from holding the log, and how to mend it; None for a good one."""
-    if partitions != settings.partition_count:
-        return (
-            f"the topic {name} has {partitions} partitions, not {settings.partition_count}: the number never changes and is "
-            "one for all topics of a log; set UPSHOT_KAFKA_PARTITION_COUNT to it, or another UPSHOT_KAFKA_TOPIC_PREFIX"
-        )
-    if "compact" in configs["cleanup.policy"]:
-        return _flaw(name, "is compacted, which deletes history", "cleanup.policy", "delete")
-    for config in ("retention.ms", "retention.bytes"):
-        if int(configs[config]) >= 0:
-            return _flaw(name, f"forgets ({config}={configs[config]}), and is the log of record", config, "-1")
-    if configs["message.timestamp.type"] != "LogAppendTime":
-        return _flaw(name, "keeps writers' clocks, not its own", "message.timestamp.type", "LogAppendTime")
-    if int(configs["max.message.bytes"]) < settings.topic_bytes_max:
-        return _flaw(
-            name,
-            f"takes {configs['max.message.bytes']} bytes at once, less than UPSHOT_KAFKA_RECORD_BYTES_MAX and "
-            "UPSHOT_KAFKA_BATCH_BYTES_MAX need",
-            "max.message.bytes",
-            str(settings.topic_bytes_max),
-        )
-    if configs["compression.type"] not in _READABLE:
-        what = f"keeps batches compressed in ways that readers may not know (compression.type={configs['compression.type']})"
-        return _flaw(name, what, "compression.type", "uncompressed")
-    if int(configs["min.insync.replicas"]) < settings.min_insync_replicas:
-        return _flaw(
-            name,
-            f"acknowledges with {configs['min.insync.replicas']} copies, less than UPSHOT_KAFKA_MIN_INSYNC_REPLICAS",
-            "min.insync.replicas",
-            str(settings.min_insync_replicas),
-        )
-    return None
-
-
-def _flaw(name: str, what: str, config: str, value: str) -> str:
-    return f"the topic {name} {what}: `kafka-configs --alter --topic {name} --add-config {config}={value}`"

@@ -98,8 +98,8 @@ async def matcher(settings: UpshotSettings) -> AsyncIterator[Running]:
         matching = matchers.matcher()
         showing.show_matcher(running, matching, matchers.matching)
         showing.show_definitions(running, it.definitions)
-        running.start("matcher", matching.run())
         await _with_health(stack, running)
+        running.start("matcher", matching.run())
         yield running
 
 
@@ -118,10 +118,10 @@ async def executor(settings: UpshotSettings) -> AsyncIterator[Running]:
         showing.show_definitions(running, it.definitions)
         showing.show_executor(running, acts)
         showing.show_elsewhere(running, elsewhere)
+        await _with_health(stack, running)
         running.start("checkpoints", elsewhere.run())
         running.start("executor", acts.run())
         running.start("runs", follower.run())
-        await _with_health(stack, running)
         stack.push_async_callback(acts.drain, settings.shutdown_timeout_seconds)
         yield running
 
@@ -137,10 +137,10 @@ async def approvals(settings: UpshotSettings) -> AsyncIterator[Running]:
         showing.show_follower(running, follower, acting.APPROVALS_GROUP)
         showing.show_approvals(running, watches)
         showing.show_elsewhere(running, elsewhere)
+        await _with_health(stack, running)
         running.start("checkpoints", elsewhere.run())
         running.start("approvals", watches.run())
         running.start("runs", follower.run())
-        await _with_health(stack, running)
         yield running
 
 
@@ -154,9 +154,9 @@ async def projector(settings: UpshotSettings) -> AsyncIterator[Running]:
         projects, follower = acting.projecting(it, progress, group=acting.PROJECTOR_GROUP)
         showing.show_follower(running, follower, acting.PROJECTOR_GROUP)
         showing.show_projector(running, projects, follower, acting.PROJECTOR_GROUP)
+        await _with_health(stack, running)
         running.start("projector", projects.run())
         running.start("runs", follower.run())
-        await _with_health(stack, running)
         stack.push_async_callback(_flushed, projects, settings.shutdown_timeout_seconds)
         yield running
 
@@ -173,9 +173,9 @@ PROCESSES: Mapping[str, Process] = {
 
 
 async def _with_health(stack: contextlib.AsyncExitStack, running: Running) -> None:
-    """Of a process that serves nothing else. Its services end first of all, the health server shows until then."""
-    stack.push_async_callback(running.end)
+    """Of a process that serves nothing else: before its services start, so that it shows what they do until they have ended."""
     await running.listen(stack, health_routes(running.readiness, running.metrics_page), _HEALTH_ABOUT)
+    stack.push_async_callback(running.end)
 
 
 async def _flushed(projector: Projector, timeout_seconds: float) -> None:

@@ -75,7 +75,7 @@ class Running:
 
     def unreadiness(self) -> list[str]:
         """Why this process does not do its part; empty: it does."""
-        reasons = ["this process is draining: it takes nothing more"] if self.draining else []
+        reasons = ["this process is draining: it was told to stop"] if self.draining else []
         server = self.ground.server
         if server is not None and not server.running.is_set():
             reasons.append("PostgreSQL is being restarted")
@@ -194,6 +194,7 @@ async def serve(settings: UpshotSettings, opening: Opening) -> None:
         await _until_stopped(stop, running.tasks)
         running.draining = True
         log.info("draining")
+        await asyncio.sleep(settings.drain_notice_seconds)  # whoever balances load looks at /readyz now and then
     finally:
         await _put_down(stack, settings.shutdown_timeout_seconds + LEAVE_SECONDS)
 

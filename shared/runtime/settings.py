@@ -92,6 +92,13 @@ class UpshotSettings(BaseSettings):
         description="Whether a process asks Linux to keep what it has loaded in huge pages, which saves some of its CPU time.",
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
+    drain_notice_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="After SIGTERM, how long a process goes on as before with 503 on /readyz, for load balancers to see; then "
+        "requests under way may end, and others are refused once they have.",
+    )
     shutdown_timeout_seconds: float = Field(
         10.0, gt=0, description="After SIGTERM, how long requests and attempts under way may take to end."
     )

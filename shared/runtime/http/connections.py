@@ -8,6 +8,7 @@ Next: aiohttp's `web_protocol.py`, whose `RequestHandler` this stands on.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ KEEPALIVE_SECONDS = 75.0
 UNREAD_BYTES_MAX = 16 * 1024 * 1024
 """What of an unread body is taken off the line after the answer. Closing at once would reset the connection, and a caller who
 is still sending would lose the answer that tells it to stop."""
+
+LATE_SECONDS = 0.5
+"""What came last still has this long to end. Above 0: to aiohttp that means for ever."""
 
 _LOG = logging.getLogger("upshot.http")
 _CLOSE = {"Connection": "close"}  # aiohttp answers these as HTTP/1.0, where it leaves the header out
@@ -51,6 +55,8 @@ class Connections(web.Server):
         self._open: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}  # for a request, the longest first
         self._told = False
+        self._unanswered: set[Connection] = set()  # those that `answered` waits for
+        self._all_answered = asyncio.Event()
         metrics.show(HTTP_CONNECTIONS, lambda: {(): float(len(self._open))})
 
     def __call__(self) -> "Connection":
@@ -71,6 +77,7 @@ class Connections(web.Server):
         """It has been answered all that it asked."""
         if connection in self._open:
             self._waiting[connection] = None
+        self.settle(connection)
 
     def end_waiting(self, connection: "Connection") -> None:
         """It has sent a whole head."""
@@ -80,9 +87,25 @@ class Connections(web.Server):
         """It is closed, or about to be."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
+        self.settle(connection)
+
+    async def answered(self) -> None:
+        """Return once the requests that are under way have been answered, or their callers are gone: not those that come
+        meanwhile, which would have no end."""
+        self._unanswered = {each for each in self._open - self._waiting.keys() if not each.is_leaving}
+        if self._unanswered:
+            self._all_answered.clear()
+            await self._all_answered.wait()
 
     def count_closed(self, reason: str) -> None:
         self._metrics.add(HTTP_CONNECTIONS_CLOSED, 1, reason)
+
+    def settle(self, connection: "Connection") -> None:
+        """It has been answered, or is gone: nobody need wait for it."""
+        if self._unanswered:
+            self._unanswered.discard(connection)
+            if not self._unanswered:
+                self._all_answered.set()
 
     def _make_room(self) -> bool:
         self.count_closed("limit")
@@ -122,6 +145,11 @@ class Connection(web.RequestHandler):
         self._connections = connections
         self._head_timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Timeout | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """It has been answered, and is closed once the rest of an unread body has come."""
+        return self._leaving is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._connections.admit(self):
@@ -194,6 +222,7 @@ class Connection(web.RequestHandler):
         left = UNREAD_BYTES_MAX
         try:
             async with asyncio.timeout(self._connections.limits.unread_seconds_max) as self._leaving:
+                self._connections.settle(self)
                 while left > 0 and (chunk := await content.readany()):
                     left -= len(chunk)
         except (TimeoutError, *_BROKEN):
@@ -226,10 +255,23 @@ class LimitedRunner(web.AppRunner):
         self, app: web.Application, *, shutdown_timeout_seconds: float, limits: ConnectionLimits, metrics: Metrics
     ) -> None:
         super().__init__(app, handle_signals=False, shutdown_timeout=shutdown_timeout_seconds)
-        self._make: Callable[[web.Server], web.Server] = lambda served: Connections(served, limits, metrics)
+        self._make: Callable[[web.Server], Connections] = lambda served: Connections(served, limits, metrics)
+        self._connections: Connections | None = None
 
     async def _make_server(self) -> web.Server:
-        return self._make(await super()._make_server())
+        self._connections = self._make(await super()._make_server())
+        return self._connections
+
+    async def drain(self) -> None:
+        """Answer on, whatever comes, until the requests that are under way have ended or the shutdown's time is up. What came
+        meanwhile has the rest of that time, and no less than `LATE_SECONDS`, to end once nothing is listened for any more."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._shutdown_timeout
+        if self._connections is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._connections.answered()
+        self._shutdown_timeout = max(LATE_SECONDS, until - loop.time())
 
 
 def _malformed(exc: BaseException | None) -> str:

@@ -1,6 +1,7 @@
 """Listening: one aiohttp application on one address, and a stop that lets requests finish.
 
-Guarantee: after `close`, no new request was taken and those under way had `shutdown_timeout_seconds` to end.
+Guarantee: those that are under way when `close` is called have `shutdown_timeout_seconds` to end, and as long as one is, others
+are answered, too: whoever balances load sees on /readyz that this process drains, before it is refused.
 Next: `connections.py`, which bounds what callers may hold open.
 """
 
@@ -25,7 +26,7 @@ class HttpServer:
 
     host: str
     port: int
-    _runner: web.AppRunner
+    _runner: LimitedRunner
 
     @classmethod
     async def start(
@@ -59,7 +60,8 @@ class HttpServer:
         return f"http://{_callable_host(self.host)}:{self.port}"
 
     async def close(self) -> None:
-        """Stop listening, let requests finish, free everything."""
+        """Let requests finish, stop listening, free everything."""
+        await self._runner.drain()
         await self._runner.cleanup()
 
 

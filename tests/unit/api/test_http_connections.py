@@ -277,3 +277,31 @@ async def test_an_expectation_that_nobody_can_meet_is_a_problem(served):
     async with served() as it:
         status, _, body = await it.say(request("POST /take", b"x", "Expect: banana"))
         assert (status, orjson.loads(body)["type"]) == (417, "urn:upshot:problem:expectation-failed")
+
+
+async def test_a_server_that_closes_answers_until_what_is_under_way_has_ended(served):
+    async with served() as it:
+        slow = await it.connect()
+        slow[1].write(request("POST /take", b"half")[:-2])
+        assert (await it.say(GET))[0] == 200  # it has seen the other one, too
+        idle = await it.connect()
+        await it.say(GET, idle)
+
+        closing = asyncio.create_task(it.server.close())
+        assert [(await it.say(GET))[0] for _ in range(3)] == [200, 200, 200]
+        assert not closing.done()
+        assert (await it.say(b"lf", slow))[0] == 200
+
+        await closing
+        assert await is_closed(idle)
+        with pytest.raises(ConnectionRefusedError):
+            await it.connect()
+
+
+async def test_a_server_with_no_request_under_way_closes_at_once(served):
+    async with served() as it:
+        idle, silent = await it.connect(), await it.connect()
+        await it.say(GET, idle)
+        silent[1].write(b"GET /well HT")  # no request yet, and nobody knows whether it will be one
+        async with asyncio.timeout(1):
+            await it.server.close()

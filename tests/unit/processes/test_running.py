@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 from aiohttp import ClientSession
 
-from services import levelling
+from services import levelling, processes
 from services.foundation import Foundation
 from services.levelling import read_definitions
 from services.running import Followed, Running
@@ -20,7 +21,7 @@ from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain.errors import TransientError
 from shared.domain.plans import Quotas
 from shared.domain.records import Command, TenantCreated
-from shared.runtime.clock import SystemClock
+from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.settings import UpshotSettings
 from shared.telemetry.metrics import Metrics
@@ -64,7 +65,42 @@ async def test_whatever_is_away_is_named() -> None:
     log.trouble = readmodel.trouble = None
     assert await it.readiness() == []
     it.draining = True
-    assert await it.readiness() == ["this process is draining: it takes nothing more"]
+    assert await it.readiness() == ["this process is draining: it was told to stop"]
+
+
+async def test_a_process_that_serves_nothing_else_shows_its_health_until_its_services_have_ended(
+    tmp_path: Path,
+) -> None:
+    it = running(Away(), Away())
+    settings = UpshotSettings(http_port=0, data_dir=tmp_path)
+    it.ground = cast(Foundation, SimpleNamespace(**vars(it.ground), **_listening(settings, tmp_path)))
+    ending, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await ended.wait()
+
+    stack = AsyncExitStack()
+    await processes._with_health(stack, it)
+    it.start("slow", slow_to_end())
+    async with ClientSession() as session:
+        async with session.get(f"{it.url}/readyz") as answer:
+            assert answer.status == 200
+        it.draining = True
+        closing = asyncio.create_task(stack.aclose())
+        await ending.wait()
+        async with session.get(f"{it.url}/readyz") as answer:
+            assert answer.status == 503
+            assert "this process is draining: it was told to stop" in await answer.text()
+        ended.set()
+        await closing
+
+
+def _listening(settings: UpshotSettings, data_dir: Path) -> Mapping[str, object]:
+    return {"settings": settings, "data_dir": data_dir, "clock": SystemClock(), "randomness": SystemRandomness()}
 
 
 async def test_lag_is_what_the_log_holds_beyond_the_position_and_left_out_where_the_log_is_away() -> None:

@@ -1,5 +1,6 @@
 """Every limit and period of the Kafka log, with its unit, and how its brokers are reached."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,9 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
+
+_BETWEEN_PRINCIPALS = re.compile(r",\s*(?=[A-Za-z]+:)")
+"""A certificate's name has commas of its own: `User:CN=upshot,OU=platform,O=Acme`."""
 
 BATCH_OVERHEAD_BYTES = 8 * 1024
 """What Kafka adds to a record at most: the batch's head, lengths, and a few bytes a header."""
@@ -42,7 +46,8 @@ class KafkaSettings(BaseSettings):
     sasl_password: SecretStr | None = Field(default=None, description="That user's password.")
     principals: str | None = Field(
         default=None,
-        description="Upshot's own principals, `User:upshot`, with commas between, for `upshot doctor`; else the SASL user.",
+        description="Upshot's own principals, with commas between, for `upshot doctor`: `User:upshot`, or with a certificate "
+        "`User:CN=upshot,O=Acme`, as brokers show it; else the SASL user.",
     )
     tls_ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities that sign brokers' certificates; else the system's own."
@@ -126,7 +131,7 @@ class KafkaSettings(BaseSettings):
     def own_principals(self) -> tuple[str, ...]:
         """Who may write all of the log's topics."""
         if self.principals is not None:
-            return tuple(each.strip() for each in self.principals.split(",") if each.strip())
+            return tuple(each.strip(", ") for each in _BETWEEN_PRINCIPALS.split(self.principals) if each.strip(", "))
         return (f"User:{self.sasl_user}",) if self.sasl_user else ()
 
     @property

@@ -29,6 +29,7 @@ from shared.bus.seal import Seal, SealedBus
 from shared.bus.topics import EVENTS
 from shared.readmodel.connect import Connection, ConnectParameters, connect
 from shared.runtime.clock import SystemClock, cpu_seconds
+from shared.runtime.settings import read_settings_of
 from shared.telemetry.logging import set_up_logging
 from shared.workflows.catalogue import Catalogue
 
@@ -104,11 +105,11 @@ async def _opened(stack: contextlib.AsyncExitStack, access: LogAccess, job: Job,
         async def connected() -> Connection:
             return await connect(connection, application="upshot-backtest")
 
-        return PostgresRange(connected, BusSettings(), clock, topic=EVENTS, partition=job.partition)
+        return PostgresRange(connected, read_settings_of(BusSettings), clock, topic=EVENTS, partition=job.partition)
     from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 
     # Not `open`, which would make topics that are missing; in small reads, since finding the range takes a record here and there.
-    bus = KafkaBus(KafkaSettings(poll_bytes_max=_KAFKA_POLL_BYTES_MAX), clock, [EVENTS])
+    bus = KafkaBus(read_settings_of(KafkaSettings, poll_bytes_max=_KAFKA_POLL_BYTES_MAX), clock, [EVENTS])
     stack.push_async_callback(bus.close)
     return BusRange(SealedBus(bus, Seal(bytes.fromhex(access.seal_key))), EVENTS, job.partition)
 

@@ -14,7 +14,7 @@ from services.wiring import acting, serving, showing
 from services.wiring.common import common, open_progress, open_queries, open_sealer
 from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.progress import ProjectionProgress
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 
 
 @contextlib.asynccontextmanager
@@ -25,7 +25,7 @@ async def platform(settings: UpshotSettings, egress: EgressSettings | None = Non
         running = Running(ground=it.ground, name="up")
         sealer = await open_sealer(stack, it.ground)
         queries = await open_queries(stack, it.ground)
-        egress = egress if egress is not None else EgressSettings()
+        egress = egress if egress is not None else read_settings_of(EgressSettings)
         outgoing = await stack.enter_async_context(await OutgoingClient.open(egress, clock=it.ground.clock))
         progress, matched = open_progress(stack, it.ground), ProjectionProgress()
 

@@ -30,7 +30,7 @@ from shared.runtime.embedded_postgres import (
     has_cluster,
 )
 from shared.runtime.http.secret_file import load_or_create
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 from shared.telemetry.metrics import Metrics
 
 MASTER_KEY_FILE = "master-key"
@@ -88,7 +88,7 @@ async def database(
     if settings.database_url is not None:
         yield ConnectParameters(url=settings.database_url.get_secret_value()), None
         return
-    server = await ensure_server(data_dir, EmbeddedPostgresSettings())
+    server = await ensure_server(data_dir, read_settings_of(EmbeddedPostgresSettings))
     watcher = asyncio.create_task(server.watch(), name="embedded-postgres")
     try:
         known = server.connection
@@ -157,16 +157,18 @@ async def open_log(settings: UpshotSettings, service: ConnectParameters, clock: 
     """The log that `UPSHOT_BUS` names. `TransientError`: its servers are away."""
     match settings.bus:
         case "postgres":
-            return await PostgresBus.open(lambda: connect(service, application="upshot-log"), BusSettings(), clock)
+            return await PostgresBus.open(
+                lambda: connect(service, application="upshot-log"), read_settings_of(BusSettings), clock
+            )
         case "kafka":
             # Here, not above: on PostgreSQL no start and no command has to wait for the client's import.
             from shared.bus.adapters.kafka import KafkaBus, KafkaSettings
 
-            return await KafkaBus.open(KafkaSettings(), clock)
+            return await KafkaBus.open(read_settings_of(KafkaSettings), clock)
 
 
 async def _install_log(connection: Connection) -> None:
-    await install_postgres_log(connection, BusSettings())
+    await install_postgres_log(connection, read_settings_of(BusSettings))
 
 
 async def install_postgres_log(connection: Connection, settings: BusSettings) -> None:

@@ -20,7 +20,7 @@ from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.http import About
 from shared.runtime.http.health import health_routes
 from shared.runtime.progress import ProjectionProgress
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 
 Process: TypeAlias = Callable[[UpshotSettings], contextlib.AbstractAsyncContextManager[Running]]
 
@@ -75,7 +75,7 @@ async def api(settings: UpshotSettings) -> AsyncIterator[Running]:
             sealer,
             queries,
             progress,
-            EgressSettings(),
+            read_settings_of(EgressSettings),
             public_url=lambda: running.public_url,
             readiness=running.readiness,
             metrics_page=running.metrics_page,
@@ -110,7 +110,9 @@ async def executor(settings: UpshotSettings) -> AsyncIterator[Running]:
         it = await stack.enter_async_context(common(settings))
         running = Running(ground=it.ground, name="executor")
         sealer = await open_sealer(stack, it.ground)
-        outgoing = await stack.enter_async_context(await OutgoingClient.open(EgressSettings(), clock=it.ground.clock))
+        outgoing = await stack.enter_async_context(
+            await OutgoingClient.open(read_settings_of(EgressSettings), clock=it.ground.clock)
+        )
         await read_definitions(it.ground, it.definitions)
         acts = acting.executor(it, sealer, outgoing)
         elsewhere, follower = acting.following(it, [acts], group=acting.EXECUTOR_GROUP)

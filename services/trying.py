@@ -22,6 +22,7 @@ from shared.bus.partitioner import partition_of
 from shared.bus.topics import EVENTS
 from shared.domain.definitions import Tenant
 from shared.domain.envelope import Event, routing_key
+from shared.runtime.settings import read_settings_of
 from shared.workflows.check import CheckedWorkflow
 from shared.workflows.hiding import Hiding
 
@@ -34,7 +35,7 @@ def trying(
     `access`: what a backtest's process is told; it reads the log by it. End its `backtests` before all else ends.
     """
     log = LogReader(api.bus, api.settings.log_read_timeout_seconds)
-    settings, catalogue, clock = BacktestsSettings(), api.catalogue, api.clock
+    settings, catalogue, clock = read_settings_of(BacktestsSettings), api.catalogue, api.clock
 
     async def tenant_of(tenant_id: str) -> Tenant:
         return await current_tenant(api, tenant_id)

@@ -33,7 +33,7 @@ from services.foundation import MASTER_KEY_FILE, database, master_key_of
 from shared.bus.adapters.postgres import BusSettings
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.write_level import reads_level
-from shared.domain.errors import UpshotError
+from shared.domain.errors import InvalidInput, UpshotError
 from shared.readmodel.connect import OWNER, ROLES, SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.errors import AWAY
 from shared.readmodel.migrate import HEAD, installed_revision
@@ -41,7 +41,7 @@ from shared.readmodel.versions import MODEL_VERSION
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.embedded_postgres import default_data_dir
 from shared.runtime.http.secret_file import JWT_SECRET_FILE
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 
 SECRET_FILES = (MASTER_KEY_FILE, JWT_SECRET_FILE, "demo.json")
 
@@ -115,7 +115,13 @@ async def _findings(settings: UpshotSettings) -> AsyncIterator[Finding]:
         from services.cli.kafka_doctor import kafka_findings
         from shared.bus.adapters.kafka import KafkaSettings
 
-        async for finding in kafka_findings(KafkaSettings(), SystemClock(), checkpoints, settings.write_level):
+        try:
+            kafka = read_settings_of(KafkaSettings)
+        except InvalidInput as error:
+            for flaw in error.flaws:
+                yield Finding(level="fail", what=f"{flaw.pointer} cannot be used", mend=flaw.detail)
+            return
+        async for finding in kafka_findings(kafka, SystemClock(), checkpoints, settings.write_level):
             yield finding
 
 
@@ -178,7 +184,7 @@ async def _clock(connection: Connection) -> Finding:
 
 
 async def _log(service: Connection, write_level: int) -> list[Finding]:
-    wanted = BusSettings().partition_count
+    wanted = read_settings_of(BusSettings).partition_count
     found = [
         topic_finding(topic, partitions=partitions, wanted=wanted, records=records, segments=segments)
         for topic, partitions, records, segments in await service.fetch(_TOPICS)

@@ -21,7 +21,7 @@ from shared.readmodel.connect import API
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.http import HttpProblem
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.explaining.words import value_in_words
 
@@ -69,7 +69,7 @@ async def explain(settings: UpshotSettings, asked: Asked, *, in_json: bool) -> N
                     queries=queries,
                     definitions=definitions,
                     catalogue=parts,
-                    settings=ApiSettings(),
+                    settings=read_settings_of(ApiSettings),
                 ),
                 asked,
             )

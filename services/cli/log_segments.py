@@ -20,7 +20,7 @@ from shared.bus.adapters.postgres.segments import Segment, find_segment, list_se
 from shared.domain.errors import PermanentError
 from shared.readmodel.connect import OWNER, Connection, connect
 from shared.readmodel.generations import PROJECTED
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 
 MEGABYTE = 1024 * 1024
 
@@ -60,14 +60,14 @@ async def detach(settings: UpshotSettings, names: Sequence[str]) -> None:
     async with _owner(settings) as it, alone(it.connection):
         for segment in await _named(it.connection, names):
             needed = await it.ground.readmodel.next_offsets(segment.topic) if segment.topic in PROJECTED else {}
-            await detach_segment(it.connection, segment, needed, BusSettings().archive_dir, _say)
+            await detach_segment(it.connection, segment, needed, read_settings_of(BusSettings).archive_dir, _say)
 
 
 async def attach(settings: UpshotSettings, names: Sequence[str]) -> None:
     """Each segment."""
     async with _owner(settings) as it, alone(it.connection):
         for segment in await _named(it.connection, names):
-            await attach_segment(it.connection, segment, BusSettings().archive_dir, _say)
+            await attach_segment(it.connection, segment, read_settings_of(BusSettings).archive_dir, _say)
 
 
 @dataclass(frozen=True, slots=True)

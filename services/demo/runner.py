@@ -27,7 +27,7 @@ from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.egress import EgressSettings
 from shared.runtime.http import issue_token, jwt_secret
-from shared.runtime.settings import UpshotSettings
+from shared.runtime.settings import UpshotSettings, read_settings_of
 from shared.telemetry.logging import set_up_logging
 from shared.testing.receivers import Receiver, receiver
 
@@ -85,7 +85,7 @@ class _Demo:
         tell.say(f"{'starting again' if again else 'first start'}; data in {self._data_dir}")
         async with self._receiver(memory) as it:
             settings = self._for_demo()
-            given = EgressSettings()
+            given = read_settings_of(EgressSettings)
             allowed = ",".join(part for part in (given.allow, it.authority) if part)
             tell.say(f"a receiver listens on {it.url('')}; outgoing calls may reach it: UPSHOT_EGRESS_ALLOW={allowed}")
             egress = given.model_copy(update={"allow": allowed})

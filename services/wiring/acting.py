@@ -28,7 +28,7 @@ from shared.runtime.elsewhere import ProjectedElsewhere
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
-from shared.runtime.settings import RunsSettings
+from shared.runtime.settings import RunsSettings, read_settings_of
 from shared.runtime.shard import Actor
 from shared.runtime.shards import RunsFollower
 
@@ -61,7 +61,7 @@ class Matchers:
 
     def __init__(self, it: Common) -> None:
         self._it = it
-        self._settings = MatcherSettings()
+        self._settings = read_settings_of(MatcherSettings)
         self.matching = Matching(
             it.definitions.definitions,
             it.catalogue,
@@ -81,7 +81,7 @@ class Matchers:
             from services.matcher.stream import MatcherStream  # takes a while: only who needs Faust imports it
             from shared.bus.adapters.kafka import KafkaSettings
 
-            shell = functools.partial(MatcherStream, kafka=KafkaSettings())
+            shell = functools.partial(MatcherStream, kafka=read_settings_of(KafkaSettings))
         return shell(
             it.ground.bus,
             it.definitions,
@@ -97,7 +97,7 @@ class Matchers:
 
 def executor(it: Common, sealer: Sealer, outgoing: OutgoingClient) -> Executor:
     """With all actions there are."""
-    bus, clock, settings = it.ground.bus, it.ground.clock, ExecutorSettings()
+    bus, clock, settings = it.ground.bus, it.ground.clock, read_settings_of(ExecutorSettings)
 
     async def publish(event: Event) -> None:
         await bus.append([codec.encode(EVENTS, event)])
@@ -122,7 +122,7 @@ def executor(it: Common, sealer: Sealer, outgoing: OutgoingClient) -> Executor:
 
 
 def approvals(it: Common) -> Approvals:
-    return Approvals(it.ground.bus, ApprovalsSettings(), it.ground.clock)
+    return Approvals(it.ground.bus, read_settings_of(ApprovalsSettings), it.ground.clock)
 
 
 def projecting(it: Common, progress: ProjectionProgress, *others: Actor, group: str) -> tuple[Projector, RunsFollower]:
@@ -133,9 +133,9 @@ def projecting(it: Common, progress: ProjectionProgress, *others: Actor, group: 
         await follower.restore_again(partition)
 
     projector = Projector(
-        ground.bus, ground.readmodel, progress, ground.clock, ProjectorSettings(), on_lost=restore_again
+        ground.bus, ground.readmodel, progress, ground.clock, read_settings_of(ProjectorSettings), on_lost=restore_again
     )
-    settings = RunsSettings()
+    settings = read_settings_of(RunsSettings)
     follower = RunsFollower(
         ground.bus,
         ground.readmodel,
@@ -154,7 +154,7 @@ def following(
     it: Common, actors: Sequence[Actor], *, group: str, patient: bool = False
 ) -> tuple[ProjectedElsewhere, RunsFollower]:
     """A fold whose projector is in another process, and what lets go of what that one has written."""
-    ground, settings = it.ground, RunsSettings()
+    ground, settings = it.ground, read_settings_of(RunsSettings)
     elsewhere = ProjectedElsewhere(ground.readmodel.written_by_others, settings)
     follower = RunsFollower(
         ground.bus,

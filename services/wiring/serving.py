@@ -26,6 +26,7 @@ from shared.runtime.egress import EgressSettings
 from shared.runtime.http import Route
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
+from shared.runtime.settings import read_settings_of
 
 Readiness = Callable[[], Awaitable[Sequence[str]]]
 
@@ -34,7 +35,7 @@ def ingest(
     it: Common, sealer: Sealer, queries: TenantQueries, progress: ProjectionProgress, matched: ProjectionProgress
 ) -> list[Route]:
     """`matched`: how far events are matched, wherever the matcher is."""
-    bus, clock, settings = it.ground.bus, it.ground.clock, IngestSettings()
+    bus, clock, settings = it.ground.bus, it.ground.clock, read_settings_of(IngestSettings)
     admission = TenantAdmission(
         events_per_second=settings.tenant_events_per_second,
         burst=settings.tenant_burst_events,
@@ -42,7 +43,12 @@ def ingest(
     )
     rejections = Rejections(per_source_max=settings.rejections_kept_max, sources_max=settings.rejecting_sources_max)
     ends = RunEndings(
-        bus, queries, progress, matched, clock, log_read_timeout_seconds=ApiSettings().log_read_timeout_seconds
+        bus,
+        queries,
+        progress,
+        matched,
+        clock,
+        log_read_timeout_seconds=read_settings_of(ApiSettings).log_read_timeout_seconds,
     )
     dependencies = IngestDependencies(
         deliveries=Deliveries(
@@ -89,7 +95,7 @@ def api(
         catalogue=it.catalogue,
         clock=ground.clock,
         randomness=ground.randomness,
-        settings=ApiSettings(),
+        settings=read_settings_of(ApiSettings),
         allow_unsigned_sources=ground.settings.allow_unsigned_sources,
         public_url=public_url,
         readiness=readiness,

@@ -3,14 +3,17 @@
 An unusable value ends the process with one line that names the variable. `docs/reference/settings.md` is made from this.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.plans import Quotas
+
+Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 class PlanQuotas(BaseModel):
@@ -161,12 +164,24 @@ class RunsSettings(BaseSettings):
 
 
 def read_settings() -> UpshotSettings:
-    """From the environment. Raises `InvalidInput` that names each unusable variable, never its value."""
+    """`read_settings_of` the whole process."""
+    return read_settings_of(UpshotSettings)
+
+
+def read_settings_of(kind: type[Settings], **chosen: object) -> Settings:
+    """From the environment, but for those that are `chosen`. Raises `InvalidInput` that names each unusable variable, never its
+    value."""
     try:
-        return UpshotSettings()
+        return kind.model_validate(chosen)
     except ValidationError as error:
+        prefix = str(kind.model_config.get("env_prefix", ""))
         flaws = [
-            Flaw(pointer="UPSHOT_" + "_".join(str(part) for part in each["loc"]).upper(), detail=each["msg"])
+            Flaw(pointer=_variable(prefix, each["loc"]), detail=each["msg"].removeprefix("Value error, "))
             for each in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidInput("a setting cannot be used", flaws) from None
+
+
+def _variable(prefix: str, place: Sequence[int | str]) -> str:
+    name = "_".join(str(part) for part in place).upper()
+    return name if name.startswith(prefix) else prefix + name  # one that has several names is told by the first

@@ -22,7 +22,7 @@ from shared.readmodel.errors import ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.recall import Entry, Lookups, Recall
-from shared.runtime.settings import RunsSettings
+from shared.runtime.settings import RunsSettings, read_settings_of
 from shared.runtime.shard import Actor, Shard
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class RunsFollower:
         self._actors = actors
         self._group = group
         self._member_id = member_id
-        self._settings = settings or RunsSettings()
+        self._settings = settings or read_settings_of(RunsSettings)
         self._membership: Membership | None = None
         self._reader: Reader = bus.reader(RUNS)
         self.shards: dict[int, Shard] = {}

@@ -438,7 +438,7 @@ class TestReaching:
         assert "refuses the user admin" in await complaint(sasl_password=SecretStr("wrong"))
         assert "not trusted" in await complaint(tls_ca_file=None)
         assert "cannot be used" in await complaint(tls_ca_file=tmp_path / "none.pem")
-        plain = await complaint(security_protocol="PLAINTEXT", request_timeout_seconds=1)
+        plain = await complaint(security_protocol="PLAINTEXT", tls_ca_file=None, request_timeout_seconds=1)
         assert "UPSHOT_KAFKA_SECURITY_PROTOCOL" in plain or "does not answer" in plain
         assert "SASL_USER and UPSHOT_KAFKA_SASL_PASSWORD" in await complaint(sasl_user=None)
         assert "grant" in await complaint(sasl_user="upstream", sasl_password=USERS["upstream"], topic_prefix="x.")

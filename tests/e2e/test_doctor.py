@@ -7,6 +7,8 @@ from shared.testing.platform import CommandFailed, RunningPlatform, running_plat
 from shared.testing.tenant_client import tenant_client
 from shared.testing.workspace import Workspace
 
+UNREADABLE = {"UPSHOT_BUS": "kafka", "UPSHOT_KAFKA_SECURITY_PROTOCOL": "ssl"}
+
 
 async def test_doctor_finds_a_running_platform_well_and_a_rebuild_beside_it_equal(space: Workspace) -> None:
     async with running_platform(space, "doctor") as platform, tenant_client(platform, "acme") as acme:
@@ -26,14 +28,21 @@ async def test_doctor_finds_a_running_platform_well_and_a_rebuild_beside_it_equa
     assert "generation 2" in again
 
 
-async def test_doctor_fails_where_secrets_are_open_and_says_how_to_mend_it(space: Workspace) -> None:
+async def test_doctor_fails_where_secrets_are_open_or_settings_are_none_and_says_how_to_mend_it(
+    space: Workspace,
+) -> None:
     async with running_platform(space, "doctor-open") as platform:
         secret = platform.data_dir / "master-key"
         secret.chmod(0o644)
         with pytest.raises(CommandFailed) as failure:
             await platform.cli("doctor")
         secret.chmod(0o600)
+        unreadable = RunningPlatform(platform.data_dir, space.system_dir, UNREADABLE)
+        with pytest.raises(CommandFailed) as unread:
+            await unreadable.cli("doctor")
 
+    told = unread.value.output.splitlines()[-1]
+    assert (unread.value.status, told.split("  -> ")[0]) == (1, "fail  UPSHOT_KAFKA_SECURITY_PROTOCOL cannot be used")
     assert failure.value.status == 1
     assert f"chmod go-rwx {secret}" in failure.value.output
 

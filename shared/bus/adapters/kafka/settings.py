@@ -1,14 +1,17 @@
 """Every limit and period of the Kafka log, with its unit, and how its brokers are reached."""
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 
+_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _BETWEEN_PRINCIPALS = re.compile(r",\s*(?=[A-Za-z]+:)")
 """A certificate's name has commas of its own: `User:CN=upshot,OU=platform,O=Acme`."""
 
@@ -127,6 +130,34 @@ class KafkaSettings(BaseSettings):
         description="Silence after which a member loses its partitions, in seconds; brokers take 6 s or more by default.",
     )
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _check_brokers(cls, value: str) -> str:
+        if not all(_is_broker(each.strip()) for each in value.split(",")):
+            raise ValueError(
+                "write host:port with commas between, such as kafka-1:9092,kafka-2:9092; IPv6 as [::1]:9092"
+            )
+        return value
+
+    @field_validator("tls_ca_file", "tls_cert_file", "tls_key_file")
+    @classmethod
+    def _check_used(cls, value: Path | None, told: ValidationInfo) -> Path | None:
+        protocol = told.data.get("security_protocol")
+        if value is not None and protocol in ("PLAINTEXT", "SASL_PLAINTEXT"):
+            raise ValueError(f"UPSHOT_KAFKA_SECURITY_PROTOCOL={protocol} uses no TLS: say SSL or SASL_SSL")
+        if value is not None and told.field_name == "tls_key_file" and told.data.get("tls_cert_file") is None:
+            raise ValueError("a key is of no use without UPSHOT_KAFKA_TLS_CERT_FILE")
+        return value
+
+    @field_validator("session_timeout_seconds")
+    @classmethod
+    def _check_session(cls, value: float, told: ValidationInfo) -> float:
+        if value <= told.data.get("heartbeat_interval_seconds", 0.0):
+            raise ValueError(
+                "a member is lost between two heartbeats: more than UPSHOT_KAFKA_HEARTBEAT_INTERVAL_SECONDS"
+            )
+        return value
+
     @property
     def own_principals(self) -> tuple[str, ...]:
         """Who may write all of the log's topics."""
@@ -138,3 +169,12 @@ class KafkaSettings(BaseSettings):
     def topic_bytes_max(self) -> int:
         """The `max.message.bytes` that a topic needs: a batch as large as either limit lets it grow."""
         return max(self.record_bytes_max, self.batch_bytes_max) + BATCH_OVERHEAD_BYTES
+
+
+def _is_broker(text: str) -> bool:
+    """A host, with its port or without. Kafka's client has its own idea of anything else."""
+    with suppress(ValueError):
+        ip_address(text)
+        return True
+    found = _BROKER.fullmatch(text)
+    return found is not None and (found["port"] is None or 1 <= int(found["port"]) <= 65_535)

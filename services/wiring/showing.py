@@ -1,5 +1,6 @@
 """What each part of a process shows of itself: why it does not do its part (/readyz), and its numbers (/metrics)."""
 
+from collections import Counter
 from functools import partial
 
 from services.approvals.service import Approvals
@@ -57,8 +58,11 @@ def show_follower(running: Running, follower: RunsFollower, group: str) -> None:
 
 
 def show_definitions(running: Running, definitions: DefinitionsFollower) -> None:
-    """The fold of the definitions, begun already. Whoever decides by it may not go on without it."""
+    """The fold of the definitions, begun already. Whoever decides by it may not go on without it. Every process reads all of them,
+    in no group."""
     running.checks.append(lambda: [detail for _, detail in sorted(definitions.halted.items())])
+    labels = labels_of(catalogue.PARTITIONS, DEFINITIONS, "", "halted")
+    running.ground.metrics.show(catalogue.PARTITIONS, lambda: {labels: len(definitions.halted)})
     running.start("definitions", definitions.followed())
 
 
@@ -72,7 +76,15 @@ def show_projector(running: Running, projector: Projector, follower: RunsFollowe
     for topic in (EVENTS, DEFINITIONS):
         running.followed.append(Followed(topic, group, partial(checkpoints, topic)))
     running.checks.append(lambda: [detail for _, detail in sorted(projector.logs.halted.items())])
+
+    def halted() -> dict[Labels, float]:
+        counted = Counter(topic for topic, _ in projector.logs.halted)
+        return {
+            labels_of(catalogue.PARTITIONS, topic, group, "halted"): counted[topic] for topic in (EVENTS, DEFINITIONS)
+        }
+
     metrics = running.ground.metrics
+    metrics.show(catalogue.PARTITIONS, halted)
     metrics.show(catalogue.UNWRITTEN_ROWS, lambda: {(): projector.lag.rows})
     metrics.show(catalogue.UNWRITTEN_SECONDS, lambda: {(): projector.lag.seconds})
 

@@ -91,14 +91,15 @@ DEDUPLICATED = Metric(
     name="upshot_events_deduplicated",
     kind="counter",
     unit="{event}",
-    description="Published events that were here before.",
+    description="Events published over HTTP that were here before; what upstreams append to the log is not counted.",
 )
 PARTITIONS = Metric(
     name="upshot_partitions",
     kind="gauge",
     unit="{partition}",
     labels=("topic", "group", "state"),
-    description="Partitions of this member: level, restoring, or halted: /readyz says at what.",
+    description="Partitions of this member: level, restoring, or halted: /readyz says at what. Definitions, which every process "
+    "reads in no group, and the projector's other topics: those halted.",
 )
 RESTORE_REMAINING = Metric(
     name="upshot_restore_remaining_records",

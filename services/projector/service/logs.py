@@ -54,9 +54,13 @@ class LogFollower:
         }
 
     @property
-    def halted(self) -> dict[int, str]:
-        """Partitions of the definitions that stand still, and why."""
-        return dict(self._topics[DEFINITIONS].halted)
+    def halted(self) -> dict[tuple[str, int], str]:
+        """Partitions that stand still, by topic and number, and why."""
+        return {
+            (topic, partition): detail
+            for topic, each in self._topics.items()
+            for partition, detail in each.halted.items()
+        }
 
     def own(self, partition: int) -> None:
         """Follow this partition of both topics from now on."""

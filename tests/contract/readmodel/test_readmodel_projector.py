@@ -308,7 +308,7 @@ async def test_a_definitions_record_that_nobody_understands_halts_its_partition(
         async with asyncio.timeout(WAIT_SECONDS):
             while not process.projector.logs.halted:
                 await asyncio.sleep(0.01)
-        assert "offset 1" in process.projector.logs.halted[HOME]
+        assert "offset 1" in process.projector.logs.halted[DEFINITIONS, HOME]
         await bus.append([codec.encode(EVENTS, platform_event("e1"))])
         assert await process.progress.wait(EVENTS, HOME, 0, WAIT_SECONDS)
         assert await queries.get_command(TENANT, "later") is None

@@ -12,18 +12,21 @@ from aiohttp import ClientSession
 from services import levelling, processes
 from services.foundation import Foundation
 from services.levelling import read_definitions
+from services.projector.service.projector import Projector
 from services.running import Followed, Running
+from services.wiring import showing
 from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.facts import Cause
 from shared.bus.port import Reader, Record
-from shared.bus.topics import DEFINITIONS, RUNS
+from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.errors import TransientError
 from shared.domain.plans import Quotas
 from shared.domain.records import Command, TenantCreated
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.settings import UpshotSettings
+from shared.runtime.shards import RunsFollower
 from shared.telemetry.metrics import Metrics
 from shared.testing.ports import free_port
 
@@ -119,6 +122,20 @@ async def test_lag_is_what_the_log_holds_beyond_the_position_and_left_out_where_
     assert "upshot_lag_records{" not in await it.metrics_page()
     log.trouble = None
     assert lag in await it.metrics_page()
+
+
+async def test_partitions_of_every_topic_that_stand_still_are_counted_and_named() -> None:
+    it = running(Away(), Away())
+    stuck = {3: "upshot.definitions/3 stands still"}
+    lost = {(EVENTS, 1): "upshot.events/1 is damaged", (DEFINITIONS, 3): stuck[3]}
+    showing.show_definitions(it, cast(DefinitionsFollower, SimpleNamespace(halted=stuck)))
+    projector = SimpleNamespace(logs=SimpleNamespace(halted=lost), lag=SimpleNamespace(rows=0, seconds=0))
+    showing.show_projector(it, cast(Projector, projector), cast(RunsFollower, SimpleNamespace(shards={})), "projector")
+
+    page = await it.metrics_page()
+    for topic, group in ((DEFINITIONS, ""), (DEFINITIONS, "projector"), (EVENTS, "projector")):
+        assert f'upshot_partitions{{topic="{topic}",group="{group}",state="halted"}} 1\n' in page
+    assert it.unreadiness() == ["upshot.definitions/3 stands still", "upshot.events/1 is damaged"]
 
 
 class GatedBus(MemoryBus):

@@ -12,6 +12,10 @@ from shared.domain.errors import Flaw
 _REQUIRED = ("specversion", "id", "source", "type")
 _NEVER_EMPTY = ("subject", "dataschema", "datacontenttype", "time")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NO_CHARACTER = re.compile(
+    f"[\ufdd0-\ufdef{''.join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))}]"
+)
+"""What Unicode keeps from ever being one."""
 
 
 def attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
@@ -24,10 +28,12 @@ def attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
             yield Flaw(pointer=f"#/{name}", detail="must not be empty: leave it out")
     if attributes.get("specversion", "1.0") != "1.0":
         yield Flaw(pointer="#/specversion", detail="only 1.0 is understood")
-    if _CONTROL.search("".join(attributes.values())):
+    if not "".join(attributes.values()).isprintable():  # nearly all are, and neither of the two is
         for name, value in attributes.items():
             if _CONTROL.search(value):
                 yield Flaw(pointer=f"#/{name}", detail="holds a control character")
+            if _NO_CHARACTER.search(value):
+                yield Flaw(pointer=f"#/{name}", detail="holds what is no character, such as U+FFFF")
     if not rfc3986.is_reference(attributes.get("source", "")):
         detail = "no URI reference, such as /shop or https://shop.example: percent-encode what stands out of place"
         yield Flaw(pointer="#/source", detail=detail)

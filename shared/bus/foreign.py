@@ -42,10 +42,14 @@ def foreign_event(headers: Headers, value: bytes | None, recorded_at: datetime) 
 
 
 def _parsed(headers: Headers, value: bytes | None) -> ParsedEvent:
-    content_type = b""
+    content_type: bytes | None = None
     for name, bytes_ in headers:
         if len(name) == len(_CONTENT_TYPE) and name.lower() == _CONTENT_TYPE:
+            if content_type is not None and content_type != bytes_:
+                raise _refusal("#/datacontenttype", "the content-type header stands twice, with two values")
             content_type = bytes_
+    if content_type is None:
+        return _binary(headers, None, value)
     try:
         media_type = content_type.decode().strip()
     except UnicodeDecodeError:
@@ -68,7 +72,7 @@ def _structured(media_type: str, value: bytes | None) -> ParsedEvent:
         raise InvalidInput(_NO_EVENT, error.flaws) from None
 
 
-def _binary(headers: Headers, media_type: str, value: bytes | None) -> ParsedEvent:
+def _binary(headers: Headers, media_type: str | None, value: bytes | None) -> ParsedEvent:
     attributes: dict[str, str] = {}
     flaws: list[Flaw] = []
     for header, bytes_ in headers:
@@ -90,7 +94,7 @@ def _binary(headers: Headers, media_type: str, value: bytes | None) -> ParsedEve
     if not attributes:
         what = "a tombstone" if value is None else "a value without ce_ headers"
         raise _refusal("#", f"{what}: send ce_ headers with the data as the value, or one event as {_STRUCTURED_TYPE}")
-    if media_type:
+    if media_type is not None:
         attributes["datacontenttype"] = media_type
     return ParsedEvent(attributes=attributes, data=value or None)
 
@@ -98,10 +102,11 @@ def _binary(headers: Headers, media_type: str, value: bytes | None) -> ParsedEve
 @lru_cache(maxsize=_NAMES_CACHED)
 def _attribute(header: str) -> str | Flaw | None:
     """The attribute that a header holds; None: it is another tool's."""
-    lowered = header.lower()
-    if lowered[:3] != "ce_":
+    if header[:3].lower() != "ce_":
         return None
-    name = lowered[3:]
+    name = header[3:]
+    if name.isascii():  # else it is no name, and not by becoming one: the Kelvin sign's lower case is k
+        name = name.lower()
     if not is_attribute_name(name):
         return Flaw(pointer=f"#/{name[:100]}", detail="an attribute's name is lower-case letters and digits")
     if name == "datacontenttype":

@@ -38,7 +38,8 @@ _PLACED = frozenset(
     | {"correlationid", "causationid", "causalchain", "traceparent", "replayid", "recordversion", "publishedid"}
 )
 _UPSHOTS_SOURCES = "/upshot/"
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+"""Version 00 has 55 characters; what later ones add begins with a dash."""
 
 
 class ForeignTenant(Exception):
@@ -64,7 +65,8 @@ def platform_event(attributes: Mapping[str, str], data: bytes | None, publisher:
     """
     if attributes.get("tenantid", publisher.tenant_id) != publisher.tenant_id:
         raise ForeignTenant
-    chain = tuple(attributes["causalchain"].split(",")) if attributes.get("causalchain") else ()
+    told = attributes.get("causalchain")
+    chain = tuple(each.strip() for each in told.split(",")) if told else ()
     flaws = [
         *_missing(attributes),
         *_reserved(attributes),

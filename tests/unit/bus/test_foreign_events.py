@@ -54,7 +54,7 @@ def pointers(record: Record) -> list[str]:
     return [flaw.pointer for flaw in caught.value.flaws]
 
 
-_PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+_PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=20)
 _PATH = st.text("abcXYZ019/:.-_~", max_size=20)
 _SOURCE = st.builds("{}{}".format, st.sampled_from(["/a", "urn:", "https://shop.example/", "shop%C3%A9/"]), _PATH)
 _SCHEMA = st.builds("{}{}".format, st.sampled_from(["urn:a", "https://schemas.example/%2F"]), _PATH)
@@ -245,3 +245,51 @@ def test_another_events_id_cannot_be_taken() -> None:
     own = Event(id="5b8f1f0e-2f0f-5d2a-9a57-0d3b1a3d6c11", source="/shop", type="t", tenant_id="acme", data=None)
     posing = decode(foreign(encode("upshot.events", own).headers, None))
     assert posing.id == published_event_id("acme", "/shop", own.id) != own.id
+
+
+@pytest.mark.parametrize(
+    ("attributes", "pointer"),
+    [
+        ({"id": "1\uffff"}, "#/id"),
+        ({"subject": "\ufdd0"}, "#/subject"),
+        ({"region": "\U0010fffe"}, "#/region"),
+        ({"region": "\x85"}, "#/region"),
+        ({"\u212aey": "x"}, "#/\u212aey"),
+    ],
+)
+def test_what_cloudevents_has_no_place_for_is_refused(attributes: dict[str, str], pointer: str) -> None:
+    assert pointers(binary(NAMED | attributes)) == [pointer]
+
+
+def test_an_extension_may_be_empty_and_hold_any_character() -> None:
+    told = {
+        "region": "",
+        "note": "\u00a0\u200b\ue000 \U0001f600",
+        "correlationid": "",
+        "causationid": "",
+        "causalchain": "",
+    }
+    event = decode(binary(NAMED | told))
+    assert event == decode(structured(NAMED | told, b"{}"))
+    assert dict(event.attributes) == {"publishedid": "o-1", "region": "", "note": told["note"]}
+    assert (event.correlation_id, event.causation_id, event.causal_chain) == (event.id, "o-1", ())
+
+
+def test_a_chain_may_have_spaces_between() -> None:
+    assert decode(binary(NAMED | {"causalchain": "w-1, w-2 "})).causal_chain == ("w-1", "w-2")
+    assert pointers(binary(NAMED | {"causalchain": "w-1, "})) == ["#/causalchain"]
+
+
+@pytest.mark.parametrize("more", ["-extra", "-", "0"])
+def test_a_trace_context_of_version_0_that_goes_on_is_none(more: str) -> None:
+    assert decode(binary(NAMED | {"traceparent": TRACEPARENT + more})).traceparent is None
+    later = "01" + TRACEPARENT[2:]
+    assert decode(binary(NAMED | {"traceparent": later + "-extra"})).traceparent == later + "-extra"
+
+
+def test_a_content_type_stands_once_and_is_not_empty() -> None:
+    headers = tuple((f"ce_{name}", text.encode()) for name, text in NAMED.items())
+    one, other = ("content-type", b"application/json"), ("Content-Type", b"text/plain")
+    assert pointers(foreign((*headers, other, one), b"{}")) == ["#/datacontenttype"]
+    assert pointers(foreign((*headers, ("content-type", b"")), b"{}")) == ["#/datacontenttype"]
+    assert decode(foreign((*headers, one, one), b"{}")) == decode(foreign(headers, b"{}"))

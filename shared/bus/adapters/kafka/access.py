@@ -1,8 +1,9 @@
-"""The brokers' access control list for topics, as an authorizer keeps it.
+"""The brokers' access control list for topics, groups and the cluster, as an authorizer keeps it.
 
 aiokafka's admin client has no call for it; its protocol classes have the request. Next: `services/cli/access_findings.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +15,20 @@ from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.domain.clock import Clock
 from shared.domain.errors import TransientError
 
+Resource = Literal["Topic", "Group", "Cluster"]
+
 ALL, WRITE = "All", "Write"
 DELETING = ("Delete", "Alter", "AlterConfigs")
 """What can make a log forget."""
+JOINING = ("Read", "Delete")
+"""What can move a group's offsets, or take partitions from its members."""
+RULING = ("Alter", "AlterConfigs", "ClusterAction")
+"""Of the cluster: what can rewrite this list, or pass it by."""
+CLUSTER = "kafka-cluster"
 
 # Numbers of Kafka's protocol.
-_TOPICS = 2
 _ANY = 1
+_RESOURCES: Mapping[int, Resource] = {2: "Topic", 3: "Group", 4: "Cluster"}
 _LITERAL, _PREFIXED = 3, 4
 _ALLOW = 3
 _OPERATIONS = {
@@ -40,8 +48,10 @@ _OPERATIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AclBinding:
-    """One rule. `principal`: `User:shop`; `operation`: as `kafka-acls` writes it; `name`: of a topic, or what it begins with."""
+    """One rule. `principal`: `User:shop`; `operation`: as `kafka-acls` writes it; `name`: of the resource, or what it begins
+    with."""
 
+    resource: Resource
     principal: str
     host: str
     operation: str
@@ -49,11 +59,13 @@ class AclBinding:
     name: str
     pattern: Literal["Literal", "Prefixed"]
 
-    def covers(self, topic: str) -> bool:
-        """Whether it is about this topic (full name)."""
+    def covers(self, resource: Resource, name: str) -> bool:
+        """Whether it is about this one (full name)."""
+        if resource != self.resource:
+            return False
         if self.pattern == "Prefixed":
-            return topic.startswith(self.name)
-        return self.name in (topic, "*")
+            return name.startswith(self.name)
+        return self.name in (name, "*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +81,7 @@ async def read_access(settings: KafkaSettings, clock: Clock) -> Access:
     link = Link(settings, clock)
     try:
         node_id = min(await link.broker_ids())
-        answer = await link.send(node_id, DescribeAclsRequest(_TOPICS, None, _ANY, None, None, _ANY, _ANY))
+        answer = await link.send(node_id, DescribeAclsRequest(_ANY, None, _ANY, None, None, _ANY, _ANY))
     finally:
         await link.close()
     error = kafka_errors.for_code(answer.error_code)
@@ -83,6 +95,7 @@ async def read_access(settings: KafkaSettings, clock: Clock) -> Access:
         status="listed",
         bindings=tuple(
             AclBinding(
+                resource=_RESOURCES[kind],
                 principal=principal,
                 host=host,
                 operation=_OPERATIONS.get(operation, f"operation {operation}"),
@@ -90,7 +103,8 @@ async def read_access(settings: KafkaSettings, clock: Clock) -> Access:
                 name=name,
                 pattern="Prefixed" if pattern == _PREFIXED else "Literal",
             )
-            for _, name, pattern, rules in answer.resources
+            for kind, name, pattern, rules in answer.resources
+            if kind in _RESOURCES
             for principal, host, operation, permission in rules
         ),
     )

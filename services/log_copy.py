@@ -26,6 +26,7 @@ from shared.readmodel.bootstrap import bootstrap
 from shared.readmodel.connect import SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.keystore import copy_keys
 from shared.readmodel.store import ReadModel
+from shared.runtime.settings import read_settings_of
 
 _LogSettings = TypeVar("_LogSettings", KafkaSettings, BusSettings)
 
@@ -116,7 +117,7 @@ async def open_target(ground: Foundation, to: str, partition_count: int | None) 
             if ground.settings.bus == "kafka":
                 detail = "a log that others append to as well cannot go back to PostgreSQL: it would be taken for Upshot's own"
                 raise InvalidInput("not a target", [Flaw(pointer="--to", detail=detail)])
-            postgres = BusSettings.model_validate({**BusSettings().model_dump(), **counted})
+            postgres = BusSettings.model_validate({**read_settings_of(BusSettings).model_dump(), **counted})
             service = as_role(ConnectParameters(url=to), ground.master_key, SERVICE)
             await bootstrap(
                 ConnectParameters(url=to),
@@ -145,7 +146,7 @@ def _kafka_settings(to: str, counted: Mapping[str, int]) -> KafkaSettings:
     if parts.scheme:
         told["topic_prefix"] = parts.path.removeprefix("/")
     try:
-        return KafkaSettings.model_validate({**KafkaSettings().model_dump(), **told})
+        return KafkaSettings.model_validate({**read_settings_of(KafkaSettings).model_dump(), **told})
     except ValueError as error:
         raise InvalidInput("not a target", [Flaw(pointer="--to", detail=f"{to!r}: {error}")]) from None
 
@@ -164,7 +165,7 @@ def _told(settings: KafkaSettings) -> str:
 
 async def _live_members(ground: Foundation) -> list[str]:
     if ground.settings.bus == "kafka":
-        return await live_members(KafkaSettings(), ground.clock, TOPICS)
+        return await live_members(read_settings_of(KafkaSettings), ground.clock, TOPICS)
     connection = await connect(ground.role(SERVICE), application="upshot-log-copy")
     try:
         return [row["member"] for row in await connection.fetch(_MEMBERS, MEMBER_SILENT_SECONDS)]
@@ -174,18 +175,26 @@ async def _live_members(ground: Foundation) -> list[str]:
 
 def _silent_seconds(ground: Foundation) -> float:
     """So long a member that is no more counts as alive."""
-    return KafkaSettings().session_timeout_seconds if ground.settings.bus == "kafka" else MEMBER_SILENT_SECONDS
+    return (
+        read_settings_of(KafkaSettings).session_timeout_seconds
+        if ground.settings.bus == "kafka"
+        else MEMBER_SILENT_SECONDS
+    )
 
 
 async def _record_bytes_max(ground: Foundation) -> int:
     """Of what the log holds. Where others write, too, it is their topics that say so."""
-    return await taken_bytes_max(KafkaSettings()) if ground.settings.bus == "kafka" else ground.bus.record_bytes_max
+    return (
+        await taken_bytes_max(read_settings_of(KafkaSettings))
+        if ground.settings.bus == "kafka"
+        else ground.bus.record_bytes_max
+    )
 
 
 async def source_id(ground: Foundation) -> str:
     """What tells the log of `ground` from all others, in records that are copied from it."""
     if ground.settings.bus == "kafka":
-        settings = KafkaSettings()
+        settings = read_settings_of(KafkaSettings)
         return ":".join(filter(None, ("kafka", await cluster_id(settings), settings.topic_prefix)))
     connection: Connection = await connect(ground.admin, application="upshot-log-copy")
     try:

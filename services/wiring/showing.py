@@ -58,8 +58,7 @@ def show_follower(running: Running, follower: RunsFollower, group: str) -> None:
 
 
 def show_definitions(running: Running, definitions: DefinitionsFollower) -> None:
-    """The fold of the definitions, begun already. Whoever decides by it may not go on without it. Every process reads all of them,
-    in no group."""
+    """The fold of the definitions, begun already: of all of them, in no group. Whoever decides by it may not go on without it."""
     running.checks.append(lambda: [detail for _, detail in sorted(definitions.halted.items())])
     labels = labels_of(catalogue.PARTITIONS, DEFINITIONS, "", "halted")
     running.ground.metrics.show(catalogue.PARTITIONS, lambda: {labels: len(definitions.halted)})

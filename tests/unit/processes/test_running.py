@@ -128,7 +128,8 @@ async def test_partitions_of_every_topic_that_stand_still_are_counted_and_named(
     it = running(Away(), Away())
     stuck = {3: "upshot.definitions/3 stands still"}
     lost = {(EVENTS, 1): "upshot.events/1 is damaged", (DEFINITIONS, 3): stuck[3]}
-    showing.show_definitions(it, cast(DefinitionsFollower, SimpleNamespace(halted=stuck)))
+    follower = SimpleNamespace(halted=stuck, followed=asyncio.Event().wait)
+    showing.show_definitions(it, cast(DefinitionsFollower, follower))
     projector = SimpleNamespace(logs=SimpleNamespace(halted=lost), lag=SimpleNamespace(rows=0, seconds=0))
     showing.show_projector(it, cast(Projector, projector), cast(RunsFollower, SimpleNamespace(shards={})), "projector")
 
@@ -136,6 +137,8 @@ async def test_partitions_of_every_topic_that_stand_still_are_counted_and_named(
     for topic, group in ((DEFINITIONS, ""), (DEFINITIONS, "projector"), (EVENTS, "projector")):
         assert f'upshot_partitions{{topic="{topic}",group="{group}",state="halted"}} 1\n' in page
     assert it.unreadiness() == ["upshot.definitions/3 stands still", "upshot.events/1 is damaged"]
+    for task in it.tasks:
+        task.cancel()
 
 
 class GatedBus(MemoryBus):

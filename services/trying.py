@@ -61,7 +61,7 @@ def trying(
         trials=Trials(
             subjects, find_event, catalogue, ActionPreviews(actions), Hiding(api.settings.hidden_names), clock
         ),
-        asking=Asking(subjects, settings, clock, partition_of_tenant),
+        asking=Asking(subjects, settings, clock, partition_of_tenant, api.settings.hidden_names),
         backtests=Backtests(runner, settings, clock, api.randomness),
         clock=clock,
         settings=settings,

@@ -37,6 +37,6 @@ class ApiSettings(BaseSettings):
     hidden_names: tuple[str, ...] = Field(
         SECRET_NAMES,
         max_length=200,
-        description="values under keys whose path holds one of these are not shown in explanations, as a JSON list; words "
-        "apart or together, in any case",
+        description="values under keys whose path holds one of these are not shown in explanations, trials and backtests, as "
+        "a JSON list; words apart or together, in any case",
     )

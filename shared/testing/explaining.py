@@ -51,7 +51,7 @@ class Explaining:
         return compile_start(workflow, workflow.newest, self._catalogue)
 
     def explained(self, workflow: Workflow, event: Event, hiding: Hiding | None = None) -> Verdict:
-        return explain_start(self.start_of(workflow), self._catalogue, see_event(event, NOW), hiding or Hiding())
+        return explain_start(self.start_of(workflow), self._catalogue, see_event(event, NOW, hiding or Hiding()))
 
     def failed_clause(self, trigger: Any, data: Any, **more: Any) -> Clause:
         first = self.explained(self.workflow_of(trigger), event_of(data, **more)).first_failed

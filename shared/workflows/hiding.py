@@ -3,6 +3,7 @@
 A key names a secret where its path, in lower case, holds one of the configured names, its words written together or apart
 in any way: `card_number` covers `cardNumber`, `Card-Number` and `card.number`. So it hides rather too much than too
 little. Guarantee: what `shown` returns is bounded, is JSON, and holds nothing that lies below such a key.
+Texts that are made of an event's values are judged by `event_secrets.py`.
 """
 
 import re

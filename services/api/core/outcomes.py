@@ -7,11 +7,10 @@ from shared.domain.definitions_history import WorkflowThen
 from shared.domain.records import EventMatched
 from shared.readmodel.tenant_values import RunItem
 from shared.workflows import left_out
+from shared.workflows.compiled import CompiledStart
+from shared.workflows.event_secrets import EventSecrets
 from shared.workflows.explaining import Outcome, OutcomeKind, Verdict
 from shared.workflows.fitting import OTHERS
-from shared.workflows.hiding import HIDDEN, Hiding
-
-_COOLDOWNS = frozenset({"cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +29,16 @@ def outcome_of(
     then: WorkflowThen | None,
     verdict: Verdict,
     happened: WhatHappened,
-    hiding: Hiding,
-    cooldown_keys: str,
+    secrets: EventSecrets,
+    ran: CompiledStart | None,
     *,
     as_of_then: bool,
 ) -> Outcome:
     """`revision`: the one that is explained; `then`: the workflow as it was when the event was matched.
 
-    `cooldown_keys`: the templates of all its cooldowns, by which a reason that quotes a key is hidden.
+    `ran`: the revision that the event's run is of (None: unknown), by whose cooldowns a reason that quotes a key is hidden.
     """
-    actual = _actual(workflow_id, happened, hiding, cooldown_keys, would_have=verdict.matches)
+    actual = _actual(workflow_id, happened, secrets, ran, would_have=verdict.matches)
     if then is None:
         return Outcome(kind="not_yet_created")
     if actual is None and not then.enabled:
@@ -62,16 +61,14 @@ def outcome_of(
 
 
 def _actual(
-    workflow_id: str, happened: WhatHappened, hiding: Hiding, cooldown_keys: str, *, would_have: bool
+    workflow_id: str, happened: WhatHappened, secrets: EventSecrets, ran: CompiledStart | None, *, would_have: bool
 ) -> Outcome | None:
     """What came of it, where the log says that something did. `would_have`: by its clauses it matches, so that it is one of
     the others where the log names not all that it leaves out."""
     run = happened.runs.get(workflow_id)
     if run is not None:
         kind: OutcomeKind = "skipped" if run.status == "skipped" else "admitted"
-        reason = run.reason
-        if reason is not None and run.reason_kind in _COOLDOWNS and hiding.names_secret(cooldown_keys):
-            reason = f"{HIDDEN}: the cooldown's key is made of what is secret"
+        reason = secrets.reason(run.reason_kind, run.reason, ran) if run.reason is not None else None
         return Outcome(kind=kind, reason_kind=run.reason_kind, reason=reason, run_id=run.run_id, run_status=run.status)
     if happened.match is None:
         return None

@@ -117,7 +117,7 @@ class Explainer:
         items: list[Explained] = []
         unreadable: str | None = None
         try:
-            seen = see_event(occurrence.event, occurrence.recorded_at)
+            seen = see_event(occurrence.event, occurrence.recorded_at, self._hiding)
         except InvalidInput as error:
             unreadable = str(error)
         else:
@@ -160,9 +160,11 @@ class Explainer:
         at = occurrence.recorded_at
         return await self._matches.window_records(tenant_id, workflow.id, at - timedelta(seconds=back), at)
 
-    def _windows(self, start: CompiledStart, occurrence: Occurrence, records: WindowRecords) -> WindowsKnown:
+    def _windows(
+        self, start: CompiledStart, seen: EventSeen, occurrence: Occurrence, records: WindowRecords
+    ) -> WindowsKnown:
         tenant_id, event_id = occurrence.item.tenant_id, occurrence.event.id
-        known = dict(windows_known(tenant_id, event_id, records.facts, start, self._hiding, whole=records.whole))
+        known = dict(windows_known(tenant_id, event_id, records.facts, start, seen.secrets, whole=records.whole))
         if start.workflow.id in occurrence.happened.runs:
             # A run is there: whichever window asked for it did, even where its records are too far to be read.
             digests = [*(each.trigger for each in start.counts), *(each.trigger for each in start.absences)]
@@ -209,7 +211,7 @@ class Explainer:
         verdict = (
             Verdict(matches=False, broken=start)
             if isinstance(start, str)
-            else explain_start(start, self._it.catalogue, seen, self._hiding, self._windows(start, occurrence, records))
+            else explain_start(start, self._it.catalogue, seen, self._windows(start, seen, occurrence, records))
         )
         outcome = outcome_of(
             workflow.id,
@@ -217,8 +219,8 @@ class Explainer:
             was,
             verdict,
             occurrence.happened,
-            self._hiding,
-            _cooldown_keys(revision),
+            seen.secrets,
+            self._ran(workflow, occurrence),
             as_of_then=as_of_then,
         )
         return Explained(
@@ -238,6 +240,13 @@ class Explainer:
             outcome=outcome,
             sentence=sentence(name, revision.number, verdict, outcome, today=None if as_of_then else _state(workflow)),
         )
+
+    def _ran(self, workflow: Workflow, occurrence: Occurrence) -> CompiledStart | None:
+        """The revision that its run is of, which need not be the one that is explained; None: that cannot be known."""
+        run = occurrence.happened.runs.get(workflow.id)
+        revision = workflow.revision(run.revision) if run is not None else None
+        start = self._start(workflow, revision) if revision is not None else None
+        return None if isinstance(start, str) else start
 
     def _start(self, workflow: Workflow, revision: Revision) -> CompiledStart | str:
         """Compiled, or why it cannot be."""
@@ -314,14 +323,3 @@ def _revision(workflow: Workflow, was: WorkflowThen | None, number: int | None) 
 
 def _state(workflow: Workflow) -> Today:
     return "live" if workflow.enabled else "archived" if workflow.archived else "disabled"
-
-
-def _cooldown_keys(revision: Revision) -> str:
-    """The templates of its own cooldown's key and of its tags'."""
-    limits = revision.document.get("limits")
-    if not isinstance(limits, Mapping):
-        return ""
-    shared = limits.get("shared")
-    bounds = [limits, *(shared if isinstance(shared, list | tuple) else ())]
-    cooldowns = [each.get("cooldown") for each in bounds if isinstance(each, Mapping)]
-    return "\n".join(str(each.get("key", "")) for each in cooldowns if isinstance(each, Mapping))

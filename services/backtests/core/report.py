@@ -23,10 +23,15 @@ from services.backtests.core.found import (
 from services.backtests.core.judging import Judgement
 from services.backtests.core.limiting import Admission, Limiting
 from services.backtests.core.rehearsal import Previewer, StepRehearsal, ends_at, rehearse
+from shared.domain.envelope import Event
 from shared.domain.ids import match_id
 from shared.domain.json_text import dump_json
+from shared.domain.records import Problem
 from shared.domain.runs.days import local_day
+from shared.workflows.context import event_view
 from shared.workflows.decide import event_data, source_event
+from shared.workflows.event_secrets import EventSecrets
+from shared.workflows.hiding import Hiding
 
 ERRORS_SHOWN = 20
 """Events named on which the condition could not be evaluated; all are counted."""
@@ -45,15 +50,18 @@ class BacktestFold:
         tried: Tried,
         looked_at: Range,
         previewer: Previewer,
+        hiding: Hiding,
         *,
         samples_max: int,
         samples_bytes_max: int,
     ) -> None:
+        """`hiding`: what no reason may quote; steps are shown as they would be sent."""
         self._candidate = candidate
         self._live = live
         self._tried = tried
         self._range = looked_at
         self._previewer = previewer
+        self._hiding = hiding
         self._samples_max = samples_max
         self._samples_bytes_left = samples_bytes_max
         self._zone = candidate.start.limits.zone
@@ -86,7 +94,9 @@ class BacktestFold:
         if judged.error is not None:
             self._counts["errors"] += 1
             if len(self._errors) < ERRORS_SHOWN:
-                self._errors.append(FailedCondition(event=_seen(judged), error=judged.error))
+                self._errors.append(
+                    FailedCondition(event=_seen(judged), error=self._shown_error(judged.event, judged.error))
+                )
         if judged.asked is not None:
             self._match(judged, judged.asked)
 
@@ -118,6 +128,17 @@ class BacktestFold:
             samples_left_out=count["samples_left_out"],
             notes=_notes(self._candidate, self._live, self._range),
         )
+
+    def _shown_error(self, event: Event, error: str) -> str:
+        condition = self._candidate.start.condition
+        return self._secrets(event).error(condition, error) if condition is not None else error
+
+    def _shown_problem(self, asked: Asked, problem: Problem) -> Problem:
+        return self._secrets(asked.event).problem(problem, self._candidate.start)
+
+    def _secrets(self, event: Event) -> EventSecrets:
+        about = source_event(event, event_data(event))
+        return EventSecrets(self._hiding, event_view(about, self._candidate.tenant.id))
 
     def _is_repeated(self, judged: Judgement) -> bool:
         """Appended twice is happened once, and waited after twice is told once, as for the fold of runs."""
@@ -162,7 +183,7 @@ class BacktestFold:
         sample = Sample(
             at=judged.at,
             event=_seen(judged),
-            held=admission.held,
+            held=self._shown_problem(asked, admission.held) if admission.held is not None else None,
             needs_approval=asked.match.approval is not None,
             steps=tuple(self._rehearsed(asked, only_first=True)),
         )

@@ -19,8 +19,8 @@ from shared.expressions import TooMuchTogether, shared_meter
 from shared.workflows import left_out
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.decide import decide, event_data, source_event
-from shared.workflows.explaining import ConditionVerdict, Trigger, explain_start, see_event, why_not
-from shared.workflows.hiding import Hiding
+from shared.workflows.explaining import ConditionVerdict, EventSeen, Trigger, explain_start, see_event, why_not
+from shared.workflows.hiding import HIDDEN, Hiding
 from shared.workflows.watching import event_time
 
 
@@ -49,7 +49,7 @@ class ApprovalNeed:
 class Trial:
     """`held`: why the run would be skipped even if no other run had ever been; None: nothing of that kind stands against it.
 
-    `cooldown_key`: rendered for this event. `steps` are empty where nothing matched.
+    `cooldown_key`: rendered for this event, and hidden where it may be made of a secret. `steps` are empty where nothing matched.
     """
 
     matched: bool
@@ -71,9 +71,12 @@ def try_event(
     previewer: Previewer,
     hiding: Hiding,
 ) -> Trial:
-    """`at`: when it happens. `hiding`: what no reason may quote. Raises InvalidInput where the event's data is no JSON."""
+    """`at`: when it happens. `hiding`: what no reason and no key may quote; steps are shown as
+    they would be sent. Raises InvalidInput where the event's data is no JSON."""
     decided = decide(candidate.tenant, candidate.rules, event, at, Windows(), BUDGET, lambda: 0.0).matched
     match = decided.matches[0] if decided is not None and decided.matches else None
+    # As if the event had been recorded when it happened: none is too late to be tried.
+    seen = see_event(event, event_time(event.time, at), hiding)
     steps: list[StepRehearsal] = []
     held: Problem | None = None
     if match is not None:
@@ -88,25 +91,17 @@ def try_event(
             raise InvalidInput("it cannot be tried", [flaw]) from None
     return Trial(
         matched=match is not None,
-        why=_why(candidate, catalogue, event, at, hiding, decided.unevaluated if decided is not None else ()),
+        why=_why(candidate, catalogue, seen, decided.unevaluated if decided is not None else ()),
         approval=_approval(candidate),
         limits=candidate.start.limits,
-        cooldown_key=match.cooldown_key if match is not None else None,
-        held=held,
+        cooldown_key=_shown_key(candidate, seen, match.cooldown_key) if match is not None else None,
+        held=seen.secrets.problem(held, candidate.start) if held is not None else None,
         steps=tuple(steps),
     )
 
 
-def _why(
-    candidate: Candidate,
-    catalogue: Catalogue,
-    event: Event,
-    at: datetime,
-    hiding: Hiding,
-    unevaluated: Sequence[Unevaluated],
-) -> Why:
-    """As if the event had been recorded when it happened: none is too late to be tried."""
-    verdict = explain_start(candidate.start, catalogue, see_event(event, event_time(event.time, at)), hiding)
+def _why(candidate: Candidate, catalogue: Catalogue, seen: EventSeen, unevaluated: Sequence[Unevaluated]) -> Why:
+    verdict = explain_start(candidate.start, catalogue, seen)
     reason = "the event matches" if verdict.matches else why_not(verdict)
     if unevaluated:
         reason = left_out.WHY[unevaluated[-1].reason]
@@ -115,6 +110,11 @@ def _why(
         triggers=verdict.triggers,
         condition=verdict.condition,
     )
+
+
+def _shown_key(candidate: Candidate, seen: EventSeen, key: str | None) -> str | None:
+    made_by = candidate.start.cooldown_key
+    return HIDDEN if key and made_by is not None and seen.secrets.in_template(made_by) else key
 
 
 def _approval(candidate: Candidate) -> ApprovalNeed:

@@ -11,6 +11,7 @@ from services.backtests.settings import BacktestsSettings
 from shared.domain.clock import Clock
 from shared.domain.definitions import Tenant, Workflow
 from shared.domain.errors import Flaw, InvalidInput
+from shared.workflows.hiding import SECRET_NAMES
 
 SAMPLES = 5
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,11 +35,13 @@ class Asking:
         settings: BacktestsSettings,
         clock: Clock,
         partition_of_tenant: Callable[[str], int],
+        hidden_names: tuple[str, ...],
     ) -> None:
         self._subjects = subjects
         self._settings = settings
         self._clock = clock
         self._partition_of_tenant = partition_of_tenant
+        self._hidden_names = hidden_names
 
     async def job(self, tenant_id: str, asked: Asked, past: Past, author: str) -> Job:
         """Raises InvalidInput with every flaw; HttpProblem 404 for a workflow or revision that is not there."""
@@ -59,6 +62,7 @@ class Asking:
             samples=past.samples,
             is_draft=subject.is_draft,
             saved_id=subject.saved.id if subject.saved is not None else None,
+            hidden_names=self._hidden_names,
         )
 
     def _flaws(self, past: Past, now: datetime) -> list[Flaw]:
@@ -89,6 +93,7 @@ def job_of(
     samples: int | None,
     is_draft: bool,
     saved_id: str | None,
+    hidden_names: tuple[str, ...] = SECRET_NAMES,
 ) -> Job:
     """The one revision that each of the two workflows holds, over the instants [since, until) of that partition."""
     return Job(
@@ -111,6 +116,7 @@ def job_of(
         cpu_share_max=settings.cpu_share_max,
         nice=settings.nice,
         progress_interval_seconds=settings.progress_interval_seconds,
+        hidden_names=hidden_names,
     )
 
 

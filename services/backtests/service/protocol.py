@@ -12,12 +12,13 @@ from pydantic import TypeAdapter
 from services.backtests.core.found import Range, Report
 from shared.domain.definitions import Endpoint, Workflow
 from shared.domain.plans import Quotas
+from shared.workflows.hiding import SECRET_NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """`candidate` and `live` hold the one revision that is meant; `endpoints` come without secrets. `until`: looked at up to
-    there, and at most up to the end that the log has when the job begins."""
+    there, and at most up to the end that the log has when the job begins. `hidden_names`: as `Hiding` takes them."""
 
     tenant_id: str
     plan: str
@@ -38,6 +39,7 @@ class Job:
     cpu_share_max: float
     nice: int
     progress_interval_seconds: float
+    hidden_names: tuple[str, ...] = SECRET_NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from shared.domain.clock import Clock
 from shared.domain.definitions import Tenant
 from shared.domain.errors import InvalidInput, PermanentError, TransientError
 from shared.workflows.catalogue import Catalogue
+from shared.workflows.hiding import Hiding
 
 TRIES_MAX = 20
 """Readings in a row that may fail for trouble that passes; the link itself waits up to 2 s between them."""
@@ -89,6 +90,7 @@ class _Backtest:
             _tried(job, live, not_compared),
             looked_at,
             self._previewer,
+            Hiding(job.hidden_names),
             samples_max=job.samples_max,
             samples_bytes_max=job.samples_bytes_max,
         )

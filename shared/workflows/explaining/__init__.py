@@ -1,7 +1,8 @@
 """Why a workflow was started by an event, and why not: the matcher's own evaluation, told clause by clause. Pure.
 
 Start at `workflow.py` (one revision and one event to a `Verdict`), `values.py` says what that is, `sentence.py` says it
-to people. Values that are secret are hidden on the way in (`shared/workflows/hiding.py`): no verdict holds them.
+to people. Values that are secret are hidden on the way in (`shared/workflows/hiding.py`; `event_secrets.py` for texts): no
+verdict holds them.
 """
 
 from shared.workflows.explaining.sentence import Today, sentence, why_not

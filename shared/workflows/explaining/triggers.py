@@ -14,10 +14,11 @@ from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import trigger_start
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
 from shared.workflows.document import pointer_to, written_triggers
+from shared.workflows.event_secrets import EventSecrets
 from shared.workflows.explaining.clauses import Origin, clauses_of
 from shared.workflows.explaining.values import Clause, Trigger
 from shared.workflows.explaining.windows import WindowKnown, WindowsKnown, expected_of_absence, expected_of_count
-from shared.workflows.hiding import HIDDEN, Hiding
+from shared.workflows.hiding import HIDDEN
 from shared.workflows.triggers import OnAbsence, OnCount, OnEvent, OnHook, OnSchedule
 from shared.workflows.watching import LeftOut
 
@@ -33,7 +34,7 @@ def explain_triggers(
     start: CompiledStart,
     catalogue: Catalogue,
     fields: EventFields,
-    hiding: Hiding,
+    secrets: EventSecrets,
     windows: WindowsKnown,
     key_of: KeyOf,
 ) -> tuple[Trigger, ...]:
@@ -43,7 +44,7 @@ def explain_triggers(
     schedules = iter(start.schedules)
     found = []
     for place, trigger in written_triggers(document):
-        asking = _Asking(pointer_to(*place), trigger, document, catalogue, fields, hiding, key_of)
+        asking = _Asking(pointer_to(*place), trigger, document, catalogue, fields, secrets, key_of)
         match trigger_start(trigger, catalogue, zone=start.limits.zone):
             case OnEvent():
                 found.append(asking.event(next(patterns)))
@@ -71,7 +72,7 @@ class _Asking:
     document: Mapping[str, object]
     catalogue: Catalogue
     fields: EventFields
-    hiding: Hiding
+    secrets: EventSecrets
     key_of: KeyOf
 
     @property
@@ -84,7 +85,7 @@ class _Asking:
     def count(self, count: CompiledCount, known: WindowKnown | None) -> Trigger:
         base = f"{self.pointer}/count"
         if known is None and matches(count.pattern, self.fields):
-            known = self._left_out(count.key, count.on.key, count.on.lateness_seconds)
+            known = self._left_out(count.key, count.on.lateness_seconds)
         found = self._pattern(count.pattern, self._origins(base, self._settings("count")))
         window = self._window(f"{base}/times", "count", count.on.times, expected_of_count(count), known)
         return _with_window(found, window, known, f"it counts towards {window.expected_in_words}")
@@ -95,10 +96,10 @@ class _Asking:
         after = self._pattern(absence.after, self._origins(f"{base}/after", _mapping(settings.get("after"))))
         is_of = matches(absence.of, self.fields)
         if known is None and is_of:
-            known = self._left_out(absence.of_key, absence.on.of_key, absence.on.lateness_seconds)
+            known = self._left_out(absence.of_key, absence.on.lateness_seconds)
         if known is None and after.holds:
-            known = self._left_out(absence.after_key, absence.on.after_key, absence.on.lateness_seconds)
-        expected = self.hiding.shown(f"{base}/of", settings.get("of"))
+            known = self._left_out(absence.after_key, absence.on.lateness_seconds)
+        expected = self.secrets.hiding.shown(f"{base}/of", settings.get("of"))
         window = self._window(f"{base}/of", "absence", expected, expected_of_absence(absence), known)
         found = _with_window(after, window, known, f"it begins a wait, with {window.expected_in_words}")
         if known is None and is_of:
@@ -117,16 +118,16 @@ class _Asking:
     def _without_clauses(self, note: str) -> Trigger:
         return Trigger(pointer=self.pointer, kind=self.kind, holds=False, clauses=(), held=0, total=0, note=note)
 
-    def _left_out(self, key: Template, written: str, lateness_seconds: int) -> WindowKnown | None:
+    def _left_out(self, key: Template, lateness_seconds: int) -> WindowKnown | None:
         found = self.key_of(key, lateness_seconds)
         if not isinstance(found, LeftOut):
             return None
-        why = f"its key cannot be used {HIDDEN}" if self.hiding.names_secret(written) else found.why
+        why = f"its key cannot be used {HIDDEN}" if self.secrets.in_template(key) else found.why
         return WindowKnown(started=False, actual="left out", said=f"is left out: {why}")
 
     def _pattern(self, pattern: Pattern, origins: Mapping[str, Origin]) -> Trigger:
         explanation = explain(pattern, self.fields)
-        clauses, left_out = clauses_of(explanation, origins, self.document, self.fields, self.hiding)
+        clauses, left_out = clauses_of(explanation, origins, self.document, self.fields, self.secrets.hiding)
         nearest = explanation.nearest.clauses
         return Trigger(
             pointer=self.pointer,

@@ -12,9 +12,11 @@ from typing import Final
 from shared.domain.absence import Absence
 from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
 from shared.domain.windows import Count, Window, WindowKey, Windows
+from shared.expressions import Template
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
+from shared.workflows.event_secrets import EventSecrets
 from shared.workflows.explaining.words import value_in_words
-from shared.workflows.hiding import HIDDEN, Hiding
+from shared.workflows.hiding import HIDDEN
 
 LONG_HENCE: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -38,11 +40,11 @@ def windows_known(
     event_id: str,
     records: Iterable[WindowFact],
     start: CompiledStart,
-    hiding: Hiding,
+    secrets: EventSecrets,
     *,
     whole: bool,
 ) -> WindowsKnown:
-    """What the records about the workflow's windows, in the log's order, say of this event.
+    """What the records about the workflow's windows, in the log's order, say of this event, whose secrets they do not tell.
 
     `whole`: they begin early enough to tell what the windows held before it. Without that, no count is told.
     """
@@ -63,13 +65,13 @@ def windows_known(
         said: WindowKnown | None = None
         match fact:
             case WindowCounted() if fact.event_id == event_id:
-                said = _counted(counts[fact.trigger], fact, windows.get(key), hiding, complete=changed)
+                said = _counted(counts[fact.trigger], fact, windows.get(key), secrets, complete=changed)
             case WindowOpened() if fact.event.id == event_id:
                 begun[key] = fact
                 other = None if changed else _opened_by(windows.get(key))
-                said = _opened(absences[fact.trigger], fact, other, hiding, began=changed, whole=whole)
+                said = _opened(absences[fact.trigger], fact, other, secrets, began=changed, whole=whole)
             case WindowFollowed() if fact.event_id == event_id:
-                said = _followed(absences[fact.trigger], fact, hiding, ended=changed, whole=whole)
+                said = _followed(absences[fact.trigger], fact, secrets, ended=changed, whole=whole)
             case WindowFollowed() if changed and waited_after == event_id:
                 text = f"opened a wait that event {fact.event_id} ended in time"
                 said = WindowKnown(started=False, actual=fact.event_id, said=text)
@@ -83,7 +85,7 @@ def windows_known(
             # Something that was recorded later, and happened earlier, gave this event the wait or took it.
             began = waits_after == event_id
             other = None if began else waits_after
-            said = _opened(absences[fact.trigger], begun[key], other, hiding, began=began, whole=whole)
+            said = _opened(absences[fact.trigger], begun[key], other, secrets, began=began, whole=whole)
         if said is not None:
             known[fact.trigger] = said
     return known
@@ -104,9 +106,9 @@ def _opened_by(window: Window | None) -> str | None:
 
 
 def _counted(
-    count: CompiledCount, fact: WindowCounted, window: Window | None, hiding: Hiding, *, complete: bool
+    count: CompiledCount, fact: WindowCounted, window: Window | None, secrets: EventSecrets, *, complete: bool
 ) -> WindowKnown:
-    key = _of_key(fact.key, count.on.key, hiding)
+    key = _of_key(fact.key, count.key, secrets)
     if complete:
         said = f"completed the count of {fact.times}{key}"
         return WindowKnown(started=True, actual=fact.times, said=said)
@@ -116,10 +118,10 @@ def _counted(
 
 
 def _opened(
-    absence: CompiledAbsence, fact: WindowOpened, other: str | None, hiding: Hiding, *, began: bool, whole: bool
+    absence: CompiledAbsence, fact: WindowOpened, other: str | None, secrets: EventSecrets, *, began: bool, whole: bool
 ) -> WindowKnown:
     """`other`: the event that a wait was open after already."""
-    key = _of_key(fact.key, absence.on.after_key, hiding)
+    key = _of_key(fact.key, absence.after_key, secrets)
     until = (fact.at + timedelta(seconds=fact.within_seconds)).isoformat()
     if began:
         said = f"opened a wait{key} until {until}" + ("" if whole else ", unless one was open already")
@@ -132,15 +134,15 @@ def _opened(
 
 
 def _followed(
-    absence: CompiledAbsence, fact: WindowFollowed, hiding: Hiding, *, ended: bool, whole: bool
+    absence: CompiledAbsence, fact: WindowFollowed, secrets: EventSecrets, *, ended: bool, whole: bool
 ) -> WindowKnown:
-    key = _of_key(fact.key, absence.on.of_key, hiding)
+    key = _of_key(fact.key, absence.of_key, secrets)
     said = f"is what a wait{key} is for, and "
     said += "ended one" if ended else "none was open" if whole else "ends it where there is one"
     return WindowKnown(started=False, actual="followed", said=said)
 
 
-def _of_key(key: str, template: str, hiding: Hiding) -> str:
+def _of_key(key: str, template: Template, secrets: EventSecrets) -> str:
     if not key:
         return ""
-    return f" for the key {HIDDEN if hiding.names_secret(template) else value_in_words(key)}"
+    return f" for the key {HIDDEN if secrets.in_template(template) else value_in_words(key)}"

@@ -7,14 +7,20 @@ import pytest
 
 from services.api.core.explained import Explained, names_type, sum_up
 from services.api.core.outcomes import WhatHappened, outcome_of
+from services.executor.actions import discover_actions
+from services.matcher.triggers import discover_triggers
 from shared.domain.definitions_history import WorkflowThen
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.readmodel.tenant_values import RunItem
+from shared.testing.explaining import Explaining
 from shared.testing.folds import match
+from shared.workflows.catalogue import Catalogue
+from shared.workflows.event_secrets import EventSecrets
 from shared.workflows.explaining import Outcome, Trigger, Verdict, sentence
 from shared.workflows.fitting import OTHERS
 from shared.workflows.hiding import Hiding
 
+WHY = Explaining(Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={}))
 MATCHES, FAILS = Verdict(matches=True), Verdict(matches=False)
 NOTHING = WhatHappened(match=None, runs={})
 RUN = RunItem(
@@ -46,7 +52,7 @@ def outcome(
     verdict: Verdict, was: WorkflowThen | None, happened: WhatHappened, *, revision: int = 1, **more: bool
 ) -> Outcome:
     as_of_then = more.get("as_of_then", True)
-    return outcome_of("w1", revision, was, verdict, happened, Hiding(), "", as_of_then=as_of_then)
+    return outcome_of("w1", revision, was, verdict, happened, EventSecrets(Hiding(), {}), None, as_of_then=as_of_then)
 
 
 def matched(**given: object) -> WhatHappened:
@@ -99,12 +105,37 @@ def test_where_not_all_that_is_left_out_is_named_it_is_told_of_those_that_match(
     assert outcome(FAILS, then(), happened).kind == "not_matched"
 
 
-@pytest.mark.parametrize("kind", ["cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"])
-def test_a_cooldowns_key_that_is_made_of_a_secret_is_not_quoted(kind: str) -> None:
-    run = replace(RUN, reason_kind=kind, reason="last admitted for 'tok_4711'")
+SECRETIVE = {"auth": {"token": "tok_4711"}, "plain": "tok"}
+
+
+def told_of_skip(kind: str, reason: str, key: str | None, data: object = SECRETIVE) -> str:
+    """`key`: of the cooldown of the revision that ran; None: which one that is cannot be known."""
+    run = replace(RUN, reason_kind=kind, reason=reason)
     happened = WhatHappened(match=None, runs={"w1": run})
-    found = outcome_of("w1", 1, then(), MATCHES, happened, Hiding(), "\n{{ event.data.token }}", as_of_then=True)
-    assert "tok_4711" not in str(found.reason)
+    secrets = EventSecrets(Hiding(), {"data": data})
+    bound = {"cooldown": {"seconds": 60, "key": key}}
+    limits = {"shared": [{"tag": "t", **bound}]} if kind.startswith("shared") else bound
+    ran = WHY.start_of(WHY.workflow_of({"event": "x.y"}, limits=limits, tags=["t"])) if key is not None else None
+    return str(outcome_of("w1", 1, then(), MATCHES, happened, secrets, ran, as_of_then=True).reason)
+
+
+@pytest.mark.parametrize("kind", ["cooldown", "cooldown_key", "shared_cooldown", "shared_cooldown_key"])
+def test_a_cooldowns_key_that_may_be_made_of_a_secret_is_not_quoted(kind: str) -> None:
+    for key in (
+        "{{ event.data.auth.token }}",
+        "{{ event.data.auth | json | upcase }}",
+        "{{ event.data | json }}",
+        None,
+    ):
+        assert "TOK_4711" not in told_of_skip(kind, "last admitted for 'TOK_4711'", key)
+    assert told_of_skip(kind, "last admitted for 'tok'", "{{ event.data.plain }}") == "last admitted for 'tok'"
+    assert told_of_skip(kind, "last admitted for 'tok'", None, {"plain": "tok"}) == "last admitted for 'tok'"
+
+
+def test_what_a_failed_run_quotes_word_for_word_of_a_secret_is_hidden() -> None:
+    reason = 'step call: it answered 400: "tok_4711" or {\\"a\\": 1} is wrong'
+    told = told_of_skip("step", reason, "", {"token": ["tok_4711", '{"a": 1}', "is", None]})
+    assert told == 'step call: it answered 400: "(hidden)" or (hidden) is wrong'
 
 
 @pytest.mark.parametrize(

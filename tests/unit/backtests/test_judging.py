@@ -331,6 +331,25 @@ async def test_how_often_the_condition_failed_is_told_with_its_reasons() -> None
     assert "does not take" in errors.events[1].error
 
 
+async def test_no_reason_in_a_report_quotes_what_is_secret() -> None:
+    tenant, bus = tenant_with(), MemoryBus(Clock())
+    cooldown = {"cooldown": {"seconds": 60, "key": "{{ event.data.auth | json }}"}}
+    condition = "event.subject == 'held' || {'a': true}[event.data.auth.map(k, event.data.auth[k])[0]]"
+    saved = save(tenant, workflow("Held", "order.*", wait(0), limits=cooldown, **{"if": condition}), CATALOGUE)
+    for number, subject in enumerate(("held", "held", "failed")):
+        data = b'{"auth":{"password":"hunter2secret","pin_code":4711}}'
+        await bus.append([_record(_happened(number, subject=subject, data=data))])
+    hidden, told = [
+        (await messages_of(bus, job(tenant, saved, hidden_names=names)))[-1] for names in (("password",), ("pin",))
+    ]
+    assert isinstance(hidden, Ended)
+    assert (hidden.report.held, hidden.report.condition_errors.count) == ({"cooldown": 1}, 1)
+    assert "hunter2secret" not in repr(hidden.report)
+    assert repr(hidden.report).count("(hidden)") == 2
+    assert isinstance(told, Ended)
+    assert "4711" not in repr(told.report)
+
+
 async def test_how_many_run_at_once_is_estimated_by_the_waits_of_the_steps() -> None:
     tenant, bus = tenant_with(), MemoryBus(Clock())
     steps = (wait(2, "first"), {**wait(3, "then"), "needs": ["first"]}, {**wait(1, "beside"), "needs": []})

@@ -149,6 +149,16 @@ def test_approval_limits_and_what_would_hold_it(attempt: Any) -> None:
     assert attempt(document, without_subject).held.kind == "cooldown_key"
 
 
+def test_a_cooldowns_key_that_may_be_made_of_a_secret_is_not_shown(attempt: Any) -> None:
+    secretive = {**REFUND, "data": {"auth": {"password": "hunter2secret"}}}
+    for key in ("{{ event.data.auth | json }}", "{{ event.data.auth | json }}{{ event.data.nope }}"):
+        cooldown = {"cooldown": {"seconds": 60, "key": key}}
+        trial = attempt(workflow("Held", "order.refunded", wait(1), limits=cooldown), secretive)
+        assert "hunter2secret" not in repr(trial)
+        told = trial.held.detail if trial.held is not None else trial.cooldown_key
+        assert "(hidden)" in told
+
+
 def test_an_event_in_whose_chain_the_workflow_stands_already_is_held(
     catalogue: Catalogue, previewer: ActionPreviews
 ) -> None:

@@ -14,12 +14,14 @@ from shared.domain.envelope import Event
 from shared.domain.hooks import HOOK_EVENT, hook_source
 from shared.testing.explaining import NOW, Explaining, event_of, said
 from shared.workflows.catalogue import Catalogue
+from shared.workflows.event_secrets import EventSecrets
 from shared.workflows.explaining import Clause, Conjunct, windows_known
 from shared.workflows.hiding import Hiding
 from shared.workflows.hooks import id_of
 from shared.workflows.triggers import FIRING_SOURCE
 from shared.workflows.webhook import parse_webhook
 
+NONE_SECRET = EventSecrets(Hiding(), {})
 WHY = Explaining(Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={}))
 
 COUNT = {"count": {"event": "order.refunded", "times": 3, "within_seconds": 60, "pattern": {"data": {"a": [1]}}}}
@@ -86,7 +88,7 @@ def decided_windows(workflow: Workflow, *events: Event) -> list[Any]:
 def told_of_windows(workflow: Workflow, event_id: str, *events: Event, whole: bool = True) -> str:
     start = WHY.start_of(workflow)
     records = decided_windows(workflow, *events)
-    (known,) = windows_known("acme", event_id, records, start, Hiding(), whole=whole).values()
+    (known,) = windows_known("acme", event_id, records, start, NONE_SECRET, whole=whole).values()
     return known.said
 
 
@@ -128,7 +130,7 @@ def test_where_the_records_begin_too_late_nothing_is_claimed_of_what_came_before
     start = WHY.start_of(counting := WHY.workflow_of(COUNT))
     records = decided_windows(counting, event_of({"a": 1}))
     assert records
-    assert not windows_known("acme", "e", records, start, Hiding(), whole=False)
+    assert not windows_known("acme", "e", records, start, NONE_SECRET, whole=False)
 
 
 def test_a_schedule_is_started_by_its_own_firings_alone() -> None:

@@ -2,7 +2,8 @@
 
 orjson judges whether the text is JSON at all (valid UTF-8, no lone surrogates, bounded depth); the standard library's
 scanner then finds where each member begins and ends, and sees duplicate keys, which orjson hides.
-Next: `codec.py` (Kafka structured mode) and `cloudevents_http.py` (HTTP structured and batch mode) use it.
+Next: `codec.py` (Kafka structured mode) and `cloudevents_http.py` (HTTP structured and batch mode) use it, and the trial of a
+workflow, whose event lies within another document.
 """
 
 import binascii
@@ -58,6 +59,23 @@ def parse_batch(body: bytes) -> list[ParsedEvent | UnreadableEvent]:
     if text[start] != "[":
         raise UnreadableText([Flaw(pointer="#", detail="a batch is a JSON array of events")])
     return [_event_or_flaws(text, start, end) for start, end in _elements(text, start)]
+
+
+def member_text(body: bytes, *names: str) -> bytes | None:
+    """The text of a member of a JSON object, or of objects within it, to the byte; None: there is none.
+
+    `body`: what `read_json` took. Whoever parses it as a whole has lost digits that the stream keeps.
+    """
+    text = body.decode()
+    start, end = _skip_space(text, 0), len(text)
+    for name in names:
+        if text[start] != "{":
+            return None
+        found = next(((begin, stop) for each, begin, stop in _members(text, start) if each == name), None)
+        if found is None:
+            return None
+        start, end = found
+    return text[start:end].encode()
 
 
 def _checked_text(body: bytes) -> str:

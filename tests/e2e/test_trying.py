@@ -1,12 +1,14 @@
 """A workflow is tried over HTTP: what is shown is what goes out, drafts are refused as saving refuses them, nothing happens."""
 
 import json
+from typing import Any
 
 import pytest
 
 from shared.testing.documents import call, tell, wait, workflow
 from shared.testing.receivers import Receiver
 from shared.testing.tenant_client import TenantClient
+from shared.testing.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,6 +38,36 @@ async def test_what_is_shown_for_a_past_event_is_what_went_out(tenant: TenantCli
         assert shown["url"] == inbox.url("/shown")
         assert shown["headers"]["webhook-id"] == sent.webhook_id
     assert len(inbox.received("/shown")) == 1
+
+
+@pytest.mark.parametrize("trigger", [{"pattern": {"data": {"x": [{"numeric": [">", 0]}]}}}, {"event": "*"}])
+@pytest.mark.parametrize("number", ["0.12345678901234567890", "18446744073709551616", "1.5"])
+async def test_an_event_thought_up_has_the_digits_that_it_would_have_in_the_log(
+    tenant: TenantClient, trigger: dict[str, object], number: str
+) -> None:
+    condition = {"if": "event.data.x > 0"} if "event" in trigger else {}
+    document = {**workflow("Exact", "a.b", wait(1)), "trigger": trigger, **condition}
+    event = f'{{"type": "shop.measured", "data" : {{"x": {number}}} }}'
+    published = event.replace("{", '{"specversion": "1.0", "id": "1", "source": "/shop", ', 1).encode()
+    headers = {"Content-Type": "application/cloudevents+json"}
+    answer = (await tenant.request("POST", "/events", body=published, headers=headers)).expect(202).body
+    event_id = answer["results"][0]["event_id"]
+    asked = f'{{"event": {event}, "workflow": {json.dumps(document)}}}'.encode()
+    headers = {"Content-Type": "application/json"}
+    given = (await tenant.request("POST", TEST, body=asked, headers=headers)).expect(200).body
+
+    async def happened() -> Any:
+        answer = await tenant.request("POST", TEST, json={"workflow": document, "event_id": event_id})
+        return answer.body if answer.status == 200 else None
+
+    past = await eventually(happened, "the event can be looked up")
+    assert (given["matched"], given["why"]) == (past["matched"], past["why"])
+    if "pattern" in trigger:
+        assert given["matched"] == (number == "1.5")
+
+
+async def test_no_body_at_all_is_told_what_is_missing(tenant: TenantClient) -> None:
+    (await tenant.request("POST", TEST)).expect(422)
 
 
 async def test_a_draft_is_refused_with_every_flaw_that_saving_would_find(tenant: TenantClient) -> None:

@@ -33,7 +33,9 @@ class TrialInput(WorkflowToTry):
     """A workflow, and what to try it on: an event, thought up or one that happened, or its own next firings."""
 
     event: JsonObject | None = Field(
-        None, description="A CloudEvent in JSON, of which only `type` must be there. Numbers are read as doubles."
+        None,
+        description="A CloudEvent in JSON, of which only `type` must be there. The numbers of its `data` keep their digits, as "
+        "those of an event that is sent do.",
     )
     event_id: str | None = Field(None, max_length=600, description="An event that happened.")
     firings: int | None = Field(

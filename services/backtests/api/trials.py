@@ -9,6 +9,7 @@ from services.backtests.api.dependencies import BacktestsDependencies
 from services.backtests.core.trial import Trial
 from services.backtests.service.subjects import Asked
 from services.backtests.service.trials import On
+from shared.bus.cloudevents_json import member_text
 from shared.domain.envelope import Event
 from shared.runtime.http import READ, Call, Returns, Route, reply
 from shared.workflows.decide import event_data
@@ -20,7 +21,13 @@ def routes(it: BacktestsDependencies) -> list[Route]:
         tried = await it.trials.run(
             call.tenant_id,
             Asked(document=given.workflow, workflow_id=given.workflow_id, revision=given.revision),
-            On(event=given.event, event_id=given.event_id, firings=given.firings, at=given.at),
+            On(
+                event=given.event,
+                data=member_text(await call.body(), "event", "data") if given.event is not None else None,
+                event_id=given.event_id,
+                firings=given.firings,
+                at=given.at,
+            ),
             outputs=given.steps,
             author=call.caller.subject,
         )

@@ -26,9 +26,11 @@ FindEvent = Callable[[str, str], Awaitable[Event | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class On:
-    """What a request names to try it on: an event, one that happened, or so many firings later than `at` (None: now)."""
+    """What a request names to try it on: an event, one that happened, or so many firings later than `at` (None: now).
+    `data`: the text of the event's data, as it was sent."""
 
     event: Mapping[str, object] | None = None
+    data: bytes | None = None
     event_id: str | None = None
     firings: int | None = None
     at: datetime | None = None
@@ -101,7 +103,7 @@ class Trials:
         if on.firings is not None:
             return _firings(subject, on.at or now, on.firings)
         if on.event is not None:
-            return [given_event(on.event, tenant_id, now)]
+            return [given_event(on.event, on.data, tenant_id, now)]
         found = await self._find_event(tenant_id, str(on.event_id))
         if found is None:
             raise HttpProblem(404, "unknown-event", f"there is no event {on.event_id!r}")

@@ -11,6 +11,7 @@ from services.backtests.core.given_event import given_event
 from services.backtests.core.rehearsal import waves
 from services.backtests.core.trial import Trial, try_event
 from services.previews import ActionPreviews
+from shared.domain.envelope import Event
 from shared.domain.errors import InvalidInput
 from shared.domain.workflow import StepPlan
 from shared.testing.documents import call, emit, tell, wait, workflow
@@ -27,13 +28,17 @@ REFUND = {
 }
 
 
+def event_given(given: dict[str, Any], tenant_id: str) -> Event:
+    return given_event(given, json.dumps(given["data"]).encode() if "data" in given else None, tenant_id, NOW)
+
+
 @pytest.fixture
 def attempt(catalogue: Catalogue, previewer: ActionPreviews) -> Any:  # Any: a function with defaults
     def attempt(document: dict[str, Any], event: dict[str, Any] | None = None, **outputs: object) -> Trial:
         tenant = tenant_with("finance")
         saved = save(tenant, document, catalogue)
         candidate = candidate_of(tenant, saved, saved.newest, catalogue)
-        given = given_event(event or REFUND, tenant.id, NOW)
+        given = event_given(event or REFUND, tenant.id)
         return try_event(candidate, catalogue, given, at=NOW, outputs=outputs, previewer=previewer, hiding=Hiding())
 
     return attempt
@@ -165,7 +170,7 @@ def test_an_event_in_whose_chain_the_workflow_stands_already_is_held(
     tenant = tenant_with()
     saved = save(tenant, workflow("Loop", "order.refunded", wait(1)), catalogue)
     candidate = candidate_of(tenant, saved, saved.newest, catalogue)
-    looping = given_event({**REFUND, "causalchain": [saved.id]}, tenant.id, NOW)
+    looping = event_given({**REFUND, "causalchain": [saved.id]}, tenant.id)
     trial = try_event(candidate, catalogue, looping, at=NOW, outputs={}, previewer=previewer, hiding=Hiding())
     assert trial.held is not None
     assert trial.held.kind == "loop"
@@ -191,5 +196,5 @@ def test_steps_come_in_waves_of_the_plan() -> None:
 )
 def test_an_unusable_event_is_refused_with_every_flaw(given: dict[str, Any], pointers: set[str]) -> None:
     with pytest.raises(InvalidInput) as refused:
-        given_event(given, "acme", NOW)
+        event_given(given, "acme")
     assert {flaw.pointer for flaw in refused.value.flaws} == pointers

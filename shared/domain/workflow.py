@@ -101,3 +101,6 @@ class Match:
     shared: tuple[SharedLimit, ...] = ()
     quota: MonthlyQuota | None = None
     """None: the plan bounds no runs."""
+    bounds_pending: bool = False
+    """Of a firing whose schedule bounds what overlaps: a run that waits for a person goes on, too, and `max_queued` bounds those
+    that wait for one as it bounds those in line. Any other run that needs approval is asked for however many wait."""

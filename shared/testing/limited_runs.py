@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random  # noqa: TID251  seeded by whoever asks for a history
 
 from shared.domain.workflow import Limits, Match, MonthlyQuota, SharedLimit
-from shared.testing.folds import RunsScenario, match
+from shared.testing.folds import RunsScenario, approval, match
 
 TAGS = ("finance", "support", "night")
 ZONES = ("UTC", "Europe/Paris", "Asia/Kathmandu", "America/St_Johns")
@@ -24,6 +24,13 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A run that waited for a person may go on."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """A run that ran, or waited, is over."""
 
@@ -31,7 +38,7 @@ class Ended:
     status: str
 
 
-def limited_history(log: RunsScenario, random: Random, records: int) -> Iterator[Asked | Ended]:
+def limited_history(log: RunsScenario, random: Random, records: int) -> Iterator[Asked | Granted | Ended]:
     """Grow `log`, telling what each step did; seconds or hours pass between two of them."""
     known = [_some_match(random, workflow_id) for workflow_id in WORKFLOWS for _ in range(2)]
     for _ in range(records):
@@ -39,9 +46,9 @@ def limited_history(log: RunsScenario, random: Random, records: int) -> Iterator
         if random.random() < 0.6:
             yield _ask(log, random, known)
         else:
-            ended = _end_one(log, random)
-            if ended is not None:
-                yield ended
+            went_on = _grant_one(log, random) if random.random() < 0.4 else _end_one(log, random)
+            if went_on is not None:
+                yield went_on
 
 
 def _some_match(random: Random, workflow_id: str) -> Match:
@@ -75,6 +82,9 @@ def _some_match(random: Random, workflow_id: str) -> Match:
         quota=MonthlyQuota(plan="p", runs=random.choice((20, 40))) if random.random() < 0.2 else None,
         priority=random.choice((1, 50)),
         stop_on_match=random.random() < 0.1,
+        # Nobody is too late here: how long a decision may take is no limit.
+        approval=approval(expires_in_seconds=10**9) if random.random() < 0.25 else None,
+        bounds_pending=random.random() < 0.4,
     )
 
 
@@ -92,9 +102,18 @@ def _with_keys(wanted: Match, random: Random) -> Match:
     return replace(wanted, cooldown_key=random.choice("kl"), shared=shared)
 
 
+def _grant_one(log: RunsScenario, random: Random) -> Granted | None:
+    pending = [run.id for run in log.fold.runs.values() if run.status == "pending_approval"]
+    if not pending:
+        return None
+    run_id = random.choice(pending)
+    log.grants(run_id)
+    return Granted(run_id=run_id)
+
+
 def _end_one(log: RunsScenario, random: Random) -> Ended | None:
     cancel = random.random() < 0.2
-    statuses = ("running", "queued")[: 1 + cancel]
+    statuses = ("running", "queued", "pending_approval")[: 1 + 2 * cancel]
     fitting = [run.id for run in log.fold.runs.values() if run.status in statuses]
     if not fitting:
         return None

@@ -48,6 +48,7 @@ def build_match(
         revision=start.revision.number,
         steps=start.revision.steps,
         limits=_without_overlap(start.limits, overlap),
+        bounds_pending=overlap != "allow",
         priority=start.priority,
         stop_on_match=start.stop_on_match,
         approval=_approval_rule(tenant, start, request, context, steps),

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from shared.domain.counting import counted
 from shared.domain.envelope import Event
 from shared.domain.ids import match_id
 from shared.domain.records import (
@@ -146,7 +145,12 @@ class RunsFold:
         self.now = max(self.now, now)
         for key, each in activities.items():
             self.activities[key] = replace(
-                each, running=set(), queued=OrderedDict(), cooldowns=each.cooldowns.copy(), quarters={**each.quarters}
+                each,
+                running=set(),
+                queued=OrderedDict(),
+                pending=set(),
+                cooldowns=each.cooldowns.copy(),
+                quarters={**each.quarters},
             )
         self.usage.update({tenant_id: replace(each) for tenant_id, each in usage.items()})
         queued = []
@@ -156,6 +160,8 @@ class RunsFold:
                 self._waiting.occupy(run)
             elif run.status == "queued":
                 queued.append(run)
+            elif run.status == "pending_approval":
+                self._waiting.pend(run)
         self._waiting.take_over(queued)
 
     # ------------------------------------------------------------ runs begin
@@ -234,8 +240,8 @@ class RunsFold:
         if usage is None:
             usage = self.usage[run.tenant_id] = Usage()
         refused = admission.refusal(match, run.event, own, shared, usage, self.now)
-        if refused is None and match.approval is None:
-            refused = self._queue_full(run, own)
+        if refused is None:
+            refused = self._waiting.queue_full(run)
         if refused is not None:
             self._skip(run, refused)
             return
@@ -243,16 +249,10 @@ class RunsFold:
         folded.admitted.append(run)
         if match.approval is not None:
             run.status = "pending_approval"
+            self._waiting.pend(run)
             run.approval = approvals.open_approval(run.id, match.approval, self.now)
             return
         self._start_or_queue(run, offset)
-
-    def _queue_full(self, run: Run, activity: Activity) -> Problem | None:
-        queued_max = run.match.limits.max_queued
-        if len(activity.queued) < queued_max or self._waiting.may_start(run):
-            return None
-        detail = f"{self._waiting.told(run)}, {counted(len(activity.queued), 'waits', 'wait')} and `max_queued` is {queued_max}"
-        return Problem(kind="queue_full", detail=f"{detail}; the next is admitted once one of them ends")
 
     def _start_or_queue(self, run: Run, offset: int) -> None:
         if self._waiting.may_start(run):
@@ -334,6 +334,7 @@ class RunsFold:
             detail = f"by {fact.command.actor}" + (f": {fact.reason}" if fact.reason else "")
             self._end(run, "denied", Problem(kind="denied", detail=detail), folded)
         elif run.approval.status == "granted":
+            self._waiting.granted(run)
             # `max_queued` bounds what events ask for; what a person has granted is queued, not thrown away.
             self._start_or_queue(run, offset)
         return answer

@@ -139,6 +139,8 @@ class Activity:
     running: set[str] = field(default_factory=set)
     queued: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Run ids, next one first."""
+    pending: set[str] = field(default_factory=set)
+    """Of a workflow: those that wait for a person."""
     day: str = ""
     runs_today: int = 0
     cooldowns: OrderedDict[str, datetime] = field(default_factory=OrderedDict)

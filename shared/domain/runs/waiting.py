@@ -13,6 +13,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 
 from shared.domain.counting import counted
+from shared.domain.records import Problem
 from shared.domain.runs.state import Activity, ActivityKey, Run, tag_scope
 
 _Place = tuple[int, int, str, str]
@@ -51,6 +52,24 @@ class WaitingRuns:
                     return key, shared.max_concurrent
         return None
 
+    def queue_full(self, run: Run) -> Problem | None:
+        """Why a run that is just asked for cannot even wait; None: it can, or need not."""
+        line, queued_max = self._line(run), run.match.limits.max_queued
+        pending = len(line.pending) if run.match.bounds_pending else 0
+        waiting = len(line.queued) + pending
+        if waiting < queued_max or self._need_not_wait(run, line):
+            return None
+        waits = counted(waiting, "waits", "wait") + (f", {pending} of them for approval," if pending else "")
+        detail = (
+            f"{self.told(run)}, {waits} and `max_queued` is {queued_max}; the next is admitted once one of them ends"
+        )
+        return Problem(kind="queue_full", detail=detail)
+
+    def _need_not_wait(self, run: Run, line: Activity) -> bool:
+        if run.match.approval is None:
+            return self.may_start(run) and not (run.match.bounds_pending and line.pending)
+        return not run.match.bounds_pending or not (line.running or line.queued or line.pending)
+
     def told(self, run: Run) -> str:
         """In words, why a run that may not start may not."""
         held_by = self.held_by(run)
@@ -65,6 +84,14 @@ class WaitingRuns:
         """It runs."""
         for key in scopes_of(run):
             self._activity(key).running.add(run.id)
+
+    def pend(self, run: Run) -> None:
+        """It waits for a person, in no line."""
+        self._line(run).pending.add(run.id)
+
+    def granted(self, run: Run) -> None:
+        """It waits for no person any more."""
+        self._line(run).pending.discard(run.id)
 
     def wait(self, run: Run) -> None:
         """It joins the end of its line."""
@@ -84,6 +111,7 @@ class WaitingRuns:
         freed = scopes_of(run)
         for key in freed:
             self._activity(key).running.discard(run.id)
+        self._line(run).pending.discard(run.id)
         line = self._line(run).queued
         if run.id in line:
             at_its_head = next(iter(line)) == run.id

@@ -108,6 +108,7 @@ BOUND_MATCH = replace(
         SharedLimit(tag="refunds", cooldown_seconds=5, cooldown_problem="event.subject is missing"),
     ),
     quota=MonthlyQuota(plan="team", runs=50_000),
+    bounds_pending=True,
 )
 EVENT = SourceEvent(
     id="evt-1",
@@ -254,6 +255,11 @@ EARLIER = {
     **BY_TYPE,
     "run.requested": RunRequested(match=MATCH, inputs={"days": 7}, command=COMMAND),
     "workflow.saved": replace(SAVED, hooks=()),
+    "event.matched.before_bounds_pending": BY_TYPE["event.matched"],
+    "run.requested.before_bounds_pending": RunRequested(
+        match=replace(BOUND_MATCH, bounds_pending=False), inputs={"days": 7}, command=COMMAND
+    ),
+    "window.elapsed.before_bounds_pending": BY_TYPE["window.elapsed"],
 }
 """What the bytes in `earlier` say: of a field that was added since, its default."""
 NOBODY = Cause(causation_id=None, correlation_id=None)

@@ -26,7 +26,7 @@ from shared.domain.records import (
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions, RunsFold
 from shared.domain.runs.resting import is_idle, pack, unpack
-from shared.domain.runs.state import Run, tag_scope
+from shared.domain.runs.state import Activity, Run, tag_scope
 from shared.domain.workflow import Match, MonthlyQuota, SharedLimit
 from shared.testing.folds import (
     SUBJECT_HASH,
@@ -43,7 +43,7 @@ from shared.testing.folds import (
     step,
 )
 
-MAX_CONCURRENT = {"one-at-a-time": 1, "approved": 1, "by-hand": 2}
+MAX_CONCURRENT = {"one-at-a-time": 1, "approved": 1, "by-hand": 2, "skipping": 1, "queueing": 1}
 
 NOTE = "long enough that a run which rests holds it as text"
 
@@ -77,6 +77,13 @@ def workflows(choice: int) -> dict[str, Match]:
         match("plain"),
         match("one-at-a-time", limits=limits(max_concurrent=1, max_queued=2)),
         match("approved", approval=approval(quorum=1 + choice % 2), limits=limits(max_concurrent=1, max_queued=0)),
+        match(
+            "skipping",
+            approval=approval() if choice % 3 else None,
+            limits=limits(max_concurrent=1, max_queued=0),
+            bounds_pending=True,
+        ),
+        match("queueing", approval=approval(), limits=limits(max_concurrent=1, max_queued=2), bounds_pending=True),
         match("dag", steps=dag, limits=limits(cooldown_seconds=60), cooldown_key=f"k{choice % 3}"),
         match("daily", stop_on_match=True, limits=limits(max_runs_per_day=2, zone="Europe/Paris")),
         match(
@@ -108,7 +115,7 @@ def grow(log: RunsScenario, op: Op) -> None:
     log.wait(seconds=seconds)
     runs = list(log.fold.runs.values())
     if what == 0:
-        chosen = [each for index, each in enumerate(workflows(c).values()) if (a + 1) * (c + 3) >> index & 1]
+        chosen = [each for index, each in enumerate(workflows(c).values()) if (a + 1) * (c + 3) * 11 >> index & 1]
         log.happens(*chosen, event_id=f"e{a % 5}-{len(log.log) // 20}", replay_id="again" if b == 0 else None)
         return
     if what == 1:
@@ -222,11 +229,18 @@ def state_of(fold: RunsFold) -> dict[str, object]:
         "runs": {run.id: dump_run(run) for run in fold.runs.values() if not run.closed},
         "activities": {
             key: (
-                *(sorted(each.running), list(each.queued), each.day, each.runs_today, dict(each.cooldowns)),
+                *(
+                    sorted(each.running),
+                    list(each.queued),
+                    sorted(each.pending),
+                    each.day,
+                    each.runs_today,
+                    dict(each.cooldowns),
+                ),
                 *(each.quarters, each.cooldown_seconds),
             )
             for key, each in fold.activities.items()
-            if each.running or each.queued or each.day or each.cooldowns or each.quarters
+            if each.running or each.queued or each.pending or each.day or each.cooldowns or each.quarters
         },
         "usage": {tenant_id: (each.month, each.runs) for tenant_id, each in fold.usage.items() if each.month},
         "now": fold.now,
@@ -265,7 +279,7 @@ def test_an_ended_run_stays_as_it_ended_and_bounds_hold(ops: list[Op]) -> None:
 
 
 def check_queues(fold: RunsFold) -> None:
-    of_status = {"running": set[str](), "queued": set[str]()}
+    of_status = {"running": set[str](), "queued": set[str](), "pending_approval": set[str]()}
     for run in fold.runs.values():
         if run.status in of_status:
             of_status[run.status].add(run.id)
@@ -273,6 +287,11 @@ def check_queues(fold: RunsFold) -> None:
     lines = {key: each for key, each in activities if not key[1].startswith("tag:")}
     assert {run_id for each in lines.values() for run_id in each.running} == of_status["running"]
     assert {run_id for each in lines.values() for run_id in each.queued} == of_status["queued"]
+    assert {run_id for each in lines.values() for run_id in each.pending} == of_status["pending_approval"]
+    for workflow_id, most in (("skipping", 1), ("queueing", 3)):
+        asked = lines.get((TENANT, workflow_id), Activity())
+        # One runs or waits for a person; the others are those that `max_queued` lets wait.
+        assert len(asked.running) + len(asked.queued) + len(asked.pending) <= most
     for (tenant_id, scope), each in activities:
         if (tenant_id, scope) not in lines:
             named = {run_id for run_id in of_status["running"] if names(fold.runs[run_id], tenant_id, scope)}
@@ -401,7 +420,7 @@ def test_every_run_ends_once_if_somebody_answers(ops: list[Op]) -> None:
         for run in unfinished:
             answer(log, run)
     assert all(run.closed for run in log.fold.runs.values())
-    assert not any(each.running or each.queued for each in log.fold.activities.values())
+    assert not any(each.running or each.queued or each.pending for each in log.fold.activities.values())
 
 
 def answer(log: RunsScenario, run: Run) -> None:

@@ -17,7 +17,7 @@ from shared.domain.runs.fold import Questions
 from shared.domain.runs.state import Run
 from shared.domain.workflow import Match, SharedLimit
 from shared.testing.folds import START, ProjectedRuns, RunsScenario, apply_all, dump_run
-from shared.testing.limited_runs import Asked, Ended, limited_history
+from shared.testing.limited_runs import Asked, Ended, Granted, limited_history
 
 RECORDS = 160
 
@@ -30,6 +30,8 @@ class Modelled:
     at: datetime
     status: str
     reason: str | None = None
+    place: int = 0
+    """In line, while it is queued."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Model:
 
     now: datetime = START
     runs: dict[str, Modelled] = field(default_factory=dict)
+    places: int = 0
 
     def happens(self, asked: Asked) -> None:
         stopped = False
@@ -50,8 +53,18 @@ class Model:
 
     def asks(self, run_id: str, wanted: Match, chain: tuple[str, ...]) -> None:
         reason = self._refusal(wanted, chain)
-        status = "skipped" if reason else "running" if self._may_start(wanted) else "queued"
-        self.runs[run_id] = Modelled(wanted, self.now, status, reason)
+        status = "skipped" if reason else "pending_approval" if wanted.approval is not None else self._begins(wanted)
+        self.places += 1
+        self.runs[run_id] = Modelled(wanted, self.now, status, reason, self.places)
+
+    def granted(self, run_id: str) -> None:
+        """It joins the end of its line then, whenever it was asked for."""
+        self.places += 1
+        run = self.runs[run_id]
+        run.status, run.place = self._begins(run.match), self.places
+
+    def _begins(self, wanted: Match) -> str:
+        return "running" if self._may_start(wanted) else "queued"
 
     def ends(self, run_id: str, status: str) -> None:
         self.runs[run_id].status = status
@@ -80,9 +93,18 @@ class Model:
             found = self._shared_refusal(limit, own.zone)
             if found is not None:
                 return found
-        if len(self._line(wanted)) >= own.max_queued and not self._may_start(wanted):
-            return "queue_full"
-        return None
+        return "queue_full" if self._is_full(wanted) else None
+
+    def _is_full(self, wanted: Match) -> bool:
+        going_on = [each for each in self.runs.values() if each.match.workflow_id == wanted.workflow_id]
+        pending = [each for each in going_on if each.status == "pending_approval"] if wanted.bounds_pending else []
+        if len(self._line(wanted)) + len(pending) < wanted.limits.max_queued:
+            return False
+        if wanted.approval is None:
+            return bool(pending) or not self._may_start(wanted)
+        if not wanted.bounds_pending:
+            return False
+        return any(each.status in ("running", "queued", "pending_approval") for each in going_on)
 
     def _shared_refusal(self, limit: SharedLimit, zone: str) -> str | None:
         of_tag = self._admitted(lambda it: any(each.tag == limit.tag for each in it.shared))
@@ -153,7 +175,7 @@ class Model:
     def _next_startable(self) -> str | None:
         """Whoever waits longest of those that are first of their workflow and have room everywhere."""
         seen: set[str] = set()
-        for run_id, each in self.runs.items():
+        for run_id, each in sorted(self.runs.items(), key=lambda item: item[1].place):
             if each.status != "queued" or each.match.workflow_id in seen:
                 continue
             seen.add(each.match.workflow_id)
@@ -167,10 +189,13 @@ def write(random: Random) -> RunsScenario:
     log, model = RunsScenario(), Model()
     for each in limited_history(log, random, RECORDS):
         model.now = log.now
-        if isinstance(each, Ended):
-            model.ends(each.run_id, each.status)
-        else:
-            model.happens(each)
+        match each:
+            case Ended():
+                model.ends(each.run_id, each.status)
+            case Granted():
+                model.granted(each.run_id)
+            case Asked():
+                model.happens(each)
         assert verdicts(log.fold.runs) == {run_id: (it.status, it.reason) for run_id, it in model.runs.items()}
     return log
 

@@ -187,6 +187,25 @@ async def test_while_an_earlier_run_goes_on_the_overlap_policy_decides(world):
     assert reasons == {"queue_full"}
 
 
+async def test_a_run_that_waits_for_a_person_goes_on_for_the_overlap_policy_too(world):
+    for overlap in ("skip", "queue", "allow"):
+        document = {"approval": {"when": "always"}, "limits": {"max_queued": 2}}
+        world.save({"schedule": {"interval": {"hours": 1}, "overlap": overlap}}, overlap, **document)
+    for _ in range(4):
+        await world.move(3600)
+    statuses = {
+        name: [run.status for run in world.fold.runs.values() if run.match.workflow_id == name]
+        for name in ("skip", "queue", "allow")
+    }
+    assert statuses == {
+        "skip": ["pending_approval", "skipped", "skipped", "skipped"],
+        "queue": ["pending_approval", "pending_approval", "skipped", "skipped"],
+        "allow": ["pending_approval"] * 4,
+    }
+    details = {run.reason.detail for run in world.fold.runs.values() if run.reason is not None}
+    assert any("1 waits, 1 of them for approval, and `max_queued` is 0" in each for each in details)
+
+
 async def test_a_schedule_is_in_the_workflows_zone_and_its_condition_sees_the_firing(world):
     world.save(
         {"schedule": {"daily": {"at": "11:30"}}},

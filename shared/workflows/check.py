@@ -212,15 +212,19 @@ def trigger_start(trigger: Mapping[str, object], catalogue: Catalogue, *, zone: 
 
 
 def _event_schemas(document: WorkflowDocument, catalogue: Catalogue) -> list[Mapping[str, object]]:
-    """Schemas of `event.data` where every trigger names catalogued types outright (`event: …`); else none is known."""
+    """Schemas of `event.data` where every trigger names catalogued types outright, as `event` or in a `pattern`; else none is
+    known. A run that somebody asks for has no event: what no event has, it has even less."""
     schemas: list[Mapping[str, object]] = []
     for trigger in document.triggers:
         try:
-            pattern = event_pattern(trigger_start(trigger, catalogue, zone=document.timezone))
+            start = trigger_start(trigger, catalogue, zone=document.timezone)
         except (InvalidInput, KeyError):
             return []  # told of the trigger itself
+        if isinstance(start, OnRequest):
+            continue
+        pattern = event_pattern(start)
         types = pattern.get("type") if pattern is not None else None
-        if not isinstance(types, list | tuple) or not _names_types(trigger):
+        if not isinstance(types, list | tuple):
             return []
         for each in types:
             schema = catalogue.event_schemas.get(each) if isinstance(each, str) else None
@@ -228,16 +232,6 @@ def _event_schemas(document: WorkflowDocument, catalogue: Catalogue) -> list[Map
                 return []
             schemas.append(schema)
     return schemas
-
-
-def _names_types(trigger: Mapping[str, object]) -> bool:
-    """Whether by `event`, of itself or of the window that it is; a `pattern` may be about more than it says."""
-    window = trigger.get("count")
-    absence = trigger.get("absence")
-    if isinstance(absence, Mapping):
-        window = absence.get("after")
-    named = any(key in trigger for key in ("event", "schedule", "webhook"))
-    return named or (isinstance(window, Mapping) and "event" in window)
 
 
 def _check_start(start: Start, document_base: tuple[str | int, ...], document: WorkflowDocument) -> list[Flaw]:

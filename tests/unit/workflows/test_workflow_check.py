@@ -306,6 +306,31 @@ def test_each_unknown_name_and_unsound_expression_has_its_place(value: object, p
 
 
 @pytest.mark.parametrize(
+    ("trigger", "told"),
+    [
+        ({"event": "order.refunded"}, True),
+        ([{"event": "order.refunded"}, {"manual": {}}], True),
+        ([{"manual": {}}, {"pattern": {"type": ["order.refunded", "order.created"]}}], True),
+        ({"pattern": {"type": ["order.refunded"], "data": {"nope": [1]}}}, True),
+        ({"count": {"pattern": {"type": ["order.refunded"]}, "times": 2, "within_seconds": 60}}, True),
+        ({"pattern": {"type": [{"prefix": "order."}]}}, False),
+        ({"pattern": {"type": ["order.refunded", {"prefix": "x"}]}}, False),
+        ({"pattern": {"type": ["order.refunded", "nobodys.type"]}}, False),
+        ({"pattern": {"data": {"nope": [1]}}}, False),
+        ([{"event": "order.refunded"}, {"event": "order.*"}], False),
+        ({"manual": {}}, False),
+    ],
+)
+def test_a_path_that_no_event_can_have_is_told_where_each_trigger_names_its_types(trigger: object, told: bool) -> None:
+    wrong = document(trigger=trigger, steps=[step(**{"if": "event.data.nope == 1"})], **{"if": "event.data.nope == 1"})
+    if told:
+        assert list(flaws(wrong)) == ["#/if", "#/steps/0/if"]
+    else:
+        checked(wrong)
+    checked(document(trigger=trigger, **{"if": "event.data.raw.nope == 1"}))
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("{{ nothing.x }}", "unknown root nothing"),

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 
 import orjson
@@ -63,6 +63,14 @@ def lost_numbers(body: bytes) -> list[tuple[tuple[str | int, ...], str]]:
     return [(place, number.token) for place, number in _lost_in(value, ())]
 
 
+def is_kept(token: str) -> bool:
+    """Whether a number that is no whole one of 64 bits is read as it is written: as a double, by its shortest decimal."""
+    try:
+        return Decimal(token) == Decimal(repr(float(token)))
+    except InvalidOperation:
+        return False  # an exponent of twenty digits, which no decimal has
+
+
 def dump_json(value: object) -> bytes:
     """Compact JSON of values, packed or not, dataclasses and instants. Integers of more than 64 bits, which vendors do send,
     take a path that costs ten times as much."""
@@ -93,7 +101,7 @@ def _kept(token: str) -> object:
     if token.lstrip("-").isdecimal():
         fits = len(token) <= 20 and -(2**63) <= int(token) < 2**64
         return None if fits else _Lost(token)
-    return None if Decimal(token) == Decimal(repr(float(token))) else _Lost(token)
+    return None if is_kept(token) else _Lost(token)
 
 
 def _lost_in(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], _Lost]]:

@@ -10,12 +10,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 import yaml
 
 from shared.domain.errors import Flaw, InvalidInput
-from shared.domain.json_text import DEPTH_MAX
+from shared.domain.json_text import DEPTH_MAX, is_kept
 
 YAML_BYTES_MAX = 262_144
 NODES_MAX = 20_000
@@ -190,7 +189,7 @@ def _resolved(text: str, line: int) -> object:
         number = float(text)
         if math.isinf(number):
             raise _flaw(line, f"{text[:40]} is too large a number")
-        if len(text) > 15 and Decimal(text) != Decimal(repr(number)):
+        if not is_kept(text):
             raise _flaw(
                 line, f"{text[:60]} has more digits than a number keeps (whole ones 64 bits); quote or round it"
             )

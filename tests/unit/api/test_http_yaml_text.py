@@ -123,13 +123,21 @@ def test_bytes_are_bounded_and_utf8():
     assert "control" in flaw("a: \x00").lower() or "special characters" in flaw("a: \x00").lower()
 
 
-@pytest.mark.parametrize("number", ["12345678901234567890123456789", "18446744073709551616", "0.12345678901234567890"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("12345678901234567890123456789", "18446744073709551616", "0.12345678901234567890"),
+        *("1e-400", "3e-324", "-1e-99999999999999999999"),
+    ],
+)
 def test_digits_that_no_number_keeps_are_refused_with_their_line(number):
     with pytest.raises(InvalidInput, match=f"line 2: {number}.* quote or round it"):
         read_yaml(f"b: 1\na: {number}".encode())
     assert read_yaml(f'"{number}"'.encode()) == number
 
 
-@pytest.mark.parametrize("number", ["18446744073709551615", "-9223372036854775808", "0.1234567890123456", "1e300"])
+@pytest.mark.parametrize(
+    "number", ["18446744073709551615", "-9223372036854775808", "0.1234567890123456", "1e300", "5e-324", "0e-400"]
+)
 def test_digits_that_a_number_keeps_are_kept(number):
     assert read_yaml(number.encode()) == json.loads(number)

@@ -198,3 +198,8 @@ def test_numbers_that_would_be_read_as_others_are_named_with_their_place(token: 
     read = value["a~"][1]["n"]
     is_kept = Decimal(token) == (Decimal(read) if isinstance(read, int) else Decimal(repr(read)))
     assert lost_numbers(body) == ([] if is_kept else [(("a~", 1, "n"), token)])
+
+
+@pytest.mark.parametrize("token", ["1e-400", "3e-324", "-1e-99999999999999999999"])
+def test_a_number_too_small_to_be_one_is_lost_whatever_its_exponent(token: str) -> None:
+    assert lost_numbers(b"[%s]" % token.encode()) == [((0,), token)]

@@ -67,7 +67,7 @@ def check_document(
             detail = f"the patterns of its triggers have more than {ALTERNATIVES_MAX} alternatives; split the workflow"
             raise InvalidInput("this workflow cannot be saved", [*flaws, Flaw(pointer="#/trigger", detail=detail)])
     schemas = _event_schemas(document, catalogue)
-    flaws += _check_condition(document.if_, ("if",), WORKFLOW_ROOTS, schemas, None)
+    flaws += _check_own_condition(document.if_, schemas)
     flaws += _check_cooldown(document.limits.cooldown, ("limits",))
     flaws += _check_shared(document)
     flaws += _check_graph(document)
@@ -259,6 +259,19 @@ def _check_start(start: Start, document_base: tuple[str | int, ...], document: W
 
 def _check_key(text: str, base: tuple[str | int, ...]) -> list[Flaw]:
     return _guarded(base, lambda: check_template(text, pointer="#", roots=KEY_ROOTS))
+
+
+def _check_own_condition(text: str | None, schemas: Sequence[Mapping[str, object]]) -> list[Flaw]:
+    """`inputs` compiles in what stands already, and says nothing: only events ask the workflow's own `if`, and have none."""
+    flaws = _check_condition(text, ("if",), WORKFLOW_ROOTS, schemas, None)
+    if text is None or flaws:
+        return flaws
+    if any(root == "inputs" for root, *_ in compile_condition(text, roots=WORKFLOW_ROOTS).paths):
+        detail = (
+            "inputs are empty here: a run that is asked for by hand does not ask this `if`; ask that of a step instead"
+        )
+        return [Flaw(pointer=pointer_to("if"), detail=detail)]
+    return []
 
 
 def _check_condition(

@@ -146,7 +146,9 @@ class WorkflowDocument(_Part):
     priority: int = Field(50, ge=0, le=1000, description="lower is admitted first among the matches of one event")
     stop_on_match: bool = False
     trigger: TriggerDocuments
-    if_: str | None = Field(None, alias="if", min_length=1, max_length=4000, description="CEL, after the trigger")
+    if_: str | None = Field(
+        None, alias="if", min_length=1, max_length=4000, description="CEL, after the trigger; not asked of manual runs"
+    )
     approval: Approval = Approval()
     limits: Limits = Limits()
     steps: tuple[Step, ...] = Field(min_length=1, max_length=STEPS_MAX)

@@ -280,6 +280,8 @@ def test_each_flaw_of_the_shape_has_its_place(value: object, pointers: set[str])
         (document(**{"if": "nobody.x == 1"}), "#/if", "unknown root nobody"),
         (document(**{"if": "steps.a.output == 1"}), "#/if", "unknown root steps"),
         (document(**{"if": "1 +"}), "#/if", "syntax"),
+        (document(**{"if": "inputs.n > 5"}), "#/if", "inputs are empty here"),
+        (document(trigger={"manual": {}}, **{"if": "true || size(inputs) == 1"}), "#/if", "inputs are empty here"),
         (document(limits={"cooldown": {"seconds": 1, "key": "{{ evnt.id }}"}}), "#/limits/cooldown/key", "evnt"),
         (document(steps=[step(uses="notify.webhok")]), "#/steps/0/uses", "did you mean 'notify.webhook'?"),
         (document(steps=[step(needs=["b"])]), "#/steps/0/needs/0", "there is no step 'b'"),
@@ -328,6 +330,16 @@ def test_a_path_that_no_event_can_have_is_told_where_each_trigger_names_its_type
     else:
         checked(wrong)
     checked(document(trigger=trigger, **{"if": "event.data.raw.nope == 1"}))
+
+
+def test_inputs_are_for_steps_and_keys_and_what_stands_already_still_compiles() -> None:
+    asks = step(**{"if": "inputs.n > 5"})
+    cooldown = {"cooldown": {"seconds": 1, "key": "{{ inputs.n }}"}}
+    found = checked(document(trigger={"manual": {}}, limits=cooldown, steps=[asks]))
+    before = {**found.document, "if": "inputs.n > 5"}
+    revision = Revision(number=1, document=before, steps=found.steps, high_risk=False, author="ann", saved_at=START)
+    workflow = Workflow(id="w", tenant_id="acme", name="Refund alert", enabled=True, revisions=(revision,))
+    assert compile_start(workflow, revision, CATALOGUE).condition is not None
 
 
 @pytest.mark.parametrize(

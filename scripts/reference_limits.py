@@ -17,7 +17,7 @@ from shared.bus import published
 from shared.domain import json_text, windows, workflow
 from shared.domain.hooks import HOOK_SECRETS_MAX
 from shared.expressions import conditions, picking
-from shared.matching import elements, parse, wildcard
+from shared.matching import WORK_MAX, parse, wildcard
 from shared.matching.explain import ACTUAL_VALUES_MAX
 from shared.readmodel.tenant_queries import LIMIT_MAX
 from shared.runtime.egress import kept, url
@@ -73,7 +73,11 @@ PATTERNS = (
     Limit("fields of all alternatives together", f"{parse.ENTRIES_MAX:,}", _SAVE),
     Limit("depth", f"{parse.DEPTH_MAX}", _SAVE),
     Limit("`*` in a wildcard", f"{wildcard.WILDCARDS_MAX}", _SAVE),
-    Limit("steps of choosing among elements of arrays", f"{elements.STEPS_MAX:,}", "the alternative does not match"),
+    Limit(
+        "work on the arrays of one event, for all workflows together (a value looked at is 1, one put to an operator 2)",
+        f"{WORK_MAX:,}",
+        "by priority, the rest is `unevaluated`: reason `budget`",
+    ),
     Limit("values of an event that an explanation shows", f"{ACTUAL_VALUES_MAX}", "the rest is counted"),
 )
 CONDITIONS = (

@@ -9,19 +9,23 @@ Start at `parse.py` for the language, `evaluate.py` for its meaning, `index.py` 
 
 from shared.matching.evaluate import matches
 from shared.matching.event import EventFields, event_from_value, event_of, has_duplicate_keys, read_event
-from shared.matching.explain import AlternativeExplanation, ClauseExplanation, Explanation, explain
+from shared.matching.explain import AlternativeExplanation, ClauseExplanation, Explainer, Explanation, explain
 from shared.matching.index import PatternIndex
 from shared.matching.narrow import narrowed
 from shared.matching.parse import parse_pattern
 from shared.matching.pattern import Pattern
+from shared.matching.work import WORK_MAX, TooMuchWork
 
 __all__ = [
+    "WORK_MAX",
     "AlternativeExplanation",
     "ClauseExplanation",
     "EventFields",
+    "Explainer",
     "Explanation",
     "Pattern",
     "PatternIndex",
+    "TooMuchWork",
     "event_from_value",
     "event_of",
     "explain",

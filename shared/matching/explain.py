@@ -1,19 +1,23 @@
 """Why an event matches a pattern, or does not: each field with what it asked for and what it found.
 
-The verdict comes from the same functions that decide, so an explanation never disagrees with the matcher.
+The verdict comes from the same functions that decide, so an explanation never disagrees with the matcher. Looking at every
+field of every alternative takes more than deciding does, and has as much work of its own: what it does not come to is said to
+be so.
 Next: `shared/workflows/explaining`, which says it of a workflow's triggers, in the words of its document.
 """
 
 import json
 from dataclasses import dataclass, replace
 
-from shared.matching.evaluate import field_holds, stuck_at
+from shared.matching.evaluate import field_holds, first_matching, stuck_at, verdict
 from shared.matching.event import EventFields
-from shared.matching.fields import Leaf, leaves_at
+from shared.matching.looked import Looked
 from shared.matching.numbers import LossyNumber
 from shared.matching.pattern import Alternative, FieldPattern, Pattern
+from shared.matching.work import WORK_MAX, TooMuchWork, Work
 
 ACTUAL_VALUES_MAX = 20
+TOO_MUCH = "to look at all of the event's arrays takes more than one event may cost"
 _ACTUAL_CHARACTERS_MAX = 200
 
 
@@ -22,7 +26,7 @@ class ClauseExplanation:
     """One field, the values found (at most 20 of `found`), the verdict.
 
     `reason` is a sentence, empty where the clause holds. `held_apart`: it holds alone, but in no choice of array elements
-    that the fields before it leave.
+    that the fields before it leave. `looked_at` False: the event's work was used up before.
     """
 
     field: FieldPattern
@@ -31,6 +35,7 @@ class ClauseExplanation:
     holds: bool
     reason: str
     held_apart: bool = False
+    looked_at: bool = True
 
     @property
     def path(self) -> str:
@@ -65,51 +70,87 @@ class AlternativeExplanation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The verdict, every alternative, the one that came nearest (the first that holds, where one does), and the first
-    clause that failed in it."""
+    clause that failed in it. `is_open`: whether it matches cannot be told with the work that one event may cost."""
 
     matches: bool
     alternatives: tuple[AlternativeExplanation, ...]
     nearest: AlternativeExplanation
     first_failed: ClauseExplanation | None
+    is_open: bool = False
 
     @property
     def reason(self) -> str:
         """One sentence for people."""
         if self.matches:
             return "the event matches"
+        if self.is_open:
+            return TOO_MUCH
         if self.first_failed is not None:
             return f"{self.first_failed.path}: {self.first_failed.reason}"
         return "no choice of array elements satisfies all fields"
 
 
+class Explainer:
+    """Explains patterns of one event, with the work that one event may cost for all of them."""
+
+    def __init__(self, event: EventFields, work_max: int = WORK_MAX) -> None:
+        self._deciding = Looked(event, Work(work_max))
+        self._looking = _Looking(Looked(event, Work(work_max)))
+
+    def verdict(self, pattern: Pattern) -> bool | None:
+        """Whether the event matches, without reasons. None: it cannot be told any more."""
+        return verdict(pattern.alternatives, self._deciding)
+
+    def explain(self, pattern: Pattern) -> Explanation:
+        """The verdict with its reasons."""
+        matching: Alternative | None = None
+        is_open = False
+        try:
+            matching = first_matching(pattern.alternatives, self._deciding)
+        except TooMuchWork:
+            is_open = True
+        # what matches comes first, while there is work left to say why
+        decisive = self._looking.explain_alternative(matching) if matching is not None else None
+        alternatives = tuple(
+            decisive
+            if decisive is not None and alternative is matching
+            else self._looking.explain_alternative(alternative)
+            for alternative in pattern.alternatives
+        )
+        nearest = decisive or min(alternatives, key=lambda each: sum(not clause.holds for clause in each.clauses))
+        failed = next((clause for clause in nearest.clauses if not clause.holds), None) if decisive is None else None
+        return Explanation(
+            matches=decisive is not None,
+            alternatives=alternatives,
+            nearest=nearest,
+            first_failed=failed,
+            is_open=is_open,
+        )
+
+
 def explain(pattern: Pattern, event: EventFields) -> Explanation:
     """The verdict on an event with its reasons."""
-    looking = _Looking(event)
-    alternatives = tuple(looking.explain_alternative(alternative) for alternative in pattern.alternatives)
-    nearest = min(alternatives, key=lambda each: (not each.holds, sum(not clause.holds for clause in each.clauses)))
-    if nearest.holds:
-        return Explanation(matches=True, alternatives=alternatives, nearest=nearest, first_failed=None)
-    failed = next((clause for clause in nearest.clauses if not clause.holds), None)
-    return Explanation(matches=False, alternatives=alternatives, nearest=nearest, first_failed=failed)
+    return Explainer(event).explain(pattern)
 
 
 class _Looking:
     """Looks at each field once, in however many alternatives it stands: `$or` copies what is beside it."""
 
-    def __init__(self, event: EventFields) -> None:
-        self._event = event
-        self._array_names: dict[int, str] = {}
-        self._seen: dict[int, tuple[list[Leaf], ClauseExplanation]] = {}
+    def __init__(self, looked: Looked) -> None:
+        self._looked = looked
+        self._seen: dict[int, ClauseExplanation] = {}
 
     def explain_alternative(self, alternative: Alternative) -> AlternativeExplanation:
-        looked = [self._look(field) for field in alternative.fields]
-        clauses = [clause for _, clause in looked]
+        clauses = [self._look(field) for field in alternative.fields]
         inconsistent: str | None = None
         if all(clause.holds for clause in clauses):
-            found = [(field, leaves) for field, (leaves, _) in zip(alternative.fields, looked, strict=True)]
-            stuck = stuck_at(found)
+            try:
+                stuck = stuck_at(alternative.fields, self._looked)
+            except TooMuchWork:
+                clauses[-1] = replace(clauses[-1], holds=False, reason=TOO_MUCH, held_apart=True)
+                stuck = None
             if stuck is not None:
-                inconsistent = _shared_array(found, stuck, self._array_names)
+                inconsistent = _shared_array(alternative, stuck, self._looked)
                 reason = (
                     f"held by different elements of {inconsistent} than the fields before it"
                     if inconsistent is not None
@@ -119,35 +160,45 @@ class _Looking:
         holds = all(clause.holds for clause in clauses)
         return AlternativeExplanation(holds=holds, clauses=tuple(clauses), inconsistent=inconsistent)
 
-    def _look(self, field: FieldPattern) -> tuple[list[Leaf], ClauseExplanation]:
+    def _look(self, field: FieldPattern) -> ClauseExplanation:
         known = self._seen.get(id(field))
         if known is None:
-            leaves = leaves_at(self._event, field.path, self._array_names)
-            holds = field_holds(field, leaves)
-            clause = ClauseExplanation(
-                field=field,
-                values=tuple(value for value, _ in leaves[:ACTUAL_VALUES_MAX]),
-                found=len(leaves),
-                holds=holds,
-                reason="" if holds else _why_not(field, leaves),
-            )
-            known = self._seen[id(field)] = (leaves, clause)
+            try:
+                known = self._clause(field)
+            except TooMuchWork:
+                known = ClauseExplanation(
+                    field=field, values=(), found=0, holds=False, reason=TOO_MUCH, looked_at=False
+                )
+            self._seen[id(field)] = known
         return known
 
+    def _clause(self, field: FieldPattern) -> ClauseExplanation:
+        values = self._looked.spread(field.path).values
+        holds = field_holds(field, self._looked)
+        return ClauseExplanation(
+            field=field,
+            values=tuple(values[:ACTUAL_VALUES_MAX]),
+            found=len(values),
+            holds=holds,
+            reason="" if holds else _why_not(field, len(values)),
+        )
 
-def _why_not(field: FieldPattern, leaves: list[Leaf]) -> str:
-    if not leaves:
+
+def _why_not(field: FieldPattern, found: int) -> str:
+    if not found:
         return "the event has no value here"
     if field.or_absent and not field.operators:
         return "a value is there, and absence was asked for"
-    return "the value is not held" if len(leaves) == 1 else f"none of the {len(leaves)} values is held"
+    return "the value is not held" if found == 1 else f"none of the {found} values is held"
 
 
-def _shared_array(found: list[tuple[FieldPattern, list[Leaf]]], stuck: int, names: dict[int, str]) -> str | None:
+def _shared_array(alternative: Alternative, stuck: int, looked: Looked) -> str | None:
     """The innermost array that the field the search got stuck at shares with a field before it."""
-    mine = {array for _, place in found[stuck][1] for array, _ in place}
-    before = {array for _, leaves in found[:stuck] for _, place in leaves for array, _ in place}
-    shared = sorted((names[array] for array in mine & before), key=lambda name: (name.count("."), name))
+    arrays = [looked.spread(field.path).arrays for field in alternative.fields[: stuck + 1]]
+    before: frozenset[int] = frozenset().union(*arrays[:-1])
+    shared = sorted(
+        (looked.array_names[array] for array in arrays[-1] & before), key=lambda name: (name.count("."), name)
+    )
     return f"{shared[-1]}[]" if shared else None
 
 

@@ -27,6 +27,8 @@ class Facet(Protocol[B]):
 
     sees_texts: ClassVar[bool]
     sees_others: ClassVar[bool]
+    shared_by: ClassVar[int]
+    """Operators of which a value is put to one, about: what elements of arrays are reckoned to cost."""
 
     def add(self, operator: ValueOperator, bucket: B) -> None: ...
     def remove(self, operator: ValueOperator, bucket: B) -> None: ...
@@ -39,6 +41,7 @@ class NumberFacet(Generic[B]):
     __slots__ = ("_exact", "_ranges", "_tokens")
     sees_texts: ClassVar[bool] = False
     sees_others: ClassVar[bool] = True
+    shared_by: ClassVar[int] = 16
 
     def __init__(self) -> None:
         self._exact: dict[int | float, list[B]] = {}
@@ -106,6 +109,7 @@ class ConstantFacet(Generic[B]):
     __slots__ = ("_by_name",)
     sees_texts: ClassVar[bool] = False
     sees_others: ClassVar[bool] = True
+    shared_by: ClassVar[int] = 1024
 
     def __init__(self) -> None:
         self._by_name: dict[str, B] = {}  # True and 1 would be one key
@@ -132,6 +136,7 @@ class AddressFacet(Generic[B]):
     __slots__ = ("_filed", "_lengths")
     sees_texts: ClassVar[bool] = True
     sees_others: ClassVar[bool] = False
+    shared_by: ClassVar[int] = 64
 
     def __init__(self) -> None:
         self._filed: dict[tuple[int, Address], list[B]] = {}  # (host bits, the address without them)
@@ -165,6 +170,7 @@ class FoldedFacet(Generic[B]):
     __slots__ = ("_filed",)
     sees_texts: ClassVar[bool] = True
     sees_others: ClassVar[bool] = False
+    shared_by: ClassVar[int] = 64
 
     def __init__(self) -> None:
         self._filed: dict[str, list[tuple[EqualsIgnoreCase, B]]] = {}
@@ -189,6 +195,7 @@ class PrefixFacet(Generic[B]):
     __slots__ = ("_filed",)
     sees_texts: ClassVar[bool] = True
     sees_others: ClassVar[bool] = False
+    shared_by: ClassVar[int] = 4
 
     def __init__(self) -> None:
         self._filed: AffixIndex[tuple[ValueOperator, B]] = AffixIndex()
@@ -211,6 +218,7 @@ class SuffixFacet(Generic[B]):
     __slots__ = ("_filed",)
     sees_texts: ClassVar[bool] = True
     sees_others: ClassVar[bool] = False
+    shared_by: ClassVar[int] = 4
 
     def __init__(self) -> None:
         self._filed: AffixIndex[tuple[ValueOperator, B]] = AffixIndex()
@@ -233,6 +241,7 @@ class ScannedFacet(Generic[B]):
     __slots__ = ("_filed",)
     sees_texts: ClassVar[bool] = True
     sees_others: ClassVar[bool] = True
+    shared_by: ClassVar[int] = 1
 
     def __init__(self) -> None:
         self._filed: dict[ValueOperator, B] = {}

@@ -9,6 +9,8 @@ Next: `evaluate.py`, which keeps the places of all fields consistent.
 
 from typing import Any
 
+from shared.matching.work import Work
+
 Place = tuple[tuple[int, int], ...]  # (identity of an array in this event, index), outermost first
 Leaf = tuple[Any, Place]  # Any: a JSON scalar or a LossyNumber
 
@@ -16,56 +18,66 @@ _NOWHERE: Place = ()
 _MISSING = object()
 
 
-def leaves_at(root: dict[str, Any], path: str, array_names: dict[int, str] | None = None) -> list[Leaf]:
-    """Every scalar at `path`; objects and empty arrays are none. Fills in the paths of the arrays on the way."""
-    found: list[Leaf] = []
-    _in_object(root, path, path, _NOWHERE, found, array_names)
-    return found
+def leaves_at(root: dict[str, Any], path: str, work: Work, array_names: dict[int, str]) -> list[Leaf]:
+    """Every scalar at `path`; objects and empty arrays are none. Fills in the paths of the arrays on the way.
+
+    Raises `TooMuchWork`.
+    """
+    looking = _Looking(path, work, array_names)
+    looking.in_object(root, path, _NOWHERE)
+    return looking.found
 
 
-def _in_object(
-    node: dict[str, Any], rest: str, path: str, place: Place, found: list[Leaf], names: dict[int, str] | None
-) -> None:
-    value = node.get(rest, _MISSING)
-    if value is not _MISSING:
-        _arrive(value, path, place, found, names)
-    dot = rest.find(".")
-    while dot >= 0:
-        value = node.get(rest[:dot], _MISSING)
+class _Looking:
+    __slots__ = ("_names", "_path", "_work", "found")
+
+    def __init__(self, path: str, work: Work, names: dict[int, str]) -> None:
+        self.found: list[Leaf] = []
+        self._path = path
+        self._work = work
+        self._names = names
+
+    def in_object(self, node: dict[str, Any], rest: str, place: Place) -> None:
+        value = node.get(rest, _MISSING)
         if value is not _MISSING:
-            _through(value, rest[dot + 1 :], path, place, found, names)
-        dot = rest.find(".", dot + 1)
+            self._arrive(value, place)
+        dot = rest.find(".")
+        while dot >= 0:
+            value = node.get(rest[:dot], _MISSING)
+            if value is not _MISSING:
+                self._through(value, rest[dot + 1 :], place)
+            dot = rest.find(".", dot + 1)
 
+    def _through(self, value: Any, rest: str, place: Place) -> None:
+        kind = type(value)
+        if kind is dict:
+            self.in_object(value, rest, place)
+        elif kind is list:
+            self._work.spend(len(value) * (1 + rest.count(".")))
+            self._names[id(value)] = self._path[: len(self._path) - len(rest) - 1]
+            for index, element in enumerate(value):
+                if type(element) is dict:
+                    self.in_object(element, rest, (*place, (id(value), index)))
+                elif type(element) is list:
+                    self._through(element, rest, (*place, (id(value), index)))
+        elif kind is tuple:
+            self._work.spend(len(value))
+            for repeated in value:
+                self._through(repeated, rest, place)
 
-def _through(value: Any, rest: str, path: str, place: Place, found: list[Leaf], names: dict[int, str] | None) -> None:
-    kind = type(value)
-    if kind is dict:
-        _in_object(value, rest, path, place, found, names)
-    elif kind is list:
-        if names is not None:
-            names[id(value)] = path[: len(path) - len(rest) - 1]
-        for index, element in enumerate(value):
-            if type(element) is dict:
-                _in_object(element, rest, path, (*place, (id(value), index)), found, names)
-            elif type(element) is list:
-                _through(element, rest, path, (*place, (id(value), index)), found, names)
-    elif kind is tuple:
-        for repeated in value:
-            _through(repeated, rest, path, place, found, names)
-
-
-def _arrive(value: Any, path: str, place: Place, found: list[Leaf], names: dict[int, str] | None) -> None:
-    kind = type(value)
-    if kind is list:
-        if names is not None:
-            names[id(value)] = path
-        for index, element in enumerate(value):
-            if type(element) is list:
-                _arrive(element, path, (*place, (id(value), index)), found, names)
-            elif type(element) is not dict:
-                found.append((element, place))
-    elif kind is tuple:
-        for repeated in value:
-            _arrive(repeated, path, place, found, names)
-    elif kind is not dict:
-        found.append((value, place))
+    def _arrive(self, value: Any, place: Place) -> None:
+        kind = type(value)
+        if kind is list:
+            self._work.spend(len(value))
+            self._names[id(value)] = self._path
+            for index, element in enumerate(value):
+                if type(element) is list:
+                    self._arrive(element, (*place, (id(value), index)))
+                elif type(element) is not dict:
+                    self.found.append((element, place))
+        elif kind is tuple:
+            self._work.spend(len(value))
+            for repeated in value:
+                self._arrive(repeated, place)
+        elif kind is not dict:
+            self.found.append((value, place))

@@ -7,16 +7,19 @@
 Every rule is in an index written in Python, which answers for any event. Where the compiled kernel is there, what it
 knows of rules is in the kernel's index, too, and the rest once more in a small one in Python: for plain events, which
 nearly all are, these two answer together.
-Guarantee: after any adds and removes the same answer as `matches` for each rule. Adding and removing touch one rule's
+Guarantee: after any adds and removes the same answer as `matches` for each rule, or `TooMuchWork`: an event's arrays cost no
+more than one event may (`work.py`). Adding and removing touch one rule's
 places only. Not safe for use from several threads at once.
 Next: `index_node.py`, how rules are filed and met; `native/`, the kernel.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 from shared.matching import native
+from shared.matching.asking import Asking
+from shared.matching.evaluate import verdict
 from shared.matching.event import EventFields
 from shared.matching.index_bucket import Placed
 from shared.matching.index_cost import PathUse
@@ -24,12 +27,15 @@ from shared.matching.index_node import Node
 from shared.matching.index_rest import Rests
 from shared.matching.native.encode import encoded
 from shared.matching.pattern import Pattern
+from shared.matching.work import WORK_MAX
 
 R = TypeVar("R", bound=Hashable)
 
 # What compiling costs, about 2 ms, is lost by then in slower walks. So rules that bring new paths one after the other
 # never cause a compilation each.
 WALKS_BEFORE_CODE: Final = 500
+ALTERNATIVES_MAX: Final = 100_000
+"""That are asked one by one: some 100 ms."""
 _RECONSIDERED_PER_ADD = 2  # more than are queued, so the queue keeps up
 
 
@@ -37,16 +43,21 @@ class PatternIndex(Generic[R]):
     """Rules by id, each with one or several patterns of which one must match."""
 
     candidates: Callable[[EventFields], list[R]]
-    """`candidates(event)`: the ids of the rules that match, each once, in no particular order."""
+    """`candidates(event)`: the ids of the rules that match, each once, in no particular order. Raises `TooMuchWork` where the
+    arrays of the event take too much of it (`asking.py`): then `in_order` says what can be said."""
 
-    def __init__(self, *, walks_before_code: int = WALKS_BEFORE_CODE, use_kernel: bool = True) -> None:
+    def __init__(
+        self, *, walks_before_code: int = WALKS_BEFORE_CODE, use_kernel: bool = True, work_max: int = WORK_MAX
+    ) -> None:
         """`walks_before_code`: events that a level answers with its paths as they are before its walk is written out.
         `use_kernel`: whether the compiled kernel answers where it is there and can."""
         self._paths: dict[str, PathUse] = {}
-        rests = Rests(self._paths)
-        self._root: Node[R] = Node(self._paths, rests, None, walks_before_code)
+        self._asking = Asking(self._paths, work_max)
+        rests = Rests(self._asking)
+        self._root: Node[R] = Node(self._paths, rests, self._asking, None, walks_before_code)
         self._kernel: native.Index[R] | None = native.new_index() if use_kernel else None
-        self._beside: Node[R] = Node(self._paths, rests, None, walks_before_code)  # what the kernel does not know
+        # what the kernel does not know
+        self._beside: Node[R] = Node(self._paths, rests, self._asking, None, walks_before_code)
         self._placed: dict[R, tuple[Placed[R], ...]] = {}
         self._to_reconsider: deque[Placed[R]] = deque()
         if self._kernel is None:
@@ -106,13 +117,33 @@ class PatternIndex(Generic[R]):
                     del self._paths[field.path]
         return True
 
+    def in_order(self, event: EventFields, rule_ids: Iterable[R]) -> Iterator[tuple[R, bool | None]]:
+        """Whether each rule matches, asked one by one in this order. None: what one event's arrays may cost was used up before
+        (or it was not one of the first `ALTERNATIVES_MAX` alternatives), and nothing outside them refuses it.
+
+        As if `evaluate.verdict` were asked of each with the same `Looked`: what is in the index, and how it is filed, plays no
+        part. So whoever asks is told the same.
+        """
+        looked = self._asking.afresh(event)
+        asked = 0
+        for rule_id in rule_ids:
+            alternatives = [placed.alternative for placed in self._placed[rule_id]]
+            asked += len(alternatives)
+            yield rule_id, verdict(alternatives, looked) if asked <= ALTERNATIVES_MAX else None
+
     def _candidates_in_python(self, event: EventFields) -> list[R]:
         found: list[R] = []
-        self._root.collect(event, found, False)
+        try:
+            self._root.collect(event, found, False)
+        finally:
+            self._asking.end()
         return found if len(found) < 2 else list(dict.fromkeys(found))
 
     def _add_those_beside(self, event: EventFields, found: list[R]) -> None:
-        self._beside.collect(event, found, False)
+        try:
+            self._beside.collect(event, found, False)
+        finally:
+            self._asking.end()
 
     def _note_those_beside(self, kernel: "native.Index[R]") -> None:
         kernel.connect(self._candidates_in_python, self._add_those_beside if self._beside.size else None)

@@ -12,6 +12,7 @@ from shared.matching.index_walk import Step
 from shared.matching.literals import Text
 from shared.matching.pattern import ValueOperator
 from shared.matching.text import Prefix
+from shared.matching.work import Work
 
 R = TypeVar("R", bound=Hashable)
 
@@ -33,10 +34,10 @@ class Leaf(Generic[R]):
 
     __slots__ = ("_facets", "_filed", "absent", "level", "path", "step")
 
-    def __init__(self, level: Paths, path: str) -> None:
+    def __init__(self, level: Paths, path: str, work: Work) -> None:
         self.level: Paths = level
         self.path = path
-        self.step: Step[Bucket[R]] = Step()
+        self.step: Step[Bucket[R]] = Step(work)
         self.absent: Bucket[R] | None = None
         self._filed: dict[ValueOperator, Bucket[R]] = {}  # all but exact strings
         self._facets: dict[type[Facet[Any]], tuple[Facet[Bucket[R]], int]] = {}  # with how many are filed there
@@ -119,6 +120,7 @@ class Leaf(Generic[R]):
             self._facets[kind] = (facet, count)
         else:
             del self._facets[kind]
+        self.step.asked = sum(-(-filed // each.shared_by) for each, filed in self._facets.values())
         if was_there != bool(count):
             facets = [facet for facet, _ in self._facets.values()]
             self.step.on_texts = tuple(facet.probe for facet in facets if facet.sees_texts)

@@ -9,10 +9,10 @@ Next: `index_bucket.py`, what is filed; `index_code.py`, how most events are ans
 """
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from shared.matching.asking import Asking
 from shared.matching.event import EventFields
-from shared.matching.fields import leaves_at
 from shared.matching.index_bucket import Bucket, Placed
 from shared.matching.index_code import Walk, write_walk
 from shared.matching.index_cost import ABSENCE, PathUse
@@ -24,11 +24,14 @@ from shared.matching.pattern import FieldPattern
 
 R = TypeVar("R", bound=Hashable)
 
+_MEET_UNITS: Final = 4  # of work, for a rule that is met
+
 
 class Node(Generic[R]):
     """One level; `holder` is the bucket that it is inside of."""
 
     __slots__ = (
+        "_asking",
         "_leaves",
         "_rests",
         "_steps",
@@ -43,9 +46,15 @@ class Node(Generic[R]):
     )
 
     def __init__(
-        self, lookups: dict[str, PathUse], rests: Rests, holder: Bucket[R] | None, walks_before_code: int
+        self,
+        lookups: dict[str, PathUse],
+        rests: Rests,
+        asking: Asking,
+        holder: Bucket[R] | None,
+        walks_before_code: int,
     ) -> None:
         self.lookups = lookups
+        self._asking = asking
         self.holder = holder
         self.walk: Walk | None = None  # as long as the paths stay as they are
         self.walks_before_code = walks_before_code
@@ -53,7 +62,7 @@ class Node(Generic[R]):
         self._rests = rests
         self.absent: dict[str, Bucket[R]] = {}
         self._leaves: dict[str, Leaf[R]] = {}
-        self._top: Step[Bucket[R]] = Step()
+        self._top: Step[Bucket[R]] = Step(asking.work)
         self._steps: dict[str, Step[Bucket[R]]] = {}  # by the path that leads there
         self.size = 0  # alternatives placed here
 
@@ -63,7 +72,7 @@ class Node(Generic[R]):
         return not self._leaves and not self.absent and not self._top.below
 
     def collect(self, event: EventFields, found: list[R], in_arrays: bool) -> None:
-        """Add the ids of the rules that match, some maybe more than once."""
+        """Add the ids of the rules that match, some maybe more than once. Raises `TooMuchWork`."""
         walk = self.walk
         if in_arrays or walk is None or not walk(event, found):
             self.collect_slowly(event, found, in_arrays)
@@ -88,8 +97,10 @@ class Node(Generic[R]):
         found += bucket.sure
         # one field in an array, met by a value of it, is consistent with itself
         ask_all = in_arrays and (self.holder is not None or bucket.operator is None)
+        if in_arrays:
+            self._asking.work.spend(_MEET_UNITS * len(bucket.placed))
         for placed in bucket.placed:
-            if rest_holds(placed, event, self.lookups, ask_all=ask_all):
+            if rest_holds(placed, event, self._asking, ask_all=ask_all):
                 found.append(placed.rule_id)
         if bucket.node is not None:
             bucket.node.collect(event, found, in_arrays)
@@ -109,8 +120,13 @@ class Node(Generic[R]):
     def _add_absent(self, event: EventFields, hits: list[Bucket[R]]) -> None:
         for path, bucket in self.absent.items():
             value = self.lookups[path].value(event)
-            if value is MISSING or (value is SEVERAL and _may_be_absent(event, path)):
+            if value is MISSING or (value is SEVERAL and self._may_be_absent(event, path)):
                 hits.append(bucket)
+
+    def _may_be_absent(self, event: EventFields, path: str) -> bool:
+        """Whether a path has no value, or only such as a choice of array elements may put out of reach."""
+        spread = self._asking.looked(event).spread(path)
+        return not spread.values or spread.is_in_arrays
 
     def place(self, placed: Placed[R], *, may_be_sure: bool) -> None:
         """File an alternative under the field that narrows most; the others are asked in the order of how they do."""
@@ -150,13 +166,13 @@ class Node(Generic[R]):
 
     def level_inside(self, holder: Bucket[R]) -> "Node[R]":
         """A new level inside a bucket of this one."""
-        return Node(self.lookups, self._rests, holder, self.walks_before_code)
+        return Node(self.lookups, self._rests, self._asking, holder, self.walks_before_code)
 
     def drop(self, path: str) -> None:
         """Forget a path that nothing is filed under."""
         del self._leaves[path]
         self.rearrange()
-        self._top = Step()
+        self._top = Step(self._asking.work)
         self._steps = {}
         for leaf in self._leaves.values():
             self._extend(leaf)
@@ -169,7 +185,7 @@ class Node(Generic[R]):
     def _leaf(self, path: str) -> Leaf[R]:
         leaf = self._leaves.get(path)
         if leaf is None:
-            leaf = self._leaves[path] = Leaf(self, path)
+            leaf = self._leaves[path] = Leaf(self, path, self._asking.work)
             self._extend(leaf)
         return leaf
 
@@ -179,7 +195,7 @@ class Node(Generic[R]):
         reached: list[Step[Bucket[R]]] = [self._top]
         for end in range(1, len(keys) + 1):
             prefix = ".".join(keys[:end])
-            step = self._steps.setdefault(prefix, Step())
+            step = self._steps.setdefault(prefix, Step(self._asking.work))
             if end == len(keys) and step is not leaf.step:
                 leaf.step.below = step.below
                 self._steps[prefix] = step = leaf.step
@@ -195,9 +211,3 @@ class Node(Generic[R]):
         numbers = leaf.numbers if leaf is not None else None
         shares = [use.share(operator, numbers) for operator in field.operators]
         return sum(shares, ABSENCE if field.or_absent else 0.0)
-
-
-def _may_be_absent(event: EventFields, path: str) -> bool:
-    """Whether a path has no value, or only such as a choice of array elements may put out of reach."""
-    leaves = leaves_at(event, path)
-    return not leaves or any(place for _, place in leaves)

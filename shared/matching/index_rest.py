@@ -7,13 +7,14 @@ fields find arrays, keys with dots or duplicate members, `evaluate.py` is asked.
 Next: `lookup.py`, the plain value at a path.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from shared.matching.evaluate import alternative_matches, value_holds
+from shared.matching.asking import Asking
+from shared.matching.evaluate import alternative_matches, plain_holds
 from shared.matching.event import EventFields
 from shared.matching.index_source import Source, as_parsed
-from shared.matching.lookup import MISSING, SEVERAL, PathLookup
+from shared.matching.lookup import SEVERAL
 from shared.matching.pattern import Alternative, FieldPattern
 
 _SHARED_MAX: Final = 4_096
@@ -34,10 +35,10 @@ Meet = Callable[[EventFields, Any, list[Any]], None]
 class Rests:
     """The functions of one level, by what they ask."""
 
-    __slots__ = ("_known", "_lookups")
+    __slots__ = ("_asking", "_known")
 
-    def __init__(self, lookups: Mapping[str, PathLookup]) -> None:
-        self._lookups = lookups
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
         self._known: dict[tuple[FieldPattern, ...], tuple[tuple[FieldPattern, ...], Meet | None]] = {}
 
     def of(self, fields: tuple[FieldPattern, ...]) -> tuple[tuple[FieldPattern, ...], Meet]:
@@ -52,33 +53,27 @@ class Rests:
             return fields, self._meet_by_fields
         shared, meet = known
         if meet is None:
-            meet = _written(shared, self._lookups)
+            meet = _written(shared, self._asking)
             self._known[fields] = (shared, meet)
         return shared, meet
 
     def _meet_by_fields(self, event: EventFields, asked: Asked, found: list[Any]) -> None:
-        if rest_holds(asked, event, self._lookups, ask_all=False):
+        if rest_holds(asked, event, self._asking, ask_all=False):
             found.append(asked.rule_id)
 
 
-def rest_holds(asked: Asked, event: EventFields, lookups: Mapping[str, PathLookup], *, ask_all: bool) -> bool:
+def rest_holds(asked: Asked, event: EventFields, asking: Asking, *, ask_all: bool) -> bool:
     """Whether the rest holds. `ask_all`: what was looked at on the way may lie in different elements of an array.
 
-    A field outside arrays that fails decides; so does the rest, if no other field lies in an array.
+    A field outside arrays that fails decides; so does the rest, if no other field lies in an array. Raises `TooMuchWork`.
     """
     for field in asked.remaining:
-        value = lookups[field.path].value(event)
+        value = asking.lookups[field.path].value(event)
         if value is SEVERAL:
             ask_all = True
-        elif not _plain_holds(field, value):
+        elif not plain_holds(field, value):
             return False
-    return not ask_all or alternative_matches(asked.alternative, event)
-
-
-def _plain_holds(field: FieldPattern, value: Any) -> bool:
-    if value is MISSING:
-        return field.or_absent
-    return value in field.texts if field.texts is not None else value_holds(field, value)
+    return not ask_all or alternative_matches(asked.alternative, asking.looked(event))
 
 
 def _meet_at_once(event: EventFields, asked: Asked, found: list[Any]) -> None:
@@ -86,11 +81,11 @@ def _meet_at_once(event: EventFields, asked: Asked, found: list[Any]) -> None:
     found.append(asked.rule_id)
 
 
-def _written(fields: tuple[FieldPattern, ...], lookups: Mapping[str, PathLookup]) -> Meet:
+def _written(fields: tuple[FieldPattern, ...], asking: Asking) -> Meet:
     """Strings at the top level and one below are compared on the spot; whatever else is there, all is asked again."""
 
     def all_asked(event: EventFields, asked: Asked, found: list[Any]) -> None:
-        if rest_holds(asked, event, lookups, ask_all=False):
+        if rest_holds(asked, event, asking, ask_all=False):
             found.append(asked.rule_id)
 
     source = Source()
@@ -112,8 +107,8 @@ def _written(fields: tuple[FieldPattern, ...], lookups: Mapping[str, PathLookup]
         source.line(0, f"if type(value) is not str: {otherwise}")
         source.line(0, f"if value not in {source.bind(field.texts)}: return")
     for field in others:
-        source.line(0, f"value = {source.bind(lookups[field.path].value)}(event)")
+        source.line(0, f"value = {source.bind(asking.lookups[field.path].value)}(event)")
         source.line(0, f"if value is {source.bind(SEVERAL)}: {otherwise}")
-        source.line(0, f"if not {source.bind(_plain_holds)}({source.bind(field)}, value): return")
+        source.line(0, f"if not {source.bind(plain_holds)}({source.bind(field)}, value): return")
     source.line(0, "found.append(asked.rule_id)")
     return source.function("event", "asked", "found")

@@ -10,6 +10,8 @@ Next: `index_code.py`, the same for events without those, much faster; `facets.p
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from shared.matching.work import Work
+
 B = TypeVar("B")
 
 Probe = Callable[[Any, list[B]], None]  # Any: a JSON scalar or a LossyNumber
@@ -28,6 +30,8 @@ class Step(Generic[B]):
     other values."""
 
     __slots__ = (
+        "_work",
+        "asked",
         "below",
         "met_by_prefix",
         "met_by_text",
@@ -38,7 +42,10 @@ class Step(Generic[B]):
         "texts",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work) -> None:
+        """`work`: what elements of arrays are spent from, and which others spend from, too."""
+        self._work = work
+        self.asked = 0  # operators that a value may have to be put to, about
         self.below: dict[str, Step[B]] = {}
         self.texts: dict[str, B] = {}
         self.met_by_text: dict[str, Met] = {}
@@ -49,7 +56,7 @@ class Step(Generic[B]):
         self.on_others: tuple[Probe[B], ...] = ()
 
     def walk(self, node: dict[str, Any], hits: list[B]) -> bool:
-        """Add the buckets that the values of an object lead to; whether an array was on the way."""
+        """Add the buckets that the values of an object lead to; whether an array was on the way. Raises `TooMuchWork`."""
         in_arrays = False
         below = self.below
         for key in below if len(below) < len(node) else node:
@@ -71,8 +78,7 @@ class Step(Generic[B]):
         if type(value) is dict:
             return bool(self.below) and self.walk(value, hits)
         if type(value) is list:
-            for element in value:
-                self.see(element, hits)
+            self._see_in_array(value, hits)
             return True
         if type(value) is tuple:  # the values of a duplicate member
             in_arrays = False
@@ -83,3 +89,22 @@ class Step(Generic[B]):
         for probe in self.on_others:
             probe(value, hits)
         return False
+
+    def _see_in_array(self, value: Any, hits: list[B]) -> None:
+        """The same for what lies in an array, of which there may be very much. Raises `TooMuchWork`."""
+        kind = type(value)
+        if kind is dict:
+            below = self.below
+            if below:
+                self._work.spend(min(len(below), len(value)))
+                for key in below if len(below) < len(value) else value:
+                    if key in value and key in below:
+                        below[key]._see_in_array(value[key], hits)
+        elif kind is list or kind is tuple:
+            self._work.spend(len(value))
+            for element in value:
+                self._see_in_array(element, hits)
+        else:
+            if self.asked or self.prefix_lengths:
+                self._work.spend(2 * self.asked + len(self.prefix_lengths))
+            self.see(value, hits)

@@ -1,6 +1,7 @@
 """What one event leads to: the workflows that match, by priority, with all that the fold will need to decide on them.
 
-Pure. The budget is per event: after so many conditions, or so much time, the rest is left unevaluated and said so.
+Pure. The budget is per event: after so much looking into its arrays, so many conditions, or so much time, the rest is left
+unevaluated and said so.
 """
 
 from collections.abc import Callable, Sequence
@@ -176,6 +177,10 @@ class _Decision:
         holds = started = False
         for watch in watches:
             start = watch.start
+            if watch.is_left_out:
+                if start is not former or not started:
+                    unevaluated.append(Unevaluated(workflow_id=start.workflow.id, reason=left_out.BUDGET))
+                continue
             if watch.side == "of":
                 # What ends a wait is no reason to start: the workflow's condition is about what began it.
                 if clock.allows(times=WINDOWS_PATIENCE):

@@ -10,7 +10,7 @@ WINDOWS_MAX: Final = "windows_max"
 APPROVAL_SUBJECT_MAX: Final = "approval_subject_max"
 
 WHY: Final[Mapping[str, str]] = {
-    BUDGET: "the conditions and keys of other workflows had used up what one event may cost",
+    BUDGET: "what one event may cost was used up, by patterns that look into its arrays or by conditions and keys",
     MATCHES_MAX: "the event had started as many workflows as one event may",
     RECORD_BYTES_MAX: "the record of what the event leads to had no room left for it",
     WINDOWS_MAX: "its key has no window yet, and the tenant has as many counts and waits open as it may",

@@ -5,12 +5,12 @@ Next: `decide.py`, what an event leads to.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.domain.definitions import Workflow
 from shared.domain.errors import InvalidInput
-from shared.matching import EventFields, Pattern, PatternIndex
+from shared.matching import WORK_MAX, EventFields, Pattern, PatternIndex, TooMuchWork
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.compiled import (
     CompiledAbsence,
@@ -40,16 +40,19 @@ class Watch:
     schedule: CompiledSchedule | None = None
     order: tuple[int, str, int]
     """By priority, then by workflow: the same for whoever asks."""
+    is_left_out: bool = False
+    """Whether it looks at the event cannot be told: what asking patterns of one event may cost was used up before."""
 
 
 class TenantRules:
     """The newest revision of every enabled workflow that an event can concern."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, work_max: int = WORK_MAX) -> None:
+        """`work_max`: what asking patterns of one event's arrays may cost."""
         self._catalogue = catalogue
         self._starts: dict[str, CompiledStart] = {}
         self._watches: dict[str, tuple[Watch, ...]] = {}
-        self._index: PatternIndex[Watch] = PatternIndex()
+        self._index: PatternIndex[Watch] = PatternIndex(work_max=work_max)
         self._steps: dict[tuple[str, int], Mapping[str, CompiledStep]] = {}
         self._members: frozenset[str] | None = None
         self.broken: dict[str, str] = {}
@@ -94,11 +97,23 @@ class TenantRules:
         return self._starts.get(workflow_id)
 
     def watching(self, fields: EventFields) -> list[Watch]:
-        """Whoever looks at this event, by priority, then by id: the same order for whoever asks."""
-        found = self._index.candidates(fields)
+        """Whoever looks at this event, by priority, then by id: the same order for whoever asks. Where the event's arrays are
+        too much for all, those that come first are asked, and others that may look at it are left out."""
+        try:
+            found = self._index.candidates(fields)
+        except TooMuchWork:
+            return self._watching_in_order(fields)
         if len(found) > 1:
             found.sort(key=_order)
         return found
+
+    def _watching_in_order(self, fields: EventFields) -> list[Watch]:
+        every = sorted((watch for watches in self._watches.values() for watch in watches), key=_order)
+        return [
+            watch if holds else replace(watch, is_left_out=True)
+            for watch, holds in self._index.in_order(fields, every)
+            if holds is not False
+        ]
 
     def steps_of(self, start: CompiledStart) -> Mapping[str, CompiledStep]:
         """The revision's steps: asked for only where an approval has to show them."""

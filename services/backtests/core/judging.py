@@ -15,7 +15,7 @@ from typing import Literal
 from services.backtests.core.candidate import Candidate
 from services.backtests.core.course import Asked, Course, Taken
 from shared.domain.envelope import Event
-from shared.matching import EventFields, Pattern, PatternIndex, event_of, narrowed
+from shared.matching import EventFields, Pattern, PatternIndex, TooMuchWork, event_of, narrowed
 from shared.workflows.decide import fields_of
 
 ATTRIBUTES = ("type", "source", "subject")
@@ -83,14 +83,14 @@ class Judge:
         if verdict is None:
             if len(self._verdicts) >= _VERDICTS_KEPT:
                 self._verdicts.clear()
-            verdict = self._verdicts[values] = bool(self._first_look.candidates(EventFields(self._seen(values))))
+            verdict = self._verdicts[values] = _may_match(self._first_look, EventFields(self._seen(values)))
         return verdict
 
     def may_match_with(self, values: tuple[bytes | None, ...], data: bytes | None) -> bool:
         """The same, asked with the event's data. Raises InvalidInput where that is no JSON."""
         if self._second_look is None:
             return True
-        return bool(self._second_look.candidates(event_of(self._seen(values), data)))
+        return _may_match(self._second_look, event_of(self._seen(values), data))
 
     def judge(self, event: Event, recorded_at: datetime) -> Judgement | None:
         """None: nothing to tell. `recorded_at`: its append time, and all that comes before it is told (`come_to`).
@@ -186,6 +186,14 @@ def _look(patterns: Sequence[Pattern], paths: Collection[str]) -> PatternIndex[N
     known = [each for each in narrow if each is not None]
     index.add(None, *known)
     return index if len(known) == len(narrow) else None
+
+
+def _may_match(look: PatternIndex[None], fields: EventFields) -> bool:
+    """Where a look takes too much, whoever decides says what can be said."""
+    try:
+        return bool(look.candidates(fields))
+    except TooMuchWork:
+        return True
 
 
 def _patterns(candidate: Candidate) -> list[Pattern]:

@@ -119,13 +119,17 @@ def _clause(
             expected_in_words=HIDDEN,
             actual=(HIDDEN,) if clause.found else (),
             actual_left_out=0,
-            actual_in_words=f"is {HIDDEN}" if clause.found else "is absent",
+            actual_in_words=f"is {HIDDEN}" if clause.found or not clause.looked_at else "is absent",
             holds=clause.holds,
             reasons=reasons,
             counted=counted,
         )
     actual = tuple(hiding.shown(clause.path, value) for value in clause.values)
-    nothing = _instead_of_values(fields, clause.path) if not clause.found else ""
+    nothing = ""
+    if not clause.looked_at:
+        nothing = f"was not looked at: {clause.reason}"
+    elif not clause.found:
+        nothing = _instead_of_values(fields, clause.path)
     return Clause(
         pointer=pointer,
         path=clause.path,
@@ -141,6 +145,8 @@ def _clause(
 
 
 def _hidden_reasons(clause: ClauseExplanation) -> tuple[str, ...]:
+    if not clause.looked_at:
+        return (clause.reason,)
     return ("it is hidden, and is not what is expected",) if clause.found else ("the event has no value there",)
 
 

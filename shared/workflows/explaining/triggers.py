@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from shared.expressions import Template
-from shared.matching import EventFields, Pattern, explain, matches
+from shared.matching import EventFields, Explainer, Pattern
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import trigger_start
 from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
@@ -27,6 +27,9 @@ KeyOf = Callable[[Template, int], str | LeftOut]
 
 _BY_REQUEST = "only a person or a service that asks for a run starts it"
 _BY_FIRINGS = "only its own firings start it"
+_TOO_MUCH = (
+    "whether its pattern holds cannot be told: to look at all of the event's arrays takes more than one event may cost"
+)
 _BY_DELIVERIES = "only what is delivered to its own URL starts it"
 
 
@@ -42,9 +45,10 @@ def explain_triggers(
     document = start.revision.document
     patterns, counts, absences = iter(start.patterns), iter(start.counts), iter(start.absences)
     schedules = iter(start.schedules)
+    explainer = Explainer(fields)
     found = []
     for place, trigger in written_triggers(document):
-        asking = _Asking(pointer_to(*place), trigger, document, catalogue, fields, secrets, key_of)
+        asking = _Asking(pointer_to(*place), trigger, document, catalogue, fields, explainer, secrets, key_of)
         match trigger_start(trigger, catalogue, zone=start.limits.zone):
             case OnEvent():
                 found.append(asking.event(next(patterns)))
@@ -72,6 +76,7 @@ class _Asking:
     document: Mapping[str, object]
     catalogue: Catalogue
     fields: EventFields
+    explainer: Explainer
     secrets: EventSecrets
     key_of: KeyOf
 
@@ -84,7 +89,7 @@ class _Asking:
 
     def count(self, count: CompiledCount, known: WindowKnown | None) -> Trigger:
         base = f"{self.pointer}/count"
-        if known is None and matches(count.pattern, self.fields):
+        if known is None and self.explainer.verdict(count.pattern):
             known = self._left_out(count.key, count.on.lateness_seconds)
         found = self._pattern(count.pattern, self._origins(base, self._settings("count")))
         window = self._window(f"{base}/times", "count", count.on.times, expected_of_count(count), known)
@@ -94,7 +99,7 @@ class _Asking:
         base = f"{self.pointer}/absence"
         settings = self._settings("absence")
         after = self._pattern(absence.after, self._origins(f"{base}/after", _mapping(settings.get("after"))))
-        is_of = matches(absence.of, self.fields)
+        is_of = self.explainer.verdict(absence.of)
         if known is None and is_of:
             known = self._left_out(absence.of_key, absence.on.lateness_seconds)
         if known is None and after.holds:
@@ -108,7 +113,7 @@ class _Asking:
 
     def own_event(self, pattern: Pattern, note: str) -> Trigger:
         """What an event of its own is recognised by is nobody's to write, so no clause tells it, but the note does."""
-        if not matches(pattern, self.fields):
+        if not self.explainer.verdict(pattern):
             return self._without_clauses(note)
         return Trigger(pointer=self.pointer, kind=self.kind, holds=True, clauses=(), held=1, total=1)
 
@@ -126,7 +131,7 @@ class _Asking:
         return WindowKnown(started=False, actual="left out", said=f"is left out: {why}")
 
     def _pattern(self, pattern: Pattern, origins: Mapping[str, Origin]) -> Trigger:
-        explanation = explain(pattern, self.fields)
+        explanation = self.explainer.explain(pattern)
         clauses, left_out = clauses_of(explanation, origins, self.document, self.fields, self.secrets.hiding)
         nearest = explanation.nearest.clauses
         return Trigger(
@@ -137,6 +142,7 @@ class _Asking:
             held=sum(clause.holds for clause in nearest),
             total=len(nearest),
             note=f"{left_out} more clauses are not shown" if left_out else None,
+            in_words=_TOO_MUCH if explanation.is_open else None,
         )
 
     def _window(self, pointer: str, path: str, expected: object, in_words: str, known: WindowKnown | None) -> Clause:
@@ -173,7 +179,7 @@ class _Asking:
 def _with_window(found: Trigger, window: Clause, known: WindowKnown | None, does: str) -> Trigger:
     """The pattern's clauses and the window's. `does`: what an event of this pattern does, where no record tells more."""
     started = found.holds and window.holds
-    in_words = None
+    in_words = found.in_words
     if not started and known is not None:
         in_words = f"it {known.said}"
     elif not started and found.holds:

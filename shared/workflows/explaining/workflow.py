@@ -1,7 +1,7 @@
 """Whether one revision would start a run for one event, and why: the evaluation that `decide` makes, told clause by clause.
 
-Guarantee: `Verdict.matches` is what `decide` says of the same revision and event with an unlimited budget; a property test
-holds it. Next: `sentence.py`.
+Guarantee: `Verdict.matches` is what `decide` says of the same revision and event with an unlimited budget for conditions; a
+property test holds it. Of an event whose arrays are too much to be looked at it says so, and never yes. Next: `sentence.py`.
 """
 
 from collections.abc import Mapping

@@ -16,6 +16,7 @@ from shared.domain.definitions import Revision, Tenant, Workflow
 from shared.domain.envelope import Event
 from shared.domain.records import EventMatched, SourceEvent, Unevaluated
 from shared.domain.windows import Windows
+from shared.matching import WORK_MAX
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
 from shared.workflows.compiled import compile_steps
@@ -41,8 +42,8 @@ JSON = st.recursive(
 )
 
 
-def rules_of_all(documents: Sequence[Mapping[str, object]]) -> tuple[Tenant, TenantRules]:
-    rules = TenantRules(CATALOGUE)
+def rules_of_all(documents: Sequence[Mapping[str, object]], *, work_max: int = WORK_MAX) -> tuple[Tenant, TenantRules]:
+    rules = TenantRules(CATALOGUE, work_max=work_max)
     for number, document in enumerate(documents):
         checked = check_document(parse_document(document), CATALOGUE)
         revision = Revision(
@@ -219,3 +220,33 @@ def test_a_workflow_that_one_trigger_has_started_is_not_left_out_for_want_of_tim
     assert decided.matched is not None
     assert len(decided.windows) == 3
     assert (len(decided.matched.matches), decided.matched.unevaluated) == (1, ())
+
+
+def looking_into_arrays(number: int, priority: int) -> Mapping[str, object]:
+    data = {"lines": {"price": [{"numeric": [">", number]}], "sku": ["s1"]}}
+    return {"name": "x", "trigger": {"pattern": {"data": data}}, "priority": priority, "steps": NOTE}
+
+
+def lines(count: int) -> Event:
+    data = orjson.dumps({"lines": [{"price": 1000 + number, "sku": "s1"} for number in range(count)]})
+    return Event(id="e", source="/shop", type="t", tenant_id="acme", data=data, time=NOW)
+
+
+def test_what_an_events_arrays_are_too_much_for_is_left_out_by_priority_and_what_needs_none_of_them_is_not() -> None:
+    documents = [looking_into_arrays(number, priority=100 - number) for number in range(20)]
+    documents.append({"name": "x", "trigger": {"event": "t"}, "priority": 500, "steps": NOTE})
+    documents.append(
+        {"name": "x", "trigger": {"event": "u", "pattern": documents[0]["trigger"]["pattern"]}, "steps": NOTE}
+    )
+    tenant, rules = rules_of_all(documents, work_max=30_000)
+    matched = decide(tenant, rules, lines(1_000), NOW, Windows(), BUDGET, lambda: 0.0).matched
+    assert matched is not None
+    begun = [match.workflow_id for match in matched.matches]
+    assert begun[-1] == "w20"
+    assert 0 < len(begun) - 1 < 20
+    first = [f"w{number}" for number in range(19, -1, -1)]
+    assert begun[:-1] + [each.workflow_id for each in matched.unevaluated] == first
+    assert {each.reason for each in matched.unevaluated} == {"budget"}
+    small = decide(tenant, rules, lines(10), NOW, Windows(), BUDGET, lambda: 0.0).matched
+    assert small is not None
+    assert (len(small.matches), small.unevaluated) == (21, ())

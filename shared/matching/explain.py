@@ -1,8 +1,7 @@
 """Why an event matches a pattern, or does not: each field with what it asked for and what it found.
 
 The verdict comes from the same functions that decide, so an explanation never disagrees with the matcher. Looking at every
-field of every alternative takes more than deciding does, and has as much work of its own: what it does not come to is said to
-be so.
+field of every alternative takes more than deciding does, and has work of its own: what it does not come to is said to be so.
 Next: `shared/workflows/explaining`, which says it of a workflow's triggers, in the words of its document.
 """
 
@@ -19,6 +18,8 @@ from shared.matching.work import WORK_MAX, TooMuchWork, Work
 ACTUAL_VALUES_MAX = 20
 TOO_MUCH = "to look at all of the event's arrays takes more than one event may cost"
 _ACTUAL_CHARACTERS_MAX = 200
+_LOOKING_PART = 2
+"""Of the work that deciding may cost, the reasons have a half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ class Explainer:
 
     def __init__(self, event: EventFields, work_max: int = WORK_MAX) -> None:
         self._deciding = Looked(event, Work(work_max))
-        self._looking = _Looking(Looked(event, Work(work_max)))
+        self._looking = _Looking(Looked(event, Work(work_max // _LOOKING_PART)))
 
     def verdict(self, pattern: Pattern) -> bool | None:
         """Whether the event matches, without reasons. None: it cannot be told any more."""

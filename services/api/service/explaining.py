@@ -47,7 +47,8 @@ AsOf = Literal["then", "now"]
 COMPILED_MAX = 2_048
 """Revisions that stay compiled between questions, some 20 KB each."""
 WORKFLOWS_IN_ONE_GO = 8
-"""Explained before others get their turn: some milliseconds."""
+"""Explained before others get their turn: some milliseconds, but for events with large arrays."""
+SECONDS_IN_ONE_GO = 0.02
 
 
 class ExplainDependencies(TenantGround, Protocol):
@@ -184,13 +185,16 @@ class Explainer:
         """One at least; no further one is begun once the CPU time is used up: conditions can be made to be slow."""
         items: list[Explained] = []
         left = self._it.settings.explain_seconds_max
+        in_one_go = 0.0
         for number, workflow in enumerate(chosen, start=1):
             began = cpu_seconds()
             items.append(self._explained(workflow, then, seen, occurrence, question, records))
-            left -= cpu_seconds() - began
+            took = cpu_seconds() - began
+            left, in_one_go = left - took, in_one_go + took
             if left <= 0:
                 break
-            if number % WORKFLOWS_IN_ONE_GO == 0:
+            if number % WORKFLOWS_IN_ONE_GO == 0 or in_one_go >= SECONDS_IN_ONE_GO:
+                in_one_go = 0.0
                 await asyncio.sleep(0)
         return items
 

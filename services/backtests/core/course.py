@@ -45,7 +45,7 @@ class Asked:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What an event led to at once. `error`: why the condition could not be evaluated; `left_out`: it would have opened one
-    window more than a tenant may have."""
+    window more than a tenant may have, or looking into its arrays takes more than one event may cost."""
 
     asked: Asked | None
     error: str | None = None

@@ -141,7 +141,7 @@ class Report:
     `held`: matches that limits would have skipped, by limit; `queued`: admitted ones that would have waited for room. `limits`:
     which limits that takes in. `approvals`: admitted ones that a person would have been asked about. `waits_open`: events of
     which it is not certain by the end whether something follows. `left_out`: events that would have opened one window more than
-    a tenant may have.
+    a tenant may have, or whose arrays take more to be looked at than one event may cost.
     """
 
     range: Range

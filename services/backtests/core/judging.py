@@ -31,7 +31,8 @@ class Judgement:
     `event` is what it is about, `recorded_at` when that was appended. `live` None: there is nothing to compare with. `absence`:
     nothing followed the event; the other may have told of the same event long before, or may do so later; `run_id` is then that
     of the run. `is_planned`: a planned instant of the candidate's, whatever it leads to. `error`: why its condition could not be
-    evaluated; `left_out`: it would have opened one window more than a tenant may have.
+    evaluated; `left_out`: it would have opened one window more than a tenant may have, or looking into its arrays takes more than
+    one event may cost.
     """
 
     at: datetime

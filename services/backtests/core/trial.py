@@ -3,7 +3,7 @@
 The verdict is `decide`'s, as in the stream; the reasons come from the functions that it calls. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from services.backtests.core.candidate import BUDGET, Candidate
 from services.backtests.core.rehearsal import Previewer, StepRehearsal, rehearse
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
-from shared.domain.records import Problem, Unevaluated
+from shared.domain.records import EventMatched, Problem
 from shared.domain.runs.admission import refusal_of_the_first
 from shared.domain.windows import Windows
 from shared.domain.workflow import Limits
@@ -61,19 +61,27 @@ class Trial:
     steps: tuple[StepRehearsal, ...]
 
 
+def decided_on(candidate: Candidate, event: Event, at: datetime) -> EventMatched | None:
+    """What the stream would record of the event, which happens at `at`. Raises InvalidInput where its data is no JSON.
+
+    Beside `try_event`, so that others can have their turn between the two: on large arrays each takes what one event may cost.
+    """
+    return decide(candidate.tenant, candidate.rules, event, at, Windows(), BUDGET, lambda: 0.0).matched
+
+
 def try_event(
     candidate: Candidate,
     catalogue: Catalogue,
     event: Event,
+    decided: EventMatched | None,
     *,
     at: datetime,
     outputs: Mapping[str, object],
     previewer: Previewer,
     hiding: Hiding,
 ) -> Trial:
-    """`at`: when it happens. `hiding`: what no reason and no key may quote; steps are shown as
-    they would be sent. Raises InvalidInput where the event's data is no JSON."""
-    decided = decide(candidate.tenant, candidate.rules, event, at, Windows(), BUDGET, lambda: 0.0).matched
+    """`decided`: by `decided_on`. `at`: when it happens. `hiding`: what no reason and no key may quote; steps are shown as they
+    would be sent. Raises InvalidInput where the event's data is no JSON."""
     match = decided.matches[0] if decided is not None and decided.matches else None
     # As if the event had been recorded when it happened: none is too late to be tried.
     seen = see_event(event, event_time(event.time, at), hiding)
@@ -91,7 +99,7 @@ def try_event(
             raise InvalidInput("it cannot be tried", [flaw]) from None
     return Trial(
         matched=match is not None,
-        why=_why(candidate, catalogue, seen, decided.unevaluated if decided is not None else ()),
+        why=_why(candidate, catalogue, seen, decided),
         approval=_approval(candidate),
         limits=candidate.start.limits,
         cooldown_key=_shown_key(candidate, seen, match.cooldown_key) if match is not None else None,
@@ -100,11 +108,12 @@ def try_event(
     )
 
 
-def _why(candidate: Candidate, catalogue: Catalogue, seen: EventSeen, unevaluated: Sequence[Unevaluated]) -> Why:
+def _why(candidate: Candidate, catalogue: Catalogue, seen: EventSeen, decided: EventMatched | None) -> Why:
     verdict = explain_start(candidate.start, catalogue, seen)
-    reason = "the event matches" if verdict.matches else why_not(verdict)
-    if unevaluated:
-        reason = left_out.WHY[unevaluated[-1].reason]
+    matched = decided is not None and bool(decided.matches)
+    reason = "the event matches" if verdict.matches or matched else why_not(verdict)
+    if decided is not None and decided.unevaluated:
+        reason = left_out.WHY[decided.unevaluated[-1].reason]
     return Why(
         reason=reason,
         triggers=verdict.triggers,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from services.backtests.core.firings import next_firings
 from services.backtests.core.given_event import given_event
 from services.backtests.core.rehearsal import Previewer
-from services.backtests.core.trial import Trial, try_event
+from services.backtests.core.trial import Trial, decided_on, try_event
 from services.backtests.service.subjects import Asked, Subject, Subjects
 from shared.domain.clock import Clock
 from shared.domain.envelope import Event
@@ -77,11 +77,15 @@ class Trials:
         for event in events:
             if trials:
                 await asyncio.sleep(0)  # others have their turn between two firings
+            at = event.time if on.firings is not None and event.time is not None else now
+            decided = decided_on(subject.candidate, event, at)
+            await asyncio.sleep(0)  # and between the decision and its reasons
             trial = try_event(
                 subject.candidate,
                 self._catalogue,
                 event,
-                at=event.time if on.firings is not None and event.time is not None else now,
+                decided,
+                at=at,
                 outputs=outputs,
                 previewer=self._previewer,
                 hiding=self._hiding,

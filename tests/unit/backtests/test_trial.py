@@ -9,16 +9,19 @@ import pytest
 from services.backtests.core.candidate import candidate_of
 from services.backtests.core.given_event import given_event
 from services.backtests.core.rehearsal import waves
-from services.backtests.core.trial import Trial, try_event
+from services.backtests.core.trial import Trial, decided_on, try_event
 from services.previews import ActionPreviews
 from shared.domain.envelope import Event
 from shared.domain.errors import InvalidInput
 from shared.domain.workflow import StepPlan
+from shared.runtime.clock import cpu_seconds
 from shared.testing.documents import call, emit, tell, wait, workflow
 from shared.testing.workflows import save, tenant_with
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.hiding import Hiding
 
+SOON_CPU_SECONDS = 4
+"""Unbounded it took 20."""
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 REFUND = {
     "type": "order.refunded",
@@ -39,7 +42,10 @@ def attempt(catalogue: Catalogue, previewer: ActionPreviews) -> Any:  # Any: a f
         saved = save(tenant, document, catalogue)
         candidate = candidate_of(tenant, saved, saved.newest, catalogue)
         given = event_given(event or REFUND, tenant.id)
-        return try_event(candidate, catalogue, given, at=NOW, outputs=outputs, previewer=previewer, hiding=Hiding())
+        decided = decided_on(candidate, given, NOW)
+        return try_event(
+            candidate, catalogue, given, decided, at=NOW, outputs=outputs, previewer=previewer, hiding=Hiding()
+        )
 
     return attempt
 
@@ -171,7 +177,8 @@ def test_an_event_in_whose_chain_the_workflow_stands_already_is_held(
     saved = save(tenant, workflow("Loop", "order.refunded", wait(1)), catalogue)
     candidate = candidate_of(tenant, saved, saved.newest, catalogue)
     looping = event_given({**REFUND, "causalchain": [saved.id]}, tenant.id)
-    trial = try_event(candidate, catalogue, looping, at=NOW, outputs={}, previewer=previewer, hiding=Hiding())
+    decided = decided_on(candidate, looping, NOW)
+    trial = try_event(candidate, catalogue, looping, decided, at=NOW, outputs={}, previewer=previewer, hiding=Hiding())
     assert trial.held is not None
     assert trial.held.kind == "loop"
 
@@ -198,3 +205,19 @@ def test_an_unusable_event_is_refused_with_every_flaw(given: dict[str, Any], poi
     with pytest.raises(InvalidInput) as refused:
         event_given(given, "acme")
     assert {flaw.pointer for flaw in refused.value.flaws} == pointers
+
+
+def test_a_draft_that_looks_too_much_into_arrays_is_told_so_before_long(attempt: Any) -> None:
+    branches = [{"data": {"l": {"a": [{"numeric": [">", n]}], "b": [{"numeric": ["<", n]}]}}} for n in range(150)]
+    document = workflow("Much", "order.refunded", wait(1))
+    document["trigger"] = {"pattern": {"$or": branches}}
+    lines = [{"a": 1000, "b": 2000} for _ in range(3_000)]
+    began = cpu_seconds()
+    trial = attempt(document, {**REFUND, "data": {"l": lines}})
+    assert cpu_seconds() - began < SOON_CPU_SECONDS
+    assert not trial.matched
+    assert "used up" in trial.why.reason
+    assert "one event may cost" in trial.why.triggers[0].in_words
+
+    few = attempt(document, {**REFUND, "data": {"l": [*lines[:20], {"a": 200, "b": 1}]}})
+    assert (few.matched, few.why.reason) == (True, "the event matches")

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from shared.testing.documents import cloud_event, tell, wait, workflow
+from shared.domain.ids import published_event_id
+from shared.testing.documents import Document, cloud_event, tell, wait, workflow
 from shared.testing.receivers import Hang, Receiver
 from shared.testing.tenant_client import TenantClient
 from shared.testing.waiting import eventually
@@ -59,3 +60,38 @@ async def test_reads_of_one_tenant_that_hang_do_not_stop_anothers_events_and_rea
             assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         await connection.close()
         (await many.request("GET", "/api/v1/runs")).expect(200)
+
+
+def looks_into_arrays(number: int) -> Document:
+    """At five fields of one element; an event of `lots` has each, and never together."""
+    document = workflow(f"Looks {number}", "lots.sold", wait(0), priority=number)
+    fields = {key: [{"numeric": [">", -number]}] for key in ("a", "b", "c", "y", "zz")}
+    document["trigger"]["pattern"] = {"data": {"lots": fields}}
+    return document
+
+
+async def test_patterns_on_one_tenants_large_arrays_do_not_stop_anothers_events(
+    start_platform, inbox: Receiver
+) -> None:
+    async with start_platform() as platform, tenant_clients(platform, ["looks", "quiet"]) as (looks, quiet):
+        await quiet.make_endpoint("e", inbox.url("/quiet"))
+        await quiet.make_workflow(workflow("Goes on", "shop.sold", tell("e")))
+        for first in range(0, 200, 20):
+            await asyncio.gather(*(looks.make_workflow(looks_into_arrays(first + each)) for each in range(20)))
+        lots = [{"a": 1, "b": 1, "c": 1, "y": 1}, {"zz": 1}] * 5_000
+        large = [cloud_event("lots.sold", {"lots": lots}) for _ in range(3)]
+        for event in large:
+            (await looks.publish(event)).expect(202)
+        (await quiet.publish(cloud_event("shop.sold", {}))).expect(202)
+        await inbox.wait_for(1, SOON_SECONDS, path="/quiet")
+
+        async def is_said_to_be_left_out() -> bool | None:
+            event_id = published_event_id(looks.tenant_id, "/shop", large[0]["id"])
+            path = f"/api/v1/events/{event_id}/explain?workflow=Looks%20199"
+            answer = await looks.request("GET", path)
+            if answer.status != 200:
+                return None
+            outcome = answer.body["items"][0]["outcome"]
+            return (outcome["kind"], outcome["reason_kind"]) == ("unevaluated", "budget")
+
+        await eventually(is_said_to_be_left_out, "the last workflow is said to be left out")

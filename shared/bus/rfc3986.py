@@ -1,7 +1,7 @@
 """RFC 3986 URIs and references to them, as CloudEvents' `dataschema` and `source` are. Pure.
 
-One expression whose quantifiers are possessive: nothing is tried a third time, so a text costs what it is long (0.5 µs for 40
-characters, 0.1 µs when it comes again).
+One expression in which no character can be taken in two ways, so that a text costs what it is long (0.5 µs for 40 characters,
+0.1 µs when it comes again). Possessive quantifiers would say so, but Python 3.11.2 gets them wrong.
 """
 
 import re
@@ -15,17 +15,17 @@ _RECALLED_CHARACTERS_MAX = 256
 
 def _many(more: str) -> str:
     """Any number of these characters, or of percent triplets."""
-    characters = f"[{_CHARACTERS}{more}]*+"
-    return f"{characters}(?:%[0-9A-Fa-f]{{2}}{characters})*+"
+    characters = f"[{_CHARACTERS}{more}]*"
+    return f"{characters}(?:%[0-9A-Fa-f]{{2}}{characters})*"
 
 
-_BRACKETED = rf"\[(?:(?P<ipv6>[0-9A-Fa-f:.]{{2,45}})|[vV][0-9A-Fa-f]++\.[{_CHARACTERS}:]++)\]"
-_AUTHORITY = rf"(?:{_many(':')}@)?+(?:{_BRACKETED}|{_many('')})(?::[0-9]*+)?+(?=[/?#]|\Z)"
+_BRACKETED = rf"\[(?:(?P<ipv6>[0-9A-Fa-f:.]{{2,45}})|[vV][0-9A-Fa-f]+\.[{_CHARACTERS}:]+)\]"
+_AUTHORITY = rf"(?:{_many(':')}@)?(?:{_BRACKETED}|{_many('')})(?::[0-9]*)?(?=[/?#]|\Z)"
 _REFERENCE = re.compile(
-    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*+):)?"
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*):)?"
     # Without a scheme the first segment has no colon: it would be read as one.
-    rf"(?://{_AUTHORITY}|(?!//)(?(scheme)|(?![^/?#:]*+:)))"
-    rf"{_many(':@/')}(?:\?{_many(':@/?')})?+(?:#{_many(':@/?')})?+"
+    rf"(?://{_AUTHORITY}|(?!//)(?(scheme)|(?![^/?#:]*:)))"
+    rf"{_many(':@/')}(?:\?{_many(':@/?')})?(?:#{_many(':@/?')})?"
 )
 
 

@@ -18,6 +18,7 @@ from shared.domain.errors import PermanentError
 from shared.domain.records import Command, TenantCreated
 from shared.runtime.clock import SystemClock
 from shared.runtime.definitions import DefinitionsFollower
+from shared.telemetry.metrics import Metrics
 
 CLOCK = SystemClock()
 
@@ -53,7 +54,7 @@ async def test_what_ends_the_following_is_raised_to_all_who_wait_and_ends_the_pr
     await define(bus, "acme")
     followed = DefinitionsFollower(bus)
     await followed.start()
-    ground: Any = SimpleNamespace(server=None, bus=bus, refusal=lambda: None)
+    ground: Any = SimpleNamespace(server=None, bus=bus, refusal=lambda: None, metrics=Metrics())
     running = Running(ground=ground, name="matcher")
     show_definitions(running, followed)
     try:

@@ -130,7 +130,7 @@ OUTGOING = (
         "the attempt fails as unreadable",
     ),
     Limit("interim answers (1xx) before the answer", f"{kept.ANSWER_HEADS_MAX - 1}", "the attempt fails as unreadable"),
-    Limit("`Retry-After`", _time(http_answers._RETRY_AFTER_SECONDS_MAX), "cut"),
+    Limit("`Retry-After`", _time(http_answers.RETRY_AFTER_SECONDS_MAX), "cut"),
 )
 API = (
     Limit("items of a page", f"{LIMIT_MAX}", "400"),

@@ -53,7 +53,7 @@ async def first_at_or_after(log: LogRange, instant: datetime, low: int, high: in
     """
     while low < high:
         middle = (low + high) // 2
-        record = await _first(log, middle, high)
+        record = await first_in(log, middle, high)
         if record is not None and codec.recorded_at(record) < instant:
             low = record.offset + 1
         else:
@@ -61,8 +61,8 @@ async def first_at_or_after(log: LogRange, instant: datetime, low: int, high: in
     return low
 
 
-async def _first(log: LogRange, low: int, high: int) -> Record | None:
-    """The first record in [low, high), where there is one."""
+async def first_in(log: LogRange, low: int, high: int) -> Record | None:
+    """The first record in [low, high), where there is one. Raises `TransientError`."""
     while low < high:
         batch = await log.read(low, high, records_max=1)
         if batch.records:

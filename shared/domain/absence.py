@@ -47,11 +47,14 @@ class Absence:
     @property
     def due_at(self) -> datetime | None:
         """From then on it is certain that nothing followed in time; None: nothing is waited for."""
-        return self.due_of(self.opened) if self.opened is not None else None
+        if self.opened is None:
+            return None
+        return self._end(self.opened) + timedelta(seconds=self.lateness_seconds)
 
-    def due_of(self, wait: Wait) -> datetime:
-        """`due_at`, were that wait open."""
-        return self._end(wait) + timedelta(seconds=self.lateness_seconds)
+    def is_due(self, until: datetime) -> bool:
+        """Whether that is so by then."""
+        due_at = self.due_at
+        return due_at is not None and due_at <= until
 
     @property
     def opened_by(self) -> str | None:
@@ -98,11 +101,12 @@ class Absence:
         bisect.insort(self.followed, seen)
         del self.followed[:-REMEMBERED_MAX]
         former = self.opened
+        ends_it = former is not None and self._answers(former, seen)
         if self.followed[-1] is not seen:
             self._judge(self.since, 0)
-        elif former is not None and self._answers(former, seen):
+        elif former is not None and ends_it:
             self._judge(seen.at, self.after.index(former) + 1)
-        return former is not None and self._answers(former, seen)
+        return ends_it
 
     def place(self, event_id: str, offset: int) -> None:
         """The record by which that event asked to be followed lies there."""
@@ -149,8 +153,9 @@ class Absence:
     def _note(self, seen: Seen, now: datetime) -> None:
         self.until = max(self.until, seen.at + timedelta(seconds=self.lateness_seconds))
         self.before = self._remembered(self.before, now)
-        self._settle(now - timedelta(seconds=self.lateness_seconds))
-        needed = min(self.after[0].at, self._late(now)) if self.after else self._late(now)
+        late = self._late(now)
+        self._settle(late)
+        needed = min(self.after[0].at, late) if self.after else late
         self.followed = [each for each in self.followed if each.at >= needed]
 
     def _settle(self, late: datetime) -> None:

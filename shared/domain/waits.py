@@ -49,8 +49,6 @@ class Waits:
                 continue
             del self._planned[key]
             window = self._windows.get(key)
-            if not isinstance(window, Absence) or window.opened is None:
-                continue
-            if window.due_of(window.opened) <= until:
+            if isinstance(window, Absence) and window.opened is not None and window.is_due(until):
                 found.append((key, window.opened))
         return found

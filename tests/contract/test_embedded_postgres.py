@@ -373,8 +373,7 @@ async def test_a_recycled_pid_is_neither_believed_nor_signalled(place: Place) ->
 async def test_a_postmaster_that_its_starter_has_not_reaped_is_dead(place: Place) -> None:
     async with await place.ensure() as starter:  # without a watch, which would reap it
         os.kill(starter.pid, signal.SIGKILL)
-        while psutil.Process(starter.pid).status() != psutil.STATUS_ZOMBIE:  # a signal takes a moment to do its work
-            await asyncio.sleep(0.001)
+        await eventually(lambda: psutil.Process(starter.pid).status() == psutil.STATUS_ZOMBIE)
         async with await place.ensure() as second:
             assert not second.attached
             assert second.pid != starter.pid

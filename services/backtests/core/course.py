@@ -90,7 +90,7 @@ class Course:
     @property
     def waits_open(self) -> int:
         """Waits of which nobody knows yet whether something follows."""
-        return len(list(self._windows.waiting()))
+        return sum(1 for _ in self._windows.waiting())
 
     def waits_after(self) -> set[str]:
         """The match ids of the events that are waited after."""

@@ -15,7 +15,7 @@ _NEVER_ARRIVED = frozenset({"dns", "refused", "unreachable", "tls"})
 _THROTTLES = frozenset({429, 502, 503, 504})
 _OF_GATEWAYS = frozenset({502, 504})
 """What a proxy says that does not know what became of the call behind it."""
-_RETRY_AFTER_SECONDS_MAX = 86_400.0
+RETRY_AFTER_SECONDS_MAX = 86_400.0
 _SECONDS_DIGITS_MAX = 9
 _DATE_CHARACTERS_MAX = 64
 _CLOCKS_APART_SECONDS_MAX = 86_400.0
@@ -78,14 +78,14 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text), _RETRY_AFTER_SECONDS_MAX) if len(text) <= _SECONDS_DIGITS_MAX else None
+        return min(float(text), RETRY_AFTER_SECONDS_MAX) if len(text) <= _SECONDS_DIGITS_MAX else None
     wanted = _instant(text)
     if wanted is None:
         return None
     theirs = _instant(headers.get("date", ""))
     is_clock = theirs is not None and abs((theirs - now).total_seconds()) <= _CLOCKS_APART_SECONDS_MAX
     seconds = (wanted - (theirs if theirs is not None and is_clock else now)).total_seconds()
-    return min(max(seconds, 0.0), _RETRY_AFTER_SECONDS_MAX)
+    return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)
 
 
 def _instant(text: str) -> datetime | None:

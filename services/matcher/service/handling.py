@@ -8,15 +8,16 @@ Next: `matching.py` decides; `matcher.py` is the shell over the port's own loop,
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from services.matcher.service.due import DueWaits
 from services.matcher.service.firing import Firing
 from services.matcher.service.matching import Matching, Produced
 from services.matcher.service.remembering import WindowSnapshots, restore_memories
-from services.matcher.service.unplaced import PlaceGone, Unplaced
+from services.matcher.service.unplaced import Unplaced
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
 from shared.bus.topics import EVENTS
@@ -27,6 +28,8 @@ from shared.runtime.definitions import DefinitionsFollower, PartitionHalted
 from shared.runtime.progress import ProjectionProgress
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Foresee = Callable[[Mapping[int, Collection[str]]], None]
 """Told of match ids by partition."""
@@ -236,25 +239,27 @@ class Handling:
         self, membership: Membership, partitions: Collection[int], given_up: dict[int, str]
     ) -> Mapping[int, int]:
         """Where to go on in each of these partitions; where nobody knows, it is given up."""
-        begins = dict(await self._committed(membership))
-        for partition in partitions - begins.keys():
-            try:
-                begins[partition] = await self._without_place(partition)
-            except PlaceGone as error:
-                log.critical("nothing of partition %s is matched: %s", partition, error)
-                given_up[partition] = str(error)
+        begins = dict(await self._insist(membership.committed, "committed offsets cannot be read"))
+        without_place = partitions - begins.keys()
+        if self._unplaced is None:
+            begins |= dict.fromkeys(without_place, 0)
+        elif without_place:
+            ask = functools.partial(self._unplaced.begins, without_place)
+            found, gone = await self._insist(ask, "the first events of partitions cannot be read")
+            begins |= found
+            for partition, why in gone.items():
+                log.critical("nothing of partition %s is matched: %s", partition, why)
+                given_up[partition] = why
         return {partition: begins[partition] for partition in partitions if partition in begins}
 
-    async def _without_place(self, partition: int) -> int:
-        while self._unplaced is not None:
+    async def _insist(self, ask: Callable[[], Awaitable[T]], trouble: str) -> T:
+        """The answer, however often it takes asking."""
+        while True:
             try:
-                return await self._unplaced.begin(partition)
+                return await ask()
             except TransientError as error:
-                log.warning(
-                    "the first event of partition %s cannot be read just now, trying again: %s", partition, error
-                )
+                log.warning("%s just now, trying again: %s", trouble, error)
                 await asyncio.sleep(self._settings.retry_seconds)
-        return 0
 
     async def _understood(
         self, reading: Reading, batches: Mapping[int, Sequence[Record]]
@@ -284,12 +289,7 @@ class Handling:
         return positions
 
     async def _append_piece(self, records: Sequence[NewRecord]) -> Sequence[Position]:
-        while True:
-            try:
-                return await self._bus.append(records)
-            except TransientError as error:
-                log.warning("the log does not take matches just now, trying again: %s", error)
-                await asyncio.sleep(self._settings.retry_seconds)
+        return await self._insist(lambda: self._bus.append(records), "the log does not take matches")
 
     async def _may_act(self, membership: Membership, partition: int) -> bool:
         """Waits while heartbeats go unanswered: skipping records that are still this member's own would lose them."""
@@ -298,14 +298,6 @@ class Handling:
                 return True
             await asyncio.sleep(self._settings.retry_seconds)
         return False
-
-    async def _committed(self, membership: Membership) -> Mapping[int, int]:
-        while True:
-            try:
-                return await membership.committed()
-            except TransientError as error:
-                log.warning("committed offsets cannot be read just now, trying again: %s", error)
-                await asyncio.sleep(self._settings.retry_seconds)
 
 
 def _match_ids(records: Sequence[NewRecord]) -> list[str]:

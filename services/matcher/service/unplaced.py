@@ -6,18 +6,15 @@ of last year would send webhooks. Guarantee: what was recorded longer ago than t
 partition stands still and says so, and events stay where they are.
 """
 
+from collections.abc import Collection
+
 from services.matcher.settings import MatcherSettings
 from shared.bus import codec
-from shared.bus.port import Bus
+from shared.bus.port import Bus, Watermarks
+from shared.bus.ranges import BusRange, first_in
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.runtime.definitions import DefinitionsFollower
-
-_POLL_SECONDS = 1.0
-
-
-class PlaceGone(Exception):
-    """Nobody knows how far the group was; the text says how to mend it."""
 
 
 class Unplaced:
@@ -29,33 +26,32 @@ class Unplaced:
         self._news_seconds_max = settings.unplaced_seconds_max
         self._clock = clock
 
-    async def begin(self, partition: int) -> int:
-        """The offset to begin at. Raises PlaceGone, TransientError."""
-        marks = (await self._bus.watermarks(EVENTS, [partition]))[partition]
-        if marks.low >= marks.high or not self._has_workflows():
-            return marks.low
-        age_seconds = await self._age_of_first(partition, marks.low, marks.high)
-        if age_seconds <= self._news_seconds_max:
-            return marks.low
-        raise PlaceGone(
-            f"the group has no place in {EVENTS}/{partition}, whose first event was recorded {age_seconds / 86_400:.1f} days "
-            "ago; to begin there could start runs about all of the past. Stop the matchers and set the group's offsets "
-            "(kafka-consumer-groups.sh --reset-offsets --to-datetime …), or raise UPSHOT_MATCHER_UNPLACED_SECONDS_MAX to match "
-            "it all"
-        )
+    async def begins(self, partitions: Collection[int]) -> tuple[dict[int, int], dict[int, str]]:
+        """The offset to begin at, of each partition where one may; of the others why not, and how to mend it. Raises
+        TransientError."""
+        begins: dict[int, int] = {}
+        gone: dict[int, str] = {}
+        for partition, marks in (await self._bus.watermarks(EVENTS, sorted(partitions))).items():
+            age_seconds = await self._age_of_first(partition, marks) if self._has_workflows() else 0.0
+            if age_seconds <= self._news_seconds_max:
+                begins[partition] = marks.low
+            else:
+                gone[partition] = (
+                    f"the group has no place in {EVENTS}/{partition}, whose first event was recorded "
+                    f"{age_seconds / 86_400:.1f} days ago; to begin there could start runs about all of the past. Stop the "
+                    "matchers and set the group's offsets (kafka-consumer-groups.sh --reset-offsets --to-datetime …), or "
+                    "raise UPSHOT_MATCHER_UNPLACED_SECONDS_MAX to match it all"
+                )
+        return begins, gone
 
     def _has_workflows(self) -> bool:
         return any(tenant.workflows for tenant in self._definitions.definitions.tenants.values())
 
-    async def _age_of_first(self, partition: int, low: int, high: int) -> float:
-        """In seconds; 0 where there is no record after all."""
-        reader = self._bus.reader(EVENTS)
+    async def _age_of_first(self, partition: int, marks: Watermarks) -> float:
+        """In seconds; 0 where there is no record."""
+        log = BusRange(self._bus, EVENTS, partition)
         try:
-            reader.assign({partition: low})
-            while reader.positions()[partition] < high:
-                batches = await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=1)
-                for record in batches.get(partition, ()):
-                    return (self._clock.now() - codec.recorded_at(record)).total_seconds()
+            record = await first_in(log, marks.low, marks.high)
         finally:
-            await reader.close()
-        return 0.0
+            await log.close()
+        return (self._clock.now() - codec.recorded_at(record)).total_seconds() if record is not None else 0.0

@@ -7,10 +7,12 @@ partition stands still and says so, and events stay where they are.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 
 from services.matcher.settings import MatcherSettings
 from shared.bus import codec
-from shared.bus.port import Bus, Watermarks
+from shared.bus.codec import UndecodableRecord
+from shared.bus.port import Bus, Record, Watermarks
 from shared.bus.ranges import BusRange, first_in
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
@@ -54,4 +56,12 @@ class Unplaced:
             record = await first_in(log, marks.low, marks.high)
         finally:
             await log.close()
-        return (self._clock.now() - codec.recorded_at(record)).total_seconds() if record is not None else 0.0
+        return (self._clock.now() - _recorded_at(record)).total_seconds() if record is not None else 0.0
+
+
+def _recorded_at(record: Record) -> datetime:
+    """Whatever an upstream wrote into it: that it cannot be understood is for the matching to say."""
+    try:
+        return codec.recorded_at(record)
+    except UndecodableRecord:
+        return record.recorded_at

@@ -16,9 +16,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def recorded_days_ago(record: NewRecord, days: float) -> NewRecord:
-    recorded_at = rfc3339.render(AT + timedelta(days=1) - timedelta(days=days))
+    return recorded_at(record, rfc3339.render(AT + timedelta(days=1) - timedelta(days=days)))
+
+
+def recorded_at(record: NewRecord, text: str) -> NewRecord:
     others = [header for header in record.headers if header[0] != RECORDED_TIME]
-    return replace(record, origin=None, headers=[*others, (RECORDED_TIME, recorded_at.encode())])
+    return replace(record, origin=None, headers=[*others, (RECORDED_TIME, text.encode())])
 
 
 async def test_where_the_place_is_gone_the_past_is_not_matched_and_what_is_new_is(
@@ -43,6 +46,17 @@ async def test_a_place_is_all_that_is_needed_however_old_the_events_are(monkeypa
         await it.begin_rebalance()
         await it.end_rebalance(3)
         await it.matched(range(PARTITIONS))
+
+
+async def test_a_first_event_whose_time_nobody_understands_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with alone(monkeypatch) as it:
+        await owns_nothing(it)
+        it.bus.offsets = {}
+        await it.bus.append([recorded_at(event(0), "yesterday"), *(event(number) for number in range(1, PARTITIONS))])
+        await it.begin_rebalance()
+        await it.end_rebalance(3)
+        await it.matched(range(1, PARTITIONS))
+        assert it.stream.halted == {}
 
 
 async def owns_nothing(it: Alone) -> None:

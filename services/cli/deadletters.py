@@ -14,12 +14,13 @@ import orjson
 
 from services.cli.letter_originals import READ_TIMEOUT_SECONDS, original
 from services.foundation import installed
-from shared.bus import codec, rfc3339
+from shared.bus import codec
 from shared.bus.codec import UndecodableRecord
 from shared.bus.deadletters import DeadLetter, Redriven, letter_key, read_letter, redriven_note
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, Record
 from shared.bus.topics import DEADLETTERS, EVENTS
+from shared.domain import rfc3339
 from shared.domain.definitions import Definitions
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput, PermanentError, TransientError

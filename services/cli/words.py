@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.bus import rfc3339
+from shared.domain import rfc3339
 from shared.domain.errors import Flaw, InvalidInput
 
 

@@ -6,7 +6,8 @@ Next: `cloudevents_http.py` and `foreign.py`, which read them.
 import re
 from collections.abc import Iterable, Mapping
 
-from shared.bus import rfc3339, rfc3986
+from shared.bus import rfc3986
+from shared.domain import rfc3339
 from shared.domain.errors import Flaw
 
 _REQUIRED = ("specversion", "id", "source", "type")

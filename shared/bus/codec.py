@@ -10,13 +10,13 @@ Next: `upcasters.py` for record versions, `foreign.py` for what upstream service
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from shared.bus import rfc3339
 from shared.bus.cloudevents_json import UnreadableEvent, is_attribute_name, parse_event
 from shared.bus.foreign import foreign_event
 from shared.bus.headers import HeaderColumns
 from shared.bus.port import NewRecord, Record
 from shared.bus.record_versions import RECORD_VERSIONS
 from shared.bus.upcasters import RecordVersions
+from shared.domain import rfc3339
 from shared.domain.envelope import JSON_CONTENT_TYPE, Event, routing_key
 from shared.domain.errors import Flaw, InvalidInput, PermanentError
 
@@ -62,57 +62,51 @@ def encode(topic: str, event: Event) -> NewRecord:
     if not (event.id and event.source and event.type and event.tenant_id):
         raise ValueError("id, source, type and tenant_id must not be empty")
     named = 0
-    values: list[bytes] = []
+    texts: list[str] = []
     content_type = event.content_type
     if content_type:
         if content_type != JSON_CONTENT_TYPE and content_type.lower().startswith("application/cloudevents"):
             raise ValueError("data that is itself a CloudEvent in structured mode would be read as the envelope")
         named |= _CONTENT_TYPE
-        values.append(content_type.encode())
-    values += (
-        b"1.0",
-        event.id.encode(),
-        event.source.encode(),
-        event.type.encode(),
-        event.tenant_id.encode(),
-    )
+        texts.append(content_type)
+    texts += ("1.0", event.id, event.source, event.type, event.tenant_id)
     if event.time is not None:
         named |= _TIME
-        values.append(rfc3339.render(event.time).encode())
+        texts.append(rfc3339.render(event.time))
     if event.subject:
         named |= _SUBJECT
-        values.append(event.subject.encode())
+        texts.append(event.subject)
     if event.dataschema:
         named |= _DATASCHEMA
-        values.append(event.dataschema.encode())
+        texts.append(event.dataschema)
     if event.correlation_id:
         named |= _CORRELATION_ID
-        values.append(event.correlation_id.encode())
+        texts.append(event.correlation_id)
     if event.causation_id:
         named |= _CAUSATION_ID
-        values.append(event.causation_id.encode())
+        texts.append(event.causation_id)
     if event.causal_chain:
         named |= _CAUSAL_CHAIN
-        values.append(_joined_chain(event.causal_chain))
+        texts.append(_joined_chain(event.causal_chain))
     if event.traceparent:
         named |= _TRACEPARENT
-        values.append(event.traceparent.encode())
+        texts.append(event.traceparent)
     if event.replay_id:
         named |= _REPLAY_ID
-        values.append(event.replay_id.encode())
+        texts.append(event.replay_id)
     if event.version != 1:
         named |= _RECORD_VERSION
-        values.append(b"%d" % event.version)
+        texts.append(str(event.version))
     names = _names_by_which.get(named) or _names_by_which.setdefault(named, _names_of(named))
     for name, value in event.attributes:
         if name in _FIELD_NAMES or not is_attribute_name(name):
             raise ValueError(f"{name!r} cannot name an extension attribute")
         names += (f"ce_{name}",)
-        values.append(value.encode())
+        texts.append(value)
     return NewRecord(
         topic=topic,
         key=routing_key(event.tenant_id, event.subject),
-        headers=HeaderColumns(names, tuple(values)),
+        headers=HeaderColumns.of_texts(names, texts),
         value=event.data,
         origin=event if _reads_back_the_same(event) else None,
     )
@@ -281,7 +275,8 @@ def _parsed_version(digits: bytes) -> int:
     return int(digits)
 
 
-def _joined_chain(workflow_ids: tuple[str, ...]) -> bytes:
-    if any(not workflow_id or "," in workflow_id for workflow_id in workflow_ids):
+def _joined_chain(workflow_ids: tuple[str, ...]) -> str:
+    chain = ",".join(workflow_ids)
+    if "" in workflow_ids or chain.count(",") >= len(workflow_ids):
         raise ValueError("a workflow id in the causal chain is empty or holds a comma")
-    return ",".join(workflow_ids).encode()
+    return chain

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.bus import codec, rfc3339
+from shared.bus import codec
 from shared.bus.codec import RECORDED_TIME, UndecodableRecord
 from shared.bus.copied import Copied, Place, place_of
 from shared.bus.deadletters import carried_headers
@@ -28,6 +28,7 @@ from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, NewRecord, Reader, Record, Watermarks
 from shared.bus.sizes import record_bytes
 from shared.bus.topics import DEADLETTERS
+from shared.domain import rfc3339
 from shared.domain.errors import PermanentError, TransientError
 
 log = logging.getLogger(__name__)

@@ -14,13 +14,13 @@ from datetime import datetime
 
 import orjson
 
-from shared.bus import rfc3339
 from shared.bus.codec import RECORDED_TIME
 from shared.bus.copied import places_of
 from shared.bus.headers import Headers
 from shared.bus.port import NewRecord, Record
 from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT, record_bytes
 from shared.bus.topics import DEADLETTERS
+from shared.domain import rfc3339
 from shared.domain.errors import Flaw
 
 CARRIED_BYTES_MAX = 786_432

@@ -1,8 +1,9 @@
 """A record's headers: names and values, in order; a name may stand more than once.
 
 Anything that is a sequence of (name, value) pairs will do. What Upshot itself writes and stores comes as `HeaderColumns`:
-records name nearly always the same headers, so the names are one tuple that they share, and a record costs no pair a header:
-eleven objects less to make, keep and let go again, four times an event.
+records name nearly always the same headers, so the names are one tuple that they share, and a record costs no pair a header;
+nor a value of its own where all are written in ASCII, as nearly always: some twenty objects less to make, keep and let go
+again, four times an event.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +14,36 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class HeaderColumns(Sequence[tuple[str, bytes]]):
-    """Headers as two columns of one length; the pairs are made for whoever asks for them."""
+    """Headers as two columns of one length; the pairs are made for whoever asks for them.
 
-    __slots__ = ("names", "values")
+    `in_line`: all values one behind the other, and the length of each, where they came that way.
+    """
+
+    __slots__ = ("_values", "in_line", "names")
 
     def __init__(self, names: tuple[str, ...], values: tuple[bytes, ...]) -> None:
         self.names = names
-        self.values = values
+        self._values: tuple[bytes, ...] | None = values
+        self.in_line: tuple[str, tuple[int, ...]] | None = None
+
+    @classmethod
+    def of_texts(cls, names: tuple[str, ...], texts: Sequence[str]) -> "HeaderColumns":
+        """Of values that are texts; they stand as UTF-8. Raises ValueError where one has half of a surrogate pair."""
+        line = "".join(texts)
+        if not line.isascii():
+            return cls(names, tuple([text.encode() for text in texts]))
+        columns = cls(names, ())
+        columns._values, columns.in_line = None, (line, tuple(map(len, texts)))
+        return columns
+
+    @property
+    def values(self) -> tuple[bytes, ...]:
+        if self._values is None:
+            assert self.in_line is not None  # one of the two always is there
+            line, lengths = self.in_line
+            at = 0
+            self._values = tuple([line[at : (at := at + length)].encode() for length in lengths])
+        return self._values
 
     def followed_by(self, name: str, value: bytes) -> "HeaderColumns":
         """These and one more behind them."""

@@ -13,9 +13,8 @@ from functools import cache
 
 import jsonschema_rs
 
-from shared.bus import rfc3339
 from shared.bus.cloudevents_json import is_json_type
-from shared.domain import catalogue
+from shared.domain import catalogue, rfc3339
 from shared.domain.envelope import JSON_CONTENT_TYPE, Event
 from shared.domain.errors import Flaw, InvalidInput
 from shared.domain.ids import published_event_id

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from pydantic import TypeAdapter
 
@@ -57,7 +56,7 @@ class RunRow(NamedTuple):
     event_type: str | None
     event_subject: str | None
     replay_id: str | None
-    match_id: UUID | None
+    match_id: str | None
     requested_by: str | None
     requested_at: datetime
     started_at: datetime | None
@@ -151,7 +150,7 @@ def _add_runs(rows: Rows, delta: RunsDelta) -> None:
     rows.add("runs", run_rows)
     rows.forgettable[partition] = Forgettable(
         run_ids=[row.run_id for row in run_rows if not row.open],
-        match_ids=list({str(row.match_id) for row in run_rows if row.match_id is not None}),
+        match_ids=list({row.match_id for row in run_rows if row.match_id is not None}),
         commands=list(delta.verdicts),
     )
     rows.add("approvals", [approval_row(run, partition) for run in delta.runs.values() if run.approval is not None])
@@ -187,7 +186,7 @@ def run_row(run: Run, partition: int) -> RunRow:
         plain_text(event.type) if event is not None else None,
         _optional(event.subject) if event is not None else None,
         key_text(event.replay_id) if event is not None and event.replay_id is not None else None,
-        UUID(match_id(event.id, event.replay_id)) if event is not None else None,
+        match_id(event.id, event.replay_id) if event is not None else None,
         _optional(run.requested_by),
         run.requested_at,
         run.started_at,

@@ -140,7 +140,7 @@ class ReadModel:
         statement = write_statement(generation, MODEL_VERSION, names, check_pointer=only_if_current)
         arguments = column_arrays(rows.moves)
         for name in names:
-            arguments += column_arrays(rows.tables[name])
+            arguments += column_arrays(rows.tables[name], name)
             if len(rows.tables[name]) >= ROWS_AT_ONCE:
                 await asyncio.sleep(0)
         if only_if_current:

@@ -6,7 +6,7 @@ prepared plan, do not depend on their number. Whatever does not hold (the genera
 moved) raises inside the statement, which takes all of it back.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -187,6 +187,11 @@ deleted_windows AS (
 )"""
 _OLD_WINDOWS_TYPES = ("text", "text", "text", "bytea")
 
+_JSON_COLUMNS: Mapping[str | None, frozenset[int]] = {
+    name: frozenset(at for at, (_, kind, _) in enumerate(table.columns) if kind == "json")
+    for name, table in TABLES.items()
+}
+
 _MOVE_TYPES = ("text", "int4", "int8", "int8", "timestamptz")
 
 # FOR SHARE waits for a switch of generations and then sees what became of it, whatever this statement's snapshot says.
@@ -239,9 +244,10 @@ def write_statement(generation: int, version: int, tables: tuple[str, ...], *, c
     return f"WITH {','.join(parts)}\n{_CHECK.format(pointer=pointer)}"
 
 
-def column_arrays(rows: Iterable[Sequence[object]]) -> list[str]:
+def column_arrays(rows: Iterable[Sequence[object]], table: str | None = None) -> list[str]:
     """One array's text a column: the statement's parameters are those of the moves, then those of each table in its order."""
-    return [array_text(column) for column in zip(*rows, strict=True)]
+    json = _JSON_COLUMNS.get(table, frozenset())
+    return [array_text(column, json=at in json) for at, column in enumerate(zip(*rows, strict=True))]
 
 
 def _upsert(rm: str, table: Table, arrays: str) -> str:

@@ -4,17 +4,16 @@ import os
 import random
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock. Asked a dozen times an event, so nothing stands between."""
 
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    now: Callable[[], datetime] = staticmethod(partial(datetime.now, UTC))
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
 
 class SystemRandomness:

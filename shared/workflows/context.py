@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from shared.domain import rfc3339
 from shared.domain.envelope import Event
 from shared.domain.records import SourceEvent
 from shared.domain.runs.state import Run
@@ -26,7 +27,7 @@ def attributes_view(event: Event | SourceEvent, tenant_id: str) -> dict[str, obj
     if event.subject is not None:
         view["subject"] = event.subject
     if event.time is not None:
-        view["time"] = event.time.isoformat().replace("+00:00", "Z")
+        view["time"] = rfc3339.render(event.time)
     if event.correlation_id is not None:
         view["correlationid"] = event.correlation_id
     if event.causation_id is not None:

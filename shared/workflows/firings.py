@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from shared.domain import rfc3339
 from shared.domain.envelope import Event
 from shared.domain.ids import firing_id
 from shared.domain.json_text import dump_json
@@ -19,7 +20,7 @@ def firing_event(tenant_id: str, workflow_id: str, schedule: CompiledSchedule, p
         tenant_id=tenant_id,
         data=dump_json(
             {
-                "planned_at": planned_at.isoformat().replace("+00:00", "Z"),
+                "planned_at": rfc3339.render(planned_at),
                 "trigger": schedule.trigger,
                 "schedule": schedule.schedule.describe(),
             }

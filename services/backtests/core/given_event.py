@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from shared.bus import rfc3339
+from shared.domain import rfc3339
 from shared.domain.envelope import JSON_CONTENT_TYPE, Event
 from shared.domain.errors import Flaw, InvalidInput
 

@@ -5,7 +5,7 @@ The body is `{"type", "timestamp", "data"}`: the event's type and time unless th
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from services.executor.actions import (
 )
 from services.executor.actions.http_answers import call
 from services.executor.core.outcome import Outcome
+from shared.domain import rfc3339
 from shared.domain.definitions import Endpoint
 from shared.domain.endpoint_secret import EndpointSecret, parse_endpoint_secret
 from shared.domain.errors import Flaw
@@ -78,7 +79,7 @@ class NotifyWebhook:
         at = event.time if event is not None and event.time is not None else scene.run.requested_at
         payload = {
             "type": wanted.type or (event.type if event is not None else "run.requested"),
-            "timestamp": at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "timestamp": rfc3339.render(at),
             "data": wanted.body if "body" in config else (event.data if event is not None else scene.run.inputs),
         }
         body = dump_json(payload)

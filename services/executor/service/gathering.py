@@ -19,8 +19,10 @@ class Gathering:
     """One a process, for all that the executor itself appends."""
 
     def __init__(self, bus: Bus, patience_seconds: float) -> None:
-        """`patience_seconds`: how long a patient record waits at most, where others come as often; 0: not at all."""
+        """Inside the running loop. `patience_seconds`: how long a patient record waits at most, where others come as often; 0:
+        not at all."""
         self._bus = bus
+        self._loop = asyncio.get_running_loop()
         self._patience_seconds = patience_seconds
         self._waiting: list[tuple[NewRecord, asyncio.Future[Position]]] = []
         self._alone: asyncio.TimerHandle | None = None
@@ -29,17 +31,16 @@ class Gathering:
 
     async def append(self, record: NewRecord, *, patient: bool = False) -> Position:
         """See the port's `append`. `patient`: nothing depends on when exactly it is there."""
-        loop = asyncio.get_running_loop()
         if not patient:
-            now = loop.time()
+            now = self._loop.time()
             self._interval_seconds, self._hurried_at = now - self._hurried_at, now
             return await self._send(record)
         if self._interval_seconds >= self._patience_seconds or len(self._waiting) >= COMPANY_MAX:
             return await self._send(record)
-        answer: asyncio.Future[Position] = loop.create_future()
+        answer: asyncio.Future[Position] = self._loop.create_future()
         self._waiting.append((record, answer))
         if self._alone is None:
-            self._alone = loop.call_later(self._patience_seconds, self._nobody_came)
+            self._alone = self._loop.call_later(self._patience_seconds, self._nobody_came)
         return await answer
 
     async def _send(self, record: NewRecord) -> Position:

@@ -64,7 +64,7 @@ class Headers:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
 class Delivery:
     """One push of a vendor, untouched.
 
@@ -117,7 +117,7 @@ class HandshakeAnswer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
 class Translated:
     """One platform event: `time` is when it happened by the vendor's clock, aware, where the vendor says so."""
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from services.ingest.sources import Delivery, Translated
-from shared.bus.rfc3339 import parse
 from shared.domain.errors import Flaw, InvalidInput
+from shared.domain.rfc3339 import parse
 
 TYPE_CHARACTERS_MAX = 200
 IDENTIFIER_CHARACTERS_MAX = 200

@@ -23,7 +23,7 @@ class Problem:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
 class SourceEvent:
     """The platform event that a run is about, whole: executors never read `upshot.events`."""
 

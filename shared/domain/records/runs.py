@@ -15,7 +15,7 @@ class Unevaluated:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
 class EventMatched:
     """All that one event leads to, by priority. The first per (event, replay) stands whole."""
 

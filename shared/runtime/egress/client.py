@@ -22,6 +22,7 @@ from yarl import URL
 
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput
+from shared.runtime.deadline import Deadline
 from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
 from shared.runtime.egress.exchange import Destination, Exchange
 from shared.runtime.egress.kept import KeepingConnector
@@ -82,6 +83,7 @@ class OutgoingClient:
         self._resolver = resolver
         self._settings = settings
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._policy = settings.policy()
         self._prepare = lru_cache(_PREPARED_TARGETS_MAX)(self._check)
         self._timeouts = lru_cache(256)(self._timeout)
@@ -126,7 +128,7 @@ class OutgoingClient:
         token = dialling.set(target)
         status: int | None = None
         try:
-            async with asyncio.timeout(request.timeout_seconds):
+            with Deadline(self._loop, request.timeout_seconds):
                 exchange = await Exchange.open(self._connector, destination, limits)
                 try:
                     head = await exchange.begin(request.method, headers, request.body)

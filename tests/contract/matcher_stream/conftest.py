@@ -16,7 +16,7 @@ from services.matcher.service.matcher import GROUP
 from services.matcher.settings import MatcherSettings
 from services.matcher.stream import MatcherStream
 from services.matcher.triggers import discover_triggers
-from shared.bus import codec, facts, rfc3339
+from shared.bus import codec, facts
 from shared.bus.adapters.kafka.bus import KafkaBus
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.bus.facts import Cause
@@ -24,6 +24,7 @@ from shared.bus.partitioner import partition_of
 from shared.bus.port import Bus, NewRecord, Record
 from shared.bus.seal import Seal, SealedBus, seal_key
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS, TOPICS
+from shared.domain import rfc3339
 from shared.domain.envelope import Event
 from shared.domain.errors import TransientError
 from shared.domain.records import Command, DefinitionsFact, TenantCreated, WorkflowSaved

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.bus import rfc3339
 from shared.bus.codec import RECORDED_TIME
 from shared.bus.port import NewRecord
+from shared.domain import rfc3339
 from shared.testing.waiting import eventually
 from tests.contract.matcher_stream.conftest import AT, PARTITIONS, event
 from tests.contract.matcher_stream.faust_alone import Alone, alone

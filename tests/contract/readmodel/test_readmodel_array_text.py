@@ -1,5 +1,6 @@
 """What is written as an array's text is what PostgreSQL reads, on both servers: character for character."""
 
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,6 +17,13 @@ _AWKWARD = st.sampled_from(
     [*'\\"{},\n\t\r\b\f\x01\x1f\x7f/', " ", "NULL", "null", "u0041", "\\n", "\u2028", "ü", "\U0001f600"]
 )
 _TEXTS = st.lists(_AWKWARD, max_size=8).map("".join) | st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+_BREAKS = st.sampled_from(["", " ", "\n", "\t", "\r"])
+_JSON = st.builds(
+    lambda text, before, behind: f"{before}{json.dumps({text: [text]}, ensure_ascii=False)}{behind}",
+    _TEXTS,
+    _BREAKS,
+    _BREAKS,
+)
 _COLUMNS = {
     "text": st.none() | _TEXTS,
     "int8": st.none() | st.integers(-(2**63), 2**63 - 1),
@@ -43,6 +51,23 @@ async def test_a_column_arrives_as_it_was(database: Database, kind: str) -> None
         await connection.close()
 
 
+async def test_a_column_of_json_arrives_as_it_was(database: Database) -> None:
+    connection = await connect(database.service)
+    columns: list[list[object]] = []
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.none() | _JSON, max_size=6))
+    def collect(column: list[object]) -> None:
+        columns.append(column)
+
+    collect()
+    try:
+        await _compare(connection, "json", columns)
+    finally:
+        await connection.close()
+
+
 async def _compare(connection: Connection, kind: str, columns: list[list[object]]) -> None:
     for column in columns:
-        assert await connection.fetchval(f"SELECT $1::text::{kind}[]", array_text(column)) == column
+        text = array_text(column, json=kind == "json")
+        assert await connection.fetchval(f"SELECT $1::text::{kind}[]", text) == column

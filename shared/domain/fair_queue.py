@@ -60,7 +60,7 @@ class FairQueue(Generic[Item]):
     def take(self) -> tuple[str, Hashable, Item] | None:
         """The next item with its tenant and lane, or None: nothing waits, or nothing may start."""
         free = self._bounds.total - self._active
-        tenant_id = next((each for each in self._ready if self._tenants[each].active_total < free), None)
+        tenant_id = self._first_with_less_than(free)
         if tenant_id is None:
             return None
         del self._ready[tenant_id]
@@ -88,6 +88,12 @@ class FairQueue(Generic[Item]):
         if not tenant.waiting and not tenant.active_total:
             self._ready.pop(tenant_id, None)
             del self._tenants[tenant_id]
+
+    def _first_with_less_than(self, active: int) -> str | None:
+        for tenant_id in self._ready:
+            if self._tenants[tenant_id].active_total < active:
+                return tenant_id
+        return None
 
     def _refresh(self, tenant_id: str, tenant: _Tenant[Item], lane: Hashable) -> None:
         """Put the lane and its tenant at the end of their turns, or out of them."""

@@ -104,3 +104,17 @@ class Match:
     bounds_pending: bool = False
     """Of a firing whose schedule bounds what overlaps: a run that waits for a person goes on, too, and `max_queued` bounds those
     that wait for one as it bounds those in line. Any other run that needs approval is asked for however many wait."""
+
+    @property
+    def is_concurrency_bounded(self) -> bool:
+        """Whether it may have to wait for other runs to end."""
+        if self.limits.max_concurrent is not None or not self.shared:
+            return self.limits.max_concurrent is not None
+        return any(each.max_concurrent is not None for each in self.shared)
+
+    def plan_of(self, step_id: str) -> StepPlan:
+        """Raises KeyError where there is no such step."""
+        for plan in self.steps:
+            if plan.id == step_id:
+                return plan
+        raise KeyError(step_id)

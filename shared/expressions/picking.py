@@ -12,6 +12,8 @@ CONDITION_WEIGHT_MAX: Final = 20_000
 """Values that one named path may hold; 16 characters of text weigh as much as one value."""
 CONDITION_DEPTH_MAX: Final = 64
 
+_WEIGHED: Final = (str, dict, list)
+
 PathTree: TypeAlias = Mapping[str, "PathTree | None"]
 """Paths as a tree; None ends a path: all below is taken."""
 
@@ -82,9 +84,9 @@ def as_tree(paths: Iterable[tuple[str, ...]]) -> PathTree:
 def pick(tree: PathTree | None, value: object) -> object:
     """`value` cut down to the paths in `tree`; what is no object ends a path early, as the type clash it is."""
     if tree is None:
-        if isinstance(value, str | dict | list):
+        if isinstance(value, _WEIGHED):
             measure(value)
         return value
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):  # to ask an abstract class costs more than all else
         return {name: pick(below, value[name]) for name, below in tree.items() if name in value}
     return [] if isinstance(value, list) else value

@@ -84,6 +84,8 @@ class CompiledStart:
     @property
     def renders_keys(self) -> bool:
         """Whether asking for a run takes the event's data, for a cooldown's key."""
+        if not self.shared:
+            return self.cooldown_key is not None
         return self.cooldown_key is not None or any(each.key is not None for each in self.shared)
 
 

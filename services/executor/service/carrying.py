@@ -112,7 +112,7 @@ class Carrier:
     # ------------------------------------------------------------ beginning
 
     async def _begin(self, shard: Shard, run: Run, work: Begin, progress: Progress) -> Position:
-        plan = _plan(run, work.step_id)
+        plan = run.match.plan_of(work.step_id)
         step = await self._step(shard, run, plan)
         if isinstance(step, Problem):
             return await self._fail(run, work, step)
@@ -225,7 +225,7 @@ class Carrier:
 
     async def _resume(self, shard: Shard, run: Run, work: Carry) -> Position:
         """An attempt that stands in the log as started, begun by an earlier process, or a wait that is over."""
-        plan = _plan(run, work.step_id)
+        plan = run.match.plan_of(work.step_id)
         if plan.effect == "unsafe":
             fact = StepUnknown(run_id=run.id, step_id=work.step_id, number=work.number)
             record_id = ids.derive("step-unknown", run.id, work.step_id, work.number)
@@ -377,10 +377,6 @@ def _policy(retry: Retry | None, action: Action) -> RetryPolicy:
     if retry.backoff == "fixed":
         return fixed(retry.max_attempts, retry.initial_seconds)
     return exponential(retry.max_attempts, retry.initial_seconds, retry.max_seconds)
-
-
-def _plan(run: Run, step_id: str) -> StepPlan:
-    return next(plan for plan in run.match.steps if plan.id == step_id)
 
 
 def _scene(tenant: Tenant, run: Run, step_id: str) -> Scene:

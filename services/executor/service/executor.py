@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, still_wanted
+from services.executor.core.plan import Carry, Settle, Work, next_work, still_wanted
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
 from shared.domain.clock import Clock
@@ -121,7 +121,7 @@ class Executor:
                 continue
             self._busy.add(key)
             job = _Job(shard, run, work, key)
-            due_at = work.due_at if isinstance(work, Begin | Carry) else None
+            due_at = work.due_at if not isinstance(work, Settle) else None
             if due_at is not None and due_at > self._clock.now():
                 self._timers.at(due_at, lambda job=job: self._enqueue_due(job))  # type: ignore[misc]  # bound now
             else:
@@ -216,5 +216,5 @@ class Executor:
 
 def _lane(run: Run, step_id: str) -> Hashable:
     """An endpoint's steps share a lane; other steps share one per action type."""
-    plan = next(each for each in run.match.steps if each.id == step_id)
+    plan = run.match.plan_of(step_id)
     return plan.endpoints[0] if plan.endpoints else plan.uses

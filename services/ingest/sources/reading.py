@@ -6,6 +6,7 @@ Also the alphabet of event types that come from outside. Next: `money.py`.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from services.ingest.sources import Delivery, Translated
@@ -15,6 +16,7 @@ from shared.domain.rfc3339 import parse
 TYPE_CHARACTERS_MAX = 200
 IDENTIFIER_CHARACTERS_MAX = 200
 FORM_FIELDS_MAX = 200
+_PARTS_KEPT_MAX = 1_000  # of at most twice `TYPE_CHARACTERS_MAX` each
 
 _NOT_IN_A_TYPE = re.compile(r"[^A-Za-z0-9_.-]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -72,7 +74,7 @@ def event_type(*parts: str | None) -> str:
 
     Runs of other characters become one `_`; a part that is None or of which nothing is left is skipped.
     """
-    named = [_clean(part) for part in parts if part is not None]
+    named = [_clean(part[: 2 * TYPE_CHARACTERS_MAX]) for part in parts if part is not None]
     return ".".join(part for part in named if part)[:TYPE_CHARACTERS_MAX].strip(".") or "unknown"
 
 
@@ -97,5 +99,6 @@ def form_fields(delivery: Delivery) -> Mapping[str, str] | None:
     return dict(fields)
 
 
+@lru_cache(_PARTS_KEPT_MAX)
 def _clean(part: str) -> str:
-    return _DOTS.sub(".", _NOT_IN_A_TYPE.sub("_", part[: 2 * TYPE_CHARACTERS_MAX])).strip(".")
+    return _DOTS.sub(".", _NOT_IN_A_TYPE.sub("_", part)).strip(".")

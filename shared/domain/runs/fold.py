@@ -43,6 +43,9 @@ from shared.domain.workflow import Match
 CommandKey = tuple[str, str]
 """(tenant id, command id)"""
 
+_ASKED_FOR = RunRequested | WindowElapsed
+_COMMANDED = RunRequested | RunCancelled | ApprovalDecided | StepResolved
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -97,10 +100,10 @@ class RunsFold:
                 if fact.matches and matched not in self.match_ids:
                     asked.match_ids.add(matched)
                 continue
-            match = fact.match if isinstance(fact, RunRequested | WindowElapsed) else None
+            match = fact.match if isinstance(fact, _ASKED_FOR) else None
             if match is not None and match.run_id not in self.runs:
                 asked.run_ids.add(match.run_id)
-            if isinstance(fact, RunRequested | RunCancelled | ApprovalDecided | StepResolved):
+            if isinstance(fact, _COMMANDED):
                 command = (tenant_id, fact.command.id)
                 if command not in self.verdicts:
                     asked.commands.add(command)

@@ -61,7 +61,12 @@ def unpack(run: Run) -> None:
     """Before it is carried out: from here on its values are plain ones again."""
     if run.event is not None and isinstance(run.event.data, Packed):
         run.event = replace(run.event, data=whole(run.event.data))
-    run.inputs = cast(_Object, whole(run.inputs))
+    inputs: object = run.inputs
+    if isinstance(inputs, Packed):
+        run.inputs = cast(_Object, whole(inputs))
     for step in run.steps.values():
-        step.request = cast(_Object | None, whole(step.request))
-        step.output = whole(step.output)
+        request: object = step.request
+        if isinstance(request, Packed):
+            step.request = cast(_Object, whole(request))
+        if isinstance(step.output, Packed):
+            step.output = whole(step.output)

@@ -8,6 +8,7 @@ Next: `fold.py`.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal
 
 from shared.domain.records import Problem, SourceEvent
@@ -27,6 +28,7 @@ ActivityKey = tuple[str, str]
 
 ENDED: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "denied", "expired", "skipped"})
 STEP_ENDED: frozenset[StepStatus] = frozenset({"succeeded", "failed", "skipped"})
+_STATUS = attrgetter("status")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +122,7 @@ class Run:
     @property
     def closed(self) -> bool:
         """Ended, and no attempt is still on its way: nothing in the log will change this run any more."""
-        return self.ended and not any(step.status == "started" for step in self.steps.values())
+        return self.status in ENDED and "started" not in map(_STATUS, self.steps.values())
 
     @property
     def causal_chain(self) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ from shared.domain.records import (
     StepUnknown,
 )
 from shared.domain.runs.state import STEP_ENDED, Attempt, Run, RunStatus, Step
-from shared.domain.workflow import StepPlan
 
 StepFact = AttemptStarted | AttemptFinished | StepSkipped | StepFailed | StepUnknown
 
@@ -147,7 +146,7 @@ def _lose(run: Run, step: Step, fact: StepUnknown, now: datetime) -> Change | No
     if run.ended:
         step.status = "unknown"
         return _GOES_ON
-    match _plan(run, step).on_unknown:
+    match run.match.plan_of(step.id).on_unknown:
         case "ask":
             step.status = "unknown"
             return _GOES_ON
@@ -162,10 +161,6 @@ def _fail(run: Run, step: Step, problem: Problem) -> Change:
     step.status, step.problem, step.due_at = "failed", problem, None
     if run.ended:
         return _GOES_ON
-    if _plan(run, step).on_error == "fail":
+    if run.match.plan_of(step.id).on_error == "fail":
         return Change("failed", Problem(kind=problem.kind, detail=f"step {step.id}: {problem.detail}"))
     return advance(run)
-
-
-def _plan(run: Run, step: Step) -> StepPlan:
-    return next(plan for plan in run.match.steps if plan.id == step.id)

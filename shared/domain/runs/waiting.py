@@ -36,7 +36,7 @@ class WaitingRuns:
 
     def may_start(self, run: Run) -> bool:
         """Whether a run that is just asked for starts at once: a bounded one never before those in its line."""
-        if _bounded(run):
+        if run.match.is_concurrency_bounded:
             return not self._line(run).queued and self.held_by(run) is None
         return True
 
@@ -187,12 +187,6 @@ def scopes_of(run: Run) -> list[ActivityKey]:
     for shared in run.match.shared:
         found.append((run.tenant_id, tag_scope(shared.tag)))
     return found
-
-
-def _bounded(run: Run) -> bool:
-    if run.match.limits.max_concurrent is not None or not run.match.shared:
-        return run.match.limits.max_concurrent is not None
-    return any(shared.max_concurrent is not None for shared in run.match.shared)
 
 
 def _place(run: Run) -> _Place:

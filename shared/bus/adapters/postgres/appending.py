@@ -92,7 +92,11 @@ class Appender:
         """See the port."""
         if not records:
             return ()
-        placed = [self._place(record) for record in records]
+        placed, size = [], 0
+        for record in records:
+            item = self._place(record)
+            placed.append(item)
+            size += item.size
         if len(placed) > self._settings.append_records_max:
             raise RecordTooLarge(f"an append of more than {self._settings.append_records_max} records: cut it up")
         while self._is_full() and not self._closing:
@@ -100,7 +104,7 @@ class Appender:
             await self._space.wait()
         if self._closing:
             raise TransientError("the bus is closed")
-        call = _Call(placed, sum(item.size for item in placed), self._loop.create_future())
+        call = _Call(placed, size, self._loop.create_future())
         self._queue.append(call)
         self._queued_records += len(placed)
         self._queued_bytes += call.size

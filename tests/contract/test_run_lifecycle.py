@@ -48,7 +48,7 @@ from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.shard import Shard
 from shared.runtime.shards import RunsFollower
 from shared.testing.folds import NothingRemembered
-from shared.testing.receivers import Receiver, Reply, receiver
+from shared.testing.receivers import Receiver, Reply, Reset, receiver
 from shared.testing.waiting import eventually
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
@@ -659,3 +659,22 @@ async def test_one_event_that_leads_to_more_than_one_append_is_appended_in_piece
         records = [each for batch in (await reader.poll(timeout_seconds=10)).values() for each in batch]
         counted = [each for each in records if dict(each.headers)["ce_type"] == b"window.counted"]
         assert len(counted) >= 5
+
+
+async def test_a_call_that_breaks_off_is_repeated_as_often_as_its_step_says_and_then_has_failed() -> None:
+    async with running() as it:
+        it.receiver.behave("/charge", Reset())
+        await it.save(f"""
+name: impatient
+trigger: {{event: order.refunded}}
+approval: {{when: never}}
+steps:
+  - id: charge
+    uses: http.request
+    on_unknown: retry
+    retry: {{max_attempts: 2, initial_seconds: 0.01}}
+    with: {{url: "{it.receiver.url("/charge")}"}}
+""")
+        await it.happen("d1", {})
+        (run,) = await it.watch.until_status("failed")
+        assert (len(it.receiver.requests), run.steps["charge"].number) == (2, 2)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from shared.domain.records import AttemptFinished, Problem, StepUnknown
 from shared.domain.retry import RetryPolicy, delay_before_next
-from shared.domain.workflow import Effect
+from shared.domain.workflow import Effect, OnUnknown
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
@@ -36,18 +36,24 @@ def conclude(
     step_id: str,
     number: int,
     effect: Effect,
+    on_unknown: OnUnknown,
     policy: RetryPolicy,
     asked_to_retry: bool,
     now: datetime,
     unit: float,
     elapsed_seconds: float,
 ) -> AttemptFinished | StepUnknown:
-    """The record to append. An unsafe attempt that may have had its effect is never simply tried again, and one that was
-    answered only where the step itself asks for it (`asked_to_retry`)."""
-    if outcome.status == "failed" and outcome.in_doubt and effect == "unsafe":
+    """The record to append. An unsafe attempt that may have had its effect is tried again only where the step takes that
+    upon itself (`on_unknown: retry`), and one that was answered only where the step asks for it (`asked_to_retry`).
+
+    Either is then a failure like others, repeated by `policy` and no oftener: `StepUnknown` would have the fold begin the
+    next attempt at once, for as long as the receiver does not answer.
+    """
+    in_doubt = outcome.in_doubt and effect == "unsafe"
+    if outcome.status == "failed" and in_doubt and on_unknown != "retry":
         return StepUnknown(run_id=run_id, step_id=step_id, number=number)
     retry_at = None
-    repeatable = effect != "unsafe" or not outcome.answered or asked_to_retry
+    repeatable = effect != "unsafe" or in_doubt or not outcome.answered or asked_to_retry
     if outcome.status == "failed" and outcome.retry and repeatable:
         delay = delay_before_next(
             policy,

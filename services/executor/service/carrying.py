@@ -277,6 +277,7 @@ class Carrier:
             step_id=plan.id,
             number=work.number,
             effect=plan.effect,
+            on_unknown=plan.on_unknown,
             policy=policy,
             asked_to_retry=retry is not None,
             now=self._clock.now(),

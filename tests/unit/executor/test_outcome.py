@@ -6,8 +6,8 @@ import pytest
 
 from services.executor.core.outcome import Outcome, conclude
 from shared.domain.records import AttemptFinished, Problem, StepUnknown
-from shared.domain.retry import NO_RETRY, WEBHOOK_POLICY, RetryPolicy
-from shared.domain.workflow import Effect
+from shared.domain.retry import NO_RETRY, WEBHOOK_POLICY, RetryPolicy, fixed
+from shared.domain.workflow import Effect, OnUnknown
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PROBLEM = Problem(kind="timeout", detail="no answer in 30 s")
@@ -18,6 +18,7 @@ def concluded(
     *,
     number: int = 1,
     effect: Effect = "keyed",
+    on_unknown: OnUnknown = "ask",
     policy: RetryPolicy = WEBHOOK_POLICY,
     asked_to_retry: bool = False,
 ) -> AttemptFinished | StepUnknown:
@@ -27,6 +28,7 @@ def concluded(
         step_id="a",
         number=number,
         effect=effect,
+        on_unknown=on_unknown,
         asked_to_retry=asked_to_retry,
         policy=policy,
         now=NOW,
@@ -79,6 +81,18 @@ def test_an_unsafe_attempt_in_doubt_is_never_simply_tried_again() -> None:
     assert isinstance(concluded(doubtful, effect="keyed"), AttemptFinished)
     certain = Outcome(status="failed", problem=PROBLEM, retry=True)
     assert isinstance(concluded(certain, effect="unsafe"), AttemptFinished)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_who_wants_what_is_in_doubt_repeated_has_it_repeated_by_the_policy_and_no_oftener(answered: bool) -> None:
+    doubtful = Outcome(status="failed", problem=PROBLEM, retry=True, in_doubt=True, answered=answered)
+    first = concluded(doubtful, effect="unsafe", on_unknown="retry", policy=fixed(2, 5))
+    assert first == finished(outcome="failed", problem=PROBLEM, retry_at=NOW + timedelta(seconds=5))
+    last = concluded(doubtful, effect="unsafe", on_unknown="retry", policy=fixed(2, 5), number=2)
+    assert isinstance(last, AttemptFinished)
+    assert (last.outcome, last.retry_at, last.problem) == ("failed", None, PROBLEM)
+    asked = concluded(doubtful, effect="unsafe", on_unknown="fail")
+    assert asked == StepUnknown(run_id="r", step_id="a", number=1)
 
 
 def test_an_unsafe_attempt_that_was_answered_is_repeated_only_where_the_step_asks_for_it() -> None:

@@ -20,7 +20,7 @@ from shared.domain.records import ApprovalExpired
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
 from shared.runtime.shard import Shard
-from shared.runtime.timers import Timers
+from shared.runtime.timers import Timer, Timers
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,15 @@ class Approvals:
         self._recheck = timedelta(seconds=settings.recheck_seconds)
         self._clock = clock
         self._timers = Timers(clock)
-        self._watched: set[tuple[Shard, str]] = set()
+        self._watched: dict[Shard, dict[str, Timer]] = {}
+        """By run id. Let go once it is decided or the shard is another's: deadlines are days away, and a whole fold may hang
+        on one."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def pending(self) -> int:
         """Runs that wait for a person."""
-        return len(self._watched)
+        return sum(map(len, self._watched.values()))
 
     def restored(self, shard: Shard) -> None:
         for run in shard.fold.runs.values():
@@ -53,7 +55,8 @@ class Approvals:
                 self._watch(shard, run)
 
     def revoked(self, shard: Shard) -> None:
-        self._watched = {each for each in self._watched if each[0] is not shard}
+        for timer in self._watched.pop(shard, {}).values():
+            self._timers.cancel(timer)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -65,22 +68,20 @@ class Approvals:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _watch(self, shard: Shard, run: Run) -> None:
-        due_at = deadline(run)
-        if due_at is None or (shard, run.id) in self._watched:
-            return
-        self._watched.add((shard, run.id))
-        self._timers.at(due_at, lambda: self._fall_due(shard, run))
+        due_at, watched = deadline(run), self._watched.setdefault(shard, {})
+        if due_at is None:
+            timer = watched.pop(run.id, None)
+            if timer is not None:
+                self._timers.cancel(timer)
+        elif run.id not in watched:
+            watched[run.id] = self._timers.at(due_at, lambda: self._fall_due(shard, run))
 
     def _fall_due(self, shard: Shard, run: Run) -> None:
-        if (shard, run.id) not in self._watched:
-            return
-        if deadline(run) is None or not shard.owned:
-            self._watched.discard((shard, run.id))
-            return
         task = asyncio.create_task(self._expire(shard, run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        self._timers.at(self._clock.now() + self._recheck, lambda: self._fall_due(shard, run))
+        again_at = self._clock.now() + self._recheck
+        self._watched[shard][run.id] = self._timers.at(again_at, lambda: self._fall_due(shard, run))
 
     async def _expire(self, shard: Shard, run: Run) -> None:
         if not shard.may_act:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +36,7 @@ from shared.domain.records import (
     Command,
     DefinitionsFact,
     EndpointCreated,
+    RunCancelled,
     RunsFact,
     TenantCreated,
     WorkflowSaved,
@@ -102,7 +105,17 @@ class Platform:
     receiver: Receiver
     clock: SystemClock
     follower: RunsFollower
+    executor: Executor
+    approvals: Approvals
     number: int = 0
+
+    async def waits_for(self, count: int) -> None:
+        """So many instants in the executor, and so many deadlines."""
+
+        async def waits() -> bool:
+            return (self.executor.timers, self.approvals.pending) == (count, count)
+
+        await eventually(waits, f"{count} timers and deadlines")
 
     async def define(self, fact: DefinitionsFact) -> None:
         await self._append(DEFINITIONS, fact)
@@ -208,7 +221,7 @@ async def running(
             clock=clock,
         )
         tasks = [asyncio.create_task(each.run()) for each in (executor, approvals, follower, matcher)]
-        platform = Platform(bus, watch, target, clock, follower)
+        platform = Platform(bus, watch, target, clock, follower, executor, approvals)
         await platform.define(TenantCreated(name="acme", plan="free", command=command(0)))
         await platform.define(
             EndpointCreated(
@@ -385,6 +398,52 @@ steps:
             await it.follower.restore_again(partition)
         await it.watch.until_status("succeeded")
         assert len(it.receiver.requests) == 1
+
+
+@pytest.mark.parametrize("how", ["denied", "cancelled", "taken away"])
+async def test_what_has_ended_or_is_carried_on_elsewhere_is_not_kept_until_it_would_have_been_due(how: str) -> None:
+    async with running() as it:
+        await it.save("""
+name: held
+trigger: {event: order.refunded}
+approval: {when: always}
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
+""")
+        await it.save("""
+name: patient
+trigger: {event: order.refunded}
+steps: [{id: pause, uses: wait, with: {seconds: 1000000}}]
+""")
+        await it.happen("d1", {})
+        (patient,) = await it.watch.until_status("running")
+        (held,) = await it.watch.until_status("pending_approval")
+        rule = held.match.approval
+        assert rule is not None
+        await it.waits_for(1)
+        shards = [weakref.ref(shard) for shard in it.follower.shards.values()]
+        if how == "taken away":
+            for partition in list(it.follower.shards):
+                await it.follower.restore_again(partition)
+            await it.happen("d2", {})
+            await it.watch.until_status("pending_approval", count=2)
+            await it.waits_for(2)
+            gc.collect()
+            assert not any(shard() for shard in shards)
+            return
+        if how == "denied":
+            word = ApprovalDecided(
+                run_id=held.id,
+                decision="denied",
+                reason="",
+                subject_hash=rule.subject_hash,
+                command=command(9, "ben", ("automation:approve",)),
+            )
+            await it.tell(word)
+        else:
+            await it.tell(RunCancelled(run_id=held.id, reason="", command=command(8)))
+        await it.tell(RunCancelled(run_id=patient.id, reason="", command=command(9)))
+        await it.watch.until_status("cancelled", "denied", count=2)
+        await it.waits_for(0)
 
 
 ABSENCE = """

@@ -18,7 +18,7 @@ from shared.domain.fair_queue import Bounds, FairQueue
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.state import Run
 from shared.runtime.shard import Shard
-from shared.runtime.timers import Timers
+from shared.runtime.timers import Timer, Timers
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ class Executor:
     def __init__(self, carrier: Carrier, settings: ExecutorSettings, clock: Clock) -> None:
         self._carrier = carrier
         self._timers = Timers(clock)
+        self._timed: dict[Shard, dict[str, list[tuple[Key, Timer]]]] = {}
+        """Retries and waits, by run id. Let go with the run or the shard: an instant may be a month away, and a whole fold
+        hang on it."""
         self._clock = clock
         self._settings = settings
         self._queue: FairQueue[_Job] = FairQueue(
@@ -81,6 +84,9 @@ class Executor:
         for _, _, waiter in self._waiters.pop(shard, []):
             if not waiter.done():
                 waiter.set_result(False)
+        for timed in self._timed.pop(shard, {}).values():
+            for _, timer in timed:
+                self._timers.cancel(timer)
         self._busy = {key for key in self._busy if key[0] is not shard}
         for key in [each for each in self._broken if each[0] is shard]:
             del self._broken[key]
@@ -115,6 +121,8 @@ class Executor:
         return len(self._timers)
 
     def _consider(self, shard: Shard, run: Run) -> None:
+        if run.ended:
+            self._let_go(shard, run)
         for work in next_work(run):
             key = (shard, run.id, work.step_id, work.number, type(work))
             if key in self._busy or (isinstance(work, Settle) and (*key[:4], Carry) in self._busy):
@@ -123,9 +131,16 @@ class Executor:
             job = _Job(shard, run, work, key)
             due_at = work.due_at if not isinstance(work, Settle) else None
             if due_at is not None and due_at > self._clock.now():
-                self._timers.at(due_at, lambda job=job: self._enqueue_due(job))  # type: ignore[misc]  # bound now
+                timer = self._timers.at(due_at, lambda job=job: self._enqueue_due(job))  # type: ignore[misc]  # bound now
+                self._timed.setdefault(shard, {}).setdefault(run.id, []).append((key, timer))
             else:
                 self._enqueue(job)
+
+    def _let_go(self, shard: Shard, run: Run) -> None:
+        """It has ended, so nothing of it falls due any more."""
+        for key, timer in self._timed.get(shard, {}).pop(run.id, ()):
+            if self._timers.cancel(timer):
+                self._busy.discard(key)
 
     def _enqueue_due(self, job: _Job) -> None:
         self._enqueue(job)

@@ -50,13 +50,17 @@ class Approvals:
             self._watch(shard, run)
 
     def folded(self, shard: Shard, delta: RunsDelta) -> None:
-        if shard.level:
+        if shard.level and shard.followed:
             for run in delta.runs.values():
                 self._watch(shard, run)
 
     def revoked(self, shard: Shard) -> None:
         for timer in self._watched.pop(shard, {}).values():
             self._timers.cancel(timer)
+
+    def halted(self, shard: Shard) -> None:
+        """Nobody here would see that a run has expired."""
+        self.revoked(shard)
 
     async def run(self) -> None:
         """Until cancelled."""

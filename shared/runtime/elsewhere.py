@@ -64,6 +64,9 @@ class ProjectedElsewhere:
     def revoked(self, shard: Shard) -> None:
         self._count(-sum(each.ids for each in self._kept.pop(shard, ())))
 
+    def halted(self, shard: Shard) -> None:
+        """What is projected of it is let go of all the same."""
+
     async def run(self) -> None:
         """Until cancelled. Asks while there is something to let go, and only then."""
         while True:

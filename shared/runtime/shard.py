@@ -1,7 +1,7 @@
 """One partition of `upshot.runs` as a process holds it: its fold, how far it has got, and who acts on it.
 
-Folding needs no ownership, acting does: `may_act` is false the moment the partition is revoked, and when heartbeats have gone
-unanswered too long. Next: `shards.py`, which restores shards and folds them on.
+Folding needs no ownership, acting does: `may_act` is false the moment the partition is revoked or stands still, and when
+heartbeats have gone unanswered too long. Next: `shards.py`, which restores shards and folds them on.
 """
 
 from typing import Protocol
@@ -30,8 +30,13 @@ class Shard:
         self._forgettable: list[tuple[list[str], list[str], list[CommandKey]]] = []
 
     @property
+    def followed(self) -> bool:
+        """Whether what is appended to it will be folded here."""
+        return self.owned and self.halted is None
+
+    @property
     def may_act(self) -> bool:
-        return self.owned and self.level and self._membership.alive()
+        return self.followed and self.level and self._membership.alive()
 
     def written(self, run_ids: list[str], match_ids: list[str], commands: list[CommandKey]) -> None:
         """The projector's checkpoint has passed these. Let go before the next batch, never in the middle of one: a
@@ -68,7 +73,7 @@ class Shard:
 
 
 class Actor(Protocol):
-    """A service on top of the fold. All three are called from the event loop and must be quick."""
+    """A service on top of the fold. All of these are called from the event loop and must be quick."""
 
     def restored(self, shard: Shard) -> None:
         """The shard is level: act on whatever its state says is due."""
@@ -80,4 +85,8 @@ class Actor(Protocol):
 
     def revoked(self, shard: Shard) -> None:
         """Stop acting on it now."""
+        ...
+
+    def halted(self, shard: Shard) -> None:
+        """It stands still, and nothing more of it will be folded here: stop acting on it now, and wait for nothing of it."""
         ...

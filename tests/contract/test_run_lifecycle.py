@@ -85,6 +85,9 @@ class Watch:
     def revoked(self, shard: Shard) -> None:
         pass
 
+    def halted(self, shard: Shard) -> None:
+        pass
+
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()

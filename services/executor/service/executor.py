@@ -73,7 +73,7 @@ class Executor:
 
     def folded(self, shard: Shard, delta: RunsDelta) -> None:
         self._wake(shard)
-        if not shard.level:
+        if not (shard.level and shard.followed):
             return
         for run in delta.runs.values():
             self._consider(shard, run)
@@ -90,6 +90,10 @@ class Executor:
         self._busy = {key for key in self._busy if key[0] is not shard}
         for key in [each for each in self._broken if each[0] is shard]:
             del self._broken[key]
+
+    def halted(self, shard: Shard) -> None:
+        """As if it were another's: who waited for its fold would do so for ever, in a place that other tenants need."""
+        self.revoked(shard)
 
     # ------------------------------------------------------------ running
 
@@ -178,7 +182,7 @@ class Executor:
             if done:
                 # What became due while the key was busy was passed over.
                 self._consider(job.shard, job.run)
-            elif job.shard.owned:
+            elif job.shard.followed:
                 self._timers.at(self._clock.now() + later, lambda: self._consider_again(job))
             self._pump()
 
@@ -186,7 +190,7 @@ class Executor:
         """Longer each time: an update may mend it, so it is never given up, but it must not be all that is logged."""
         settings = self._settings
         doublings = min(self._broken[key], 32)
-        if key[0].owned:
+        if key[0].followed:
             self._broken[key] += 1
         return timedelta(seconds=min(settings.bug_pause_seconds * 2.0**doublings, settings.bug_pause_seconds_max))
 
@@ -201,7 +205,7 @@ class Executor:
         return await self.folded_past(job.shard, last.offset)
 
     def _consider_again(self, job: _Job) -> None:
-        if job.shard.owned:
+        if job.shard.followed:
             self._consider(job.shard, job.run)
             self._pump()
 
@@ -214,9 +218,9 @@ class Executor:
         self._held.add(key)
 
     async def folded_past(self, shard: Shard, offset: int) -> bool:
-        """Wait until the shard's fold has passed `offset`; False: the shard was taken away meanwhile."""
-        if shard.next > offset or not shard.owned:
-            return shard.owned
+        """Wait until the shard's fold has passed `offset`; False: the shard was taken away meanwhile, or stands still."""
+        if shard.next > offset or not shard.followed:
+            return shard.followed
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiters.setdefault(shard, []), (offset, next(self._numbers), waiter))
         return await waiter

@@ -88,6 +88,9 @@ class Projector:
             self._backlog.take(shard.partition)
             self.logs.disown(shard.partition)
 
+    def halted(self, shard: Shard) -> None:
+        """What was folded before is written all the same."""
+
     def _own(self, shard: Shard) -> bool:
         """False for a shard whose checkpoint somebody else has moved: its follower has yet to restore it anew."""
         if shard in self._lost:

@@ -75,6 +75,8 @@ class ReadModelInMemory:
 
     def revoked(self, shard: Shard) -> None: ...
 
+    def halted(self, shard: Shard) -> None: ...
+
     def folded(self, shard: Shard, delta: RunsDelta) -> None:
         for run in delta.runs.values():
             assert run.event is not None

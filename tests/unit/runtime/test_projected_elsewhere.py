@@ -101,6 +101,8 @@ class Noted:
 
     def revoked(self, shard: Shard) -> None: ...
 
+    def halted(self, shard: Shard) -> None: ...
+
     def folded(self, shard: Shard, delta: RunsDelta) -> None:
         note(self.began, delta)
 

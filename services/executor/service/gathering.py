@@ -10,6 +10,7 @@ import asyncio
 import math
 
 from shared.bus.port import AppendInDoubt, Bus, NewRecord, Position
+from shared.domain.errors import PermanentError
 
 COMPANY_MAX = 64
 """Records that wait at most; the next one takes them along at once. Far below what any bus takes in one append."""
@@ -53,7 +54,10 @@ class Gathering:
             for _, answer in company:
                 if not answer.done():
                     answer.set_exception(AppendInDoubt(f"appended together with a record that failed: {error!r}"))
-            raise
+            if not isinstance(error, PermanentError):
+                raise
+            # Nothing was sent. Whether it is this record that the log will never take is to be asked of it alone.
+            return (await self._bus.append([record]))[0]
         for (_, answer), other in zip(company, others, strict=True):
             if not answer.done():
                 answer.set_result(other)

@@ -102,6 +102,21 @@ async def test_what_fails_for_one_is_only_in_doubt_for_the_others() -> None:
     assert (await gathering.append(record("a"))).offset == 2
 
 
+async def test_what_can_never_be_taken_of_one_is_no_refusal_of_whoever_took_it_along() -> None:
+    bus = CountingBus()
+    gathering = await amid_traffic(bus)
+    too_large = await waiting(gathering, "x" * 101)
+
+    position = await gathering.append(record("innocent"))
+
+    assert position.offset == 2
+    assert [each.value for each in bus.log(RUNS, 0)[2:]] == [b"innocent"]
+    with pytest.raises(AppendInDoubt):
+        await too_large
+    with pytest.raises(RecordTooLarge):
+        await gathering.append(record("x" * 101))
+
+
 async def test_one_alone_that_fails_is_told_why() -> None:
     gathering = await amid_traffic(CountingBus(), 0.5)
     with pytest.raises(RecordTooLarge):

@@ -161,8 +161,6 @@ class RunsFollower:
         # Without partitions there is nothing to poll: wait here instead of spinning.
         again, self._to_restore = sorted(self._to_restore & self.shards.keys()), set()
         if again:
-            for partition in again:
-                del self.shards[partition]
             await self._restore([each for each in again if each in membership.assignment.partitions], membership)
             self._read_on()
         waits = not self.shards
@@ -176,6 +174,11 @@ class RunsFollower:
         self.assigned = True
 
     async def _restore(self, partitions: Sequence[int], membership: Membership) -> None:
+        for partition in partitions:
+            # Taken away and given back while an earlier snapshot of it was on its way: nobody would fold that one on.
+            former = self.shards.pop(partition, None)
+            if former is not None:
+                self._revoke(former)
         while partitions:
             try:
                 snapshots = await self._snapshots.snapshot(partitions)

@@ -81,15 +81,37 @@ class Approvals:
             watched[run.id] = self._timers.at(due_at, lambda: self._fall_due(shard, run))
 
     def _fall_due(self, shard: Shard, run: Run) -> None:
-        task = asyncio.create_task(self._expire(shard, run))
+        task = asyncio.create_task(self._see_to(shard, run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        again_at = self._clock.now() + self._recheck
-        self._watched[shard][run.id] = self._timers.at(again_at, lambda: self._fall_due(shard, run))
 
-    async def _expire(self, shard: Shard, run: Run) -> None:
+    async def _see_to(self, shard: Shard, run: Run) -> None:
+        """Tried again once it is folded and has changed nothing: thousands may fall due at once, after a night's outage, and
+        a log that is slow to take and to fold them must not be given each of them every second."""
+        told: int | None = None
+        try:
+            told = await self._expire(shard, run)
+        finally:
+            self._look_again(shard, run, told)
+
+    def _look_again(self, shard: Shard, run: Run, told: int | None) -> None:
+        """`told`: where its expiry lies."""
+        watched = self._watched.get(shard, {})
+        if run.id not in watched:
+            return  # decided meanwhile, or another's
+
+        def look() -> None:
+            if told is not None and shard.next <= told:
+                self._look_again(shard, run, told)
+            else:
+                self._fall_due(shard, run)
+
+        watched[run.id] = self._timers.at(self._clock.now() + self._recheck, look)
+
+    async def _expire(self, shard: Shard, run: Run) -> int | None:
+        """The offset of the record that says so; None: it is not in the log."""
         if not shard.may_act:
-            return
+            return None
         cause = Cause(
             causation_id=run.causation_id,
             correlation_id=run.correlation_id,
@@ -101,6 +123,8 @@ class Approvals:
             fact, id=expiry_id(run.id), tenant_id=run.tenant_id, source=SOURCE, at=self._clock.now(), cause=cause
         )
         try:
-            await self._bus.append([codec.encode(RUNS, event)])
+            (position,) = await self._bus.append([codec.encode(RUNS, event)])
         except TransientError as error:
             log.warning("the expiry of run %s is not in the log yet, trying again: %s", run.id, error)
+            return None
+        return position.offset

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,9 +27,11 @@ from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.deadletters import DeadLetter, read_letter
 from shared.bus.facts import Cause
+from shared.bus.port import NewRecord, Position
 from shared.bus.sizes import RECORD_BYTES_MAX_DEFAULT
 from shared.bus.topics import DEADLETTERS, DEFINITIONS, EVENTS, RUNS
 from shared.domain.envelope import Event
+from shared.domain.errors import TransientError
 from shared.domain.ids import delivered_event_id
 from shared.domain.records import (
     ApprovalDecided,
@@ -401,6 +403,34 @@ steps:
             await it.follower.restore_again(partition)
         await it.watch.until_status("succeeded")
         assert len(it.receiver.requests) == 1
+
+
+async def test_an_expiry_that_the_log_is_slow_to_take_is_not_given_to_it_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UPSHOT_APPROVALS_RECHECK_SECONDS", "0.05")
+    async with running() as it:
+        await it.save("""
+name: held
+trigger: {event: order.refunded}
+approval: {when: always, expires_in_seconds: 1}
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
+""")
+        await it.happen("d1", {})
+        (run,) = await it.watch.until_status("pending_approval")
+        append, given = it.bus.append, 0
+
+        async def slowly(records: Sequence[NewRecord]) -> Sequence[Position]:
+            nonlocal given
+            given += 1
+            if given == 1:
+                raise TransientError("not now")
+            await asyncio.sleep(0.5)
+            return await append(records)
+
+        monkeypatch.setattr(it.bus, "append", slowly)
+        await it.watch.until_status("expired")
+        assert (run.status, given) == ("expired", 2)
 
 
 @pytest.mark.parametrize("how", ["denied", "cancelled", "taken away"])

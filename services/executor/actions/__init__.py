@@ -51,6 +51,10 @@ class Prepared:
     due_at: datetime | None = None
 
 
+OF_DEFINITIONS = frozenset({"endpoint_unknown", "endpoint_disabled"})
+"""Kinds of refusals that a definition decided, which may have been changed since this process read it last."""
+
+
 class Refused(Exception):
     """The step cannot be tried at all, now or later."""
 

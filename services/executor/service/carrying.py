@@ -6,16 +6,16 @@ that died is repeated with the same key where its effect allows it; an unsafe on
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from services.executor.actions import Action, Attempt, Prepared, Refused, Scene, Tools
+from services.executor.actions import Action, Attempt, Tools
 from services.executor.core.outcome import Outcome, conclude
 from services.executor.core.plan import Begin, Carry, Settle, Work, somebody_waits, still_wanted
 from services.executor.service.gathering import Gathering
+from services.executor.service.preparing import Preparing, bug, scene_of
 from services.executor.settings import ExecutorSettings
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
@@ -24,8 +24,7 @@ from shared.bus.port import Bus, Position, RecordTooLarge
 from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain import ids
 from shared.domain.clock import Clock, Randomness
-from shared.domain.definitions import Revision, Tenant
-from shared.domain.errors import InvalidInput, TransientError
+from shared.domain.errors import TransientError
 from shared.domain.records import (
     ApprovalVoided,
     AttemptFinished,
@@ -43,13 +42,10 @@ from shared.domain.retry import NO_RETRY, RetryPolicy, exponential, fixed
 from shared.domain.runs.resting import unpack
 from shared.domain.runs.state import Run
 from shared.domain.workflow import StepPlan
-from shared.expressions import TemplateError, TooMuchTogether
 from shared.runtime.definitions import DefinitionsFollower
 from shared.runtime.shard import Shard
-from shared.workflows.compiled import CompiledStep, compile_steps
-from shared.workflows.context import asked_context, run_context
+from shared.workflows.compiled import CompiledStep
 from shared.workflows.document import Retry
-from shared.workflows.subject import approval_subject, subject_hash
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +77,12 @@ class Carrier:
         randomness: Randomness,
     ) -> None:
         self._log = Gathering(bus, settings.ends_linger_seconds)
-        self._definitions = definitions
+        self._preparing = Preparing(definitions, actions, clock, revisions_max=settings.compiled_revisions_max)
         self._actions = actions
         self._tools = tools
         self._settings = settings
         self._clock = clock
         self._randomness = randomness
-        self._compiled: OrderedDict[tuple[str, int], Mapping[str, CompiledStep]] = OrderedDict()
 
     async def carry_out(self, shard: Shard, run: Run, work: Work, progress: Progress) -> Position:
         """Do `work`; returns where its last record lies, which is durable."""
@@ -113,21 +108,17 @@ class Carrier:
 
     async def _begin(self, shard: Shard, run: Run, work: Begin, progress: Progress) -> Position:
         plan = run.match.plan_of(work.step_id)
-        step = await self._step(shard, run, plan)
+        step = await self._preparing.step(shard, run, plan)
         if isinstance(step, Problem):
             return await self._fail(run, work, step)
-        tenant = self._tenant(run)
-        unpack(run)
-        if work.number == 1:
-            voided = self._voided(run, tenant)
-            if voided is not None:
-                return await self._append(run, voided, record_id=ids.derive("approval-voided", run.id))
-            skipped = _skipped(run, step)
-            if skipped is not None:
-                return await self._append(run, skipped, record_id=ids.derive("step-skipped", run.id, step.id))
-        prepared = self._prepare(run, tenant, step)
-        if isinstance(prepared, Problem):
-            return await self._fail(run, work, prepared)
+        prepared = await self._preparing.verdict(shard, run, work, step)
+        match prepared:
+            case Problem():
+                return await self._fail(run, work, prepared)
+            case ApprovalVoided():
+                return await self._append(run, prepared, record_id=ids.derive("approval-voided", run.id))
+            case StepSkipped():
+                return await self._append(run, prepared, record_id=ids.derive("step-skipped", run.id, step.id))
         fact = AttemptStarted(
             run_id=run.id, step_id=step.id, number=work.number, request=prepared.request, due_at=prepared.due_at
         )
@@ -148,75 +139,6 @@ class Carrier:
             return await self._perform(run, plan, step, work.number)
         return position
 
-    def _prepare(self, run: Run, tenant: Tenant, step: CompiledStep) -> Prepared | Problem:
-        former = run.steps[step.id].request
-        if former is not None:
-            return Prepared(request=former)
-        try:
-            config = step.template.render(run_context(run))
-            if not isinstance(config, Mapping):
-                return Problem(kind="template", detail="`with` did not render to an object")
-            scene = _scene(tenant, run, step.id)
-            return self._actions[step.uses].prepare(config, scene, self._clock.now())
-        except TemplateError as error:
-            return Problem(kind="template", detail=str(error))
-        except Refused as refused:
-            return refused.problem
-        except Exception as error:  # a bug of ours or of a plug-in: nothing was done yet
-            return _bug(error, run, step.id)
-
-    async def _step(self, shard: Shard, run: Run, plan: StepPlan) -> CompiledStep | Problem:
-        """The step as its revision has it; waits for a revision that this process has not folded yet."""
-        match = run.match
-        found = self._compiled.get((match.workflow_id, match.revision))
-        if found is None:
-            revision = self._revision(run)
-            if revision is None:
-                await self._definitions.catch_up([shard.partition])
-                revision = self._revision(run)
-            if revision is None:
-                detail = f"revision {match.revision} of workflow {match.workflow_id} is not in the log"
-                return Problem(kind="revision_unknown", detail=detail)
-            try:
-                found = compile_steps(revision)
-            except InvalidInput as error:
-                return Problem(kind="revision_invalid", detail=f"this revision no longer compiles: {error}")
-            self._compiled[match.workflow_id, match.revision] = found
-            if len(self._compiled) > self._settings.compiled_revisions_max:
-                self._compiled.popitem(last=False)
-        if plan.uses not in self._actions:
-            return Problem(kind="action_unknown", detail=f"this version has no action {plan.uses!r}")
-        return found[plan.id]
-
-    def _revision(self, run: Run) -> Revision | None:
-        tenant = self._definitions.tenant(run.tenant_id)
-        workflow = tenant.workflows.get(run.match.workflow_id) if tenant is not None else None
-        return workflow.revision(run.match.revision) if workflow is not None else None
-
-    def _tenant(self, run: Run) -> Tenant:
-        tenant = self._definitions.tenant(run.tenant_id)
-        if tenant is None:
-            raise RuntimeError(f"run {run.id} belongs to tenant {run.tenant_id!r}, which no definition names")
-        return tenant
-
-    def _voided(self, run: Run, tenant: Tenant) -> ApprovalVoided | None:
-        rule = run.match.approval
-        if rule is None or any(step.number for step in run.steps.values()):
-            return None
-        match = run.match
-        steps = self._compiled[match.workflow_id, match.revision]
-        try:
-            subject = approval_subject(
-                tenant, run_id=run.id, context=asked_context(run), event=run.event, steps=steps, plans=match.steps
-            )
-        except TooMuchTogether as error:  # asked for by an earlier version, which bounded each step alone
-            return ApprovalVoided(run_id=run.id, subject_hash="", detail=f"what was approved cannot be shown: {error}")
-        now_hash = subject_hash(subject)
-        if now_hash == rule.subject_hash:
-            return None
-        detail = "what was approved is not what would run: an endpoint that a step names has changed since"
-        return ApprovalVoided(run_id=run.id, subject_hash=now_hash, detail=detail)
-
     async def _fail(self, run: Run, work: Begin, problem: Problem) -> Position:
         fact = StepFailed(run_id=run.id, step_id=work.step_id, problem=problem)
         return await self._append(run, fact, record_id=ids.derive("step-failed", run.id, work.step_id, work.number))
@@ -230,7 +152,7 @@ class Carrier:
             fact = StepUnknown(run_id=run.id, step_id=work.step_id, number=work.number)
             record_id = ids.derive("step-unknown", run.id, work.step_id, work.number)
             return await self._append(run, fact, record_id=record_id, causation_id=_attempt_id(run, work))
-        step = await self._step(shard, run, plan)
+        step = await self._preparing.step(shard, run, plan)
         if isinstance(step, Problem):
             return await self._conclude(run, plan, work, Outcome(status="failed", problem=step), None, NO_RETRY, 0.0)
         return await self._perform(run, plan, step, work.number)
@@ -243,7 +165,7 @@ class Carrier:
             raise RuntimeError(f"attempt {number} of step {plan.id} of run {run.id} is started without a request")
         work = Carry(plan.id, number, None)
         attempt = Attempt(
-            scene=_scene(self._tenant(run), run, plan.id),
+            scene=scene_of(self._preparing.tenant(run), run, plan.id),
             number=number,
             attempt_id=_attempt_id(run, work),
             request=request,
@@ -255,7 +177,7 @@ class Carrier:
         except TransientError:
             raise  # the log is away, say: it goes on when that is back
         except Exception as error:  # a bug of ours or of a plug-in: nobody knows how far it came
-            outcome = Outcome(status="failed", problem=_bug(error, run, plan.id), retry=True, in_doubt=True)
+            outcome = Outcome(status="failed", problem=bug(error, run, plan.id), retry=True, in_doubt=True)
         elapsed = self._clock.monotonic() - started
         if outcome.endpoint_gone is not None:
             await self._disable(run, outcome.endpoint_gone, attempt)
@@ -343,12 +265,6 @@ class Carrier:
                 await asyncio.sleep(delay)
 
 
-def _bug(error: Exception, run: Run, step_id: str) -> Problem:
-    log.error("step %s of run %s (tenant %s) met a bug", step_id, run.id, run.tenant_id, exc_info=error)
-    detail = f"{type(error).__name__}: {error}"
-    return Problem(kind="internal", detail=detail[:_DETAIL_CHARACTERS_MAX])
-
-
 def _reads_back(fact: RunsFact | DefinitionsFact) -> bool:
     """Whether whoever reads the fact gets the very same; what actions give may also be what JSON knows by another type."""
     match fact:
@@ -362,26 +278,12 @@ def _reads_back(fact: RunsFact | DefinitionsFact) -> bool:
             return False
 
 
-def _skipped(run: Run, step: CompiledStep) -> StepSkipped | None:
-    if step.condition is None:
-        return None
-    outcome = step.condition.evaluate(run_context(run))
-    if outcome.value:
-        return None
-    reason = f"its condition could not be evaluated: {outcome.error}" if outcome.error else "its condition is false"
-    return StepSkipped(run_id=run.id, step_id=step.id, reason=reason)
-
-
 def _policy(retry: Retry | None, action: Action) -> RetryPolicy:
     if retry is None:
         return action.policy
     if retry.backoff == "fixed":
         return fixed(retry.max_attempts, retry.initial_seconds)
     return exponential(retry.max_attempts, retry.initial_seconds, retry.max_seconds)
-
-
-def _scene(tenant: Tenant, run: Run, step_id: str) -> Scene:
-    return Scene(tenant=tenant, run=run, step_id=step_id, delivery_id=ids.delivery_id(run.id, step_id))
 
 
 def _attempt_id(run: Run, work: Work) -> str:

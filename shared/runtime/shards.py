@@ -13,7 +13,7 @@ from typing import Protocol
 
 from shared.bus import codec, facts
 from shared.bus.codec import UndecodableRecord
-from shared.bus.port import Assignment, Bus, Membership, PartitionUnreadable, Reader, Record
+from shared.bus.port import Bus, Membership, PartitionUnreadable, Reader, Record, Watermarks
 from shared.bus.topics import RUNS
 from shared.domain.errors import TransientError
 from shared.domain.runs.delta import RunsDelta
@@ -74,6 +74,10 @@ class RunsFollower:
         self._reader: Reader = bus.reader(RUNS)
         self.shards: dict[int, Shard] = {}
         self._to_restore: set[int] = set()
+        self._restoring: set[int] = set()
+        """What is being restored just now and was not revoked meanwhile."""
+        self._changed = asyncio.Event()
+        """There may be something to restore."""
         self._may_read = may_read if may_read is not None else _always()
         self._patient = patient
         self._recall = Recall(
@@ -114,14 +118,15 @@ class RunsFollower:
     async def run(self) -> None:
         """Join, follow, act; until cancelled. Leaves the group on the way out."""
         self._membership = await self._bus.join(self._group, RUNS, member_id=self._member_id)
-        changes: asyncio.Queue[Assignment] = asyncio.Queue()
         beside = [
-            asyncio.create_task(self._watch(self._membership, changes), name="runs-assignment"),
+            asyncio.create_task(self._watch(self._membership), name="runs-assignment"),
             asyncio.create_task(self._recall.run(), name="runs-recall"),
         ]
+        for each in beside:
+            each.add_done_callback(lambda _: self._changed.set())  # whoever waits for a partition learns of it, too
         try:
             while True:
-                await self._take_over(self._membership, changes)
+                await self._take_over(self._membership)
                 await self._follow_once()
                 for each in beside:
                     if each.done():
@@ -136,7 +141,7 @@ class RunsFollower:
             await self._membership.leave()
             await self._reader.close()
 
-    async def _watch(self, membership: Membership, changes: asyncio.Queue[Assignment]) -> None:
+    async def _watch(self, membership: Membership) -> None:
         """Stops acting at once; restoring is left to the loop."""
         without_news = 0
         while True:
@@ -145,59 +150,59 @@ class RunsFollower:
                 without_news = without_news + 1 if membership.alive() else 0
                 self.assigned = self.assigned or without_news >= STANDS_BY_AFTER
                 continue
+            self._to_restore -= change.revoked
+            self._restoring -= change.revoked  # somebody else's until it comes back: its snapshot is old by then
             for partition in change.revoked:
                 shard = self.shards.pop(partition, None)
                 if shard is not None:
                     self._revoke(shard)
             membership.release()
-            changes.put_nowait(change)
+            self._to_restore |= change.assigned
+            self._changed.set()
 
     def _revoke(self, shard: Shard) -> None:
         shard.owned = False
         for actor in self._actors:
             actor.revoked(shard)
 
-    async def _take_over(self, membership: Membership, changes: asyncio.Queue[Assignment]) -> None:
-        # Without partitions there is nothing to poll: wait here instead of spinning.
-        again, self._to_restore = sorted(self._to_restore & self.shards.keys()), set()
-        if again:
-            await self._restore([each for each in again if each in membership.assignment.partitions], membership)
-            self._read_on()
-        waits = not self.shards
-        while waits or not changes.empty():
-            change = await changes.get()
-            waits = False
-            wanted = sorted(each for each in change.assigned if each in membership.assignment.partitions)
-            if wanted:
-                await self._restore(wanted, membership)
+    async def _take_over(self, membership: Membership) -> None:
+        """Restore what has become this member's, or has to begin anew, since the last call."""
+        if not self.shards:
+            await self._changed.wait()  # there is nothing to poll: wait here instead of spinning
+        if self._changed.is_set():
+            self._changed.clear()
+            wanted, self._to_restore = self._to_restore, set()
+            for partition in wanted:
+                former = self.shards.pop(partition, None)
+                if former is not None and former.owned:
+                    self._revoke(former)
+            await self._restore(wanted, membership)
             self._read_on()
         self.assigned = True
 
-    async def _restore(self, partitions: Sequence[int], membership: Membership) -> None:
-        for partition in partitions:
-            # Taken away and given back while an earlier snapshot of it was on its way: nobody would fold that one on.
-            former = self.shards.pop(partition, None)
-            if former is not None:
-                self._revoke(former)
-        while partitions:
+    async def _restore(self, partitions: set[int], membership: Membership) -> None:
+        self._restoring = partitions
+        while asked := sorted(self._restoring):
             try:
-                snapshots = await self._snapshots.snapshot(partitions)
-                ends = await self._bus.watermarks(RUNS, partitions)
-                break
+                snapshots = await self._snapshots.snapshot(asked)
+                ends = await self._bus.watermarks(RUNS, asked)
             except TransientError as error:
-                log.warning("cannot restore partitions %s just now, trying again: %s", partitions, error)
+                log.warning("cannot restore partitions %s just now, trying again: %s", asked, error)
                 await asyncio.sleep(self._settings.retry_seconds)
-        for partition in partitions:
-            if partition not in membership.assignment.partitions:
-                continue  # taken away while its snapshot was on its way
-            shard = Shard(partition, membership, parsed_bytes_max=self._settings.parsed_bytes_max)
-            shard.begin(snapshots[partition], ends[partition].high)
-            self.shards[partition] = shard
-            self._recall.restored(shard)
-            if shard.next < ends[partition].low:
-                deleted = f"the log begins at {ends[partition].low}, what came before was deleted"
-                self._halt(shard, shard.next, deleted, "Restore it, or a read model that is further.")
                 continue
+            for partition in sorted(self._restoring):
+                self._begin(partition, snapshots[partition], ends[partition], membership)
+            self._restoring = set()
+
+    def _begin(self, partition: int, snapshot: Snapshot, marks: Watermarks, membership: Membership) -> None:
+        shard = Shard(partition, membership, parsed_bytes_max=self._settings.parsed_bytes_max)
+        shard.begin(snapshot, marks.high)
+        self.shards[partition] = shard
+        self._recall.restored(shard)
+        if shard.next < marks.low:
+            deleted = f"the log begins at {marks.low}, what came before was deleted"
+            self._halt(shard, shard.next, deleted, "Restore it, or a read model that is further.")
+        else:
             self._announce_level(shard)
 
     async def _follow_once(self) -> None:
@@ -208,7 +213,9 @@ class RunsFollower:
             )
         except PartitionUnreadable as error:
             for partition in error.partitions & self.shards.keys():
-                self._stop(self.shards[partition], str(error))
+                self.shards[partition].halted = str(error)
+            log.critical("%s", error)
+            self._read_on()
             return
         except TransientError as error:
             log.warning("runs cannot be read just now, trying again: %s", error)
@@ -249,6 +256,7 @@ class RunsFollower:
         if shard is not None:
             self._revoke(shard)
             self._to_restore.add(partition)
+            self._changed.set()
 
     def _decode(self, shard: Shard, records: Sequence[Record]) -> list[Entry]:
         entries: list[Entry] = []
@@ -285,13 +293,8 @@ class RunsFollower:
         self._reader.assign({shard.partition: shard.next for shard in self.shards.values() if shard.halted is None})
 
     def _halt(self, shard: Shard, offset: int, reason: str, remedy: str = "Update this process.") -> None:
-        self._stop(shard, f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. {remedy}")
-
-    def _stop(self, shard: Shard, detail: str) -> None:
-        shard.halted = detail
-        log.critical("%s", detail)
-        for actor in self._actors:
-            actor.halted(shard)
+        shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. {remedy}"
+        log.critical("%s", shard.halted)
         self._read_on()
 
 

@@ -220,9 +220,10 @@ class ReadModel:
 
     async def written_by_others(self) -> dict[int, int]:
         """How far `upshot.runs` is projected, for a process that does not project: what lies below may be let go. A lookup
-        that finds less from now on raises ReadModelWentBack, as if it had been written here."""
+        that finds less from now on raises ReadModelWentBack, as if it had been written here: also where this finds less."""
         found = await self.next_offsets(RUNS)
-        self._written.update({(RUNS, partition): next_offset for partition, next_offset in found.items()})
+        for partition, next_offset in found.items():
+            self._written[RUNS, partition] = max(next_offset, self._written.get((RUNS, partition), 0))
         return found
 
     async def checkpoints_of(self, generation: int) -> list[Checkpoint]:

@@ -211,6 +211,34 @@ async def test_a_read_model_that_lost_writes_answers_nothing(readmodel: ReadMode
     assert await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT}) == Known()
 
 
+async def test_a_process_that_lets_go_of_what_another_one_wrote_is_never_answered_from_an_older_read_model(
+    readmodel: ReadModel, database: object
+) -> None:
+    # given: an executor, say, has let go of what it saw to be written
+    scenario = RunsScenario()
+    scenario.happens(match("w"))
+    elsewhere = await ReadModel.open(_service(database))
+    try:
+        await elsewhere.snapshot([PARTITION])
+        await readmodel.write([written_from(scenario)])
+        assert (await elsewhere.written_by_others())[PARTITION] == len(scenario.log)
+
+        # when: PostgreSQL crashes and loses its newest commits, and how far it is is asked before anything is looked up
+        async with readmodel.pool.acquire() as connection:
+            await connection.execute("DELETE FROM rm_1.runs")
+            await connection.execute("UPDATE rm_1.checkpoints SET next = 0")
+        assert (await elsewhere.written_by_others())[PARTITION] == 0
+
+        # then
+        asked = Questions(match_ids={match_id("event-0", None)})
+        with pytest.raises(ReadModelWentBack):
+            await elsewhere.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT})
+        await elsewhere.snapshot([PARTITION])
+        assert await elsewhere.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT}) == Known()
+    finally:
+        await elsewhere.close()
+
+
 async def test_the_tables_that_are_written_are_the_ones_that_are_there(readmodel: ReadModel) -> None:
     async with readmodel.pool.acquire() as connection:
         columns = await connection.fetch(
@@ -305,3 +333,7 @@ async def test_connections_that_broke_while_nobody_used_them_are_replaced(
 
 def _admin(database: object) -> ConnectParameters:
     return database.admin  # type: ignore[attr-defined,no-any-return]  # the fixture's class lives in conftest.py
+
+
+def _service(database: object) -> ConnectParameters:
+    return database.service  # type: ignore[attr-defined,no-any-return]  # as above

@@ -16,13 +16,17 @@ from shared.domain.plans import Quotas
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
+QUOTA_MAX = 1_000_000_000
+"""More is as good as unbounded, which is said by leaving the number out; beyond twice as much no column would hold it."""
+
+
 class PlanQuotas(BaseModel):
     """One plan of `UPSHOT_PLANS`; what it does not name is unbounded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workflows: int | None = Field(None, ge=0)
-    runs_per_month: int | None = Field(None, ge=0)
+    workflows: int | None = Field(None, ge=0, le=QUOTA_MAX)
+    runs_per_month: int | None = Field(None, ge=0, le=QUOTA_MAX)
 
 
 class UpshotSettings(BaseSettings):
@@ -82,7 +86,8 @@ class UpshotSettings(BaseSettings):
         "{}",
         validate_default=True,
         description='Plans beside, or instead of, the built-in ones: `{"free": {"workflows": 10, "runs_per_month": 5000}}`; '
-        "what is left out is unbounded. A tenant gets the numbers with `upshot tenant create` and `upshot tenant plan`.",
+        "what is left out is unbounded, a number is at most 1000000000. A tenant gets the numbers with `upshot tenant create` "
+        "and `upshot tenant plan`.",
     )
     write_level: int = Field(
         1,

@@ -41,6 +41,15 @@ def test_what_cannot_be_used_is_told_by_its_variable(
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("quota", ["workflows", "runs_per_month"])
+def test_a_plan_promises_no_number_that_no_read_model_could_hold(monkeypatch: pytest.MonkeyPatch, quota: str) -> None:
+    monkeypatch.setenv("UPSHOT_PLANS", f'{{"all": {{"{quota}": 1000000000}}}}')
+    assert getattr(read_settings_of(UpshotSettings).own_plans["all"], quota) == 1_000_000_000
+    monkeypatch.setenv("UPSHOT_PLANS", f'{{"all": {{"{quota}": 9999999999}}}}')
+    with pytest.raises(InvalidInput, match=r"UPSHOT_PLANS.*less than or equal to 1000000000"):
+        read_settings_of(UpshotSettings)
+
+
 def test_what_is_chosen_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPSHOT_RUNS_RETRY_SECONDS", "3")
     monkeypatch.setenv("UPSHOT_RUNS_BUSY_RECORDS", "5")

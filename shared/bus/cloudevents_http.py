@@ -30,11 +30,12 @@ class UnknownFormat(Exception):
 
 def parse_http(
     headers: Mapping[str, str] | Iterable[tuple[str, str]], body: bytes
-) -> list[ParsedEvent | UnreadableEvent]:
-    """The events of a request in order, each read or refused by itself; one in all but batch mode.
+) -> Iterable[ParsedEvent | UnreadableEvent]:
+    """The events of a request in order, each read or refused by itself; one in all but batch mode, where each is read once it
+    is asked for.
 
     Raises `UnreadableEvent` where the request as a whole is none: no JSON, an event that is no object, a batch that is
-    no array; `UnknownFormat`.
+    no array (of one that is nested without end on the way, too); `UnknownFormat`.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     lowered = [(name.lower(), value) for name, value in pairs]
@@ -46,7 +47,7 @@ def parse_http(
         # As a literal: a byte that is no UTF-8 comes as half of a surrogate pair, which no answer can hold.
         raise UnknownFormat(f"{content_type!r:.100} is not understood; {' or '.join(_UNDERSTOOD)} in UTF-8 is")
     if media_type == "application/cloudevents-batch+json":
-        return [_judged(event) for event in parse_batch(body)]
+        return map(_judged, parse_batch(body))
     return [_judged(_one(body))]
 
 

@@ -52,13 +52,17 @@ def parse_event(body: bytes) -> ParsedEvent:
     return _event_at(text, start)
 
 
-def parse_batch(body: bytes) -> list[ParsedEvent | UnreadableEvent]:
-    """The events of a batch in order, each read or refused by itself. Raises `UnreadableText` where it is no array."""
+def parse_batch(body: bytes) -> Iterator[ParsedEvent | UnreadableEvent]:
+    """The events of a batch in order, each read or refused by itself, and only once it is asked for: there may be millions.
+
+    Raises `UnreadableText` at once where it is no array, and `UnreadableEvent` on the way where nobody can tell where an
+    event ends.
+    """
     text = _checked_text(body)
     start = _skip_space(text, 0)
     if text[start] != "[":
         raise UnreadableText([Flaw(pointer="#", detail="a batch is a JSON array of events")])
-    return [_event_or_flaws(text, start, end) for start, end in _elements(text, start)]
+    return (_event_or_flaws(text, begin, end) for begin, end in _elements(text, start))
 
 
 def member_text(body: bytes, *names: str) -> bytes | None:

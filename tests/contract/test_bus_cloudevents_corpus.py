@@ -102,8 +102,9 @@ def test_events_survive_a_record(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("http", "json", "json-batch"))
 def test_http_requests(case: dict[str, Any]) -> None:
+    parsed: list[ParsedEvent | UnreadableEvent]
     try:
-        parsed = parse_http(case["headers"], case["body"].encode())
+        parsed = list(parse_http(case["headers"], case["body"].encode()))
     except UnreadableEvent as error:
         parsed = [error]
     flawed = [event for event in parsed if isinstance(event, UnreadableEvent)]

@@ -1,7 +1,8 @@
 """Upstream services' events from an HTTP request to the log, with a result for each."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,13 +11,16 @@ from services.ingest.service.deliveries import TooMuch
 from services.ingest.settings import IngestSettings
 from shared.bus import codec
 from shared.bus.cloudevents_http import parse_http
-from shared.bus.cloudevents_json import UnreadableEvent
+from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent
 from shared.bus.port import Bus
 from shared.bus.published import Publisher, platform_event
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
+
+TURN_SECONDS = 0.005
+"""So long events of one request are read before others get their turn."""
 
 KnownEvents = Callable[[str, Collection[str]], Awaitable[Collection[str]]]
 """(tenant id, event ids) -> those that the read model holds."""
@@ -63,31 +67,34 @@ class Published:
     ) -> list[PublishResult]:
         """One result an event, in order; accepted ones are durable. Raises InvalidInput, UnknownFormat, ForeignTenant,
         TooMuch, TransientError: then nothing was taken."""
-        try:
-            parsed = parse_http(headers, body)
-        except UnreadableEvent as error:
-            raise InvalidInput("this is no CloudEvent", error.flaws) from None
-        if len(parsed) > self._settings.batch_events_max:
-            detail = f"{len(parsed)} events; {self._settings.batch_events_max} are the most: send several requests"
-            raise InvalidInput("the batch is too large", [Flaw(pointer="#", detail=detail)])
         publisher = Publisher(
             tenant_id=tenant_id,
             received_at=self._clock.now(),
             traceparent=traceparent,
             data_bytes_max=self._settings.event_bytes_max,
         )
-        judged: list[_Judged | PublishResult] = []
-        for each in parsed:
-            if isinstance(each, UnreadableEvent):
-                judged.append(_rejected(each.event_id, "this is no CloudEvent", each.flaws))
-                continue
-            try:
-                event = platform_event(each.attributes, each.data, publisher)
-                judged.append(_Judged(each.attributes["id"], event))
-            except InvalidInput as error:
-                judged.append(_rejected(each.attributes.get("id"), error.title, error.flaws))
+        try:
+            judged = await self._judge(parse_http(headers, body), publisher)
+        except UnreadableEvent as error:
+            raise InvalidInput("this is no CloudEvent", error.flaws) from None
         await self._append_new(tenant_id, [each for each in judged if isinstance(each, _Judged)])
         return [each if isinstance(each, PublishResult) else each.result() for each in judged]
+
+    async def _judge(
+        self, parsed: Iterable[ParsedEvent | UnreadableEvent], publisher: Publisher
+    ) -> list["_Judged | PublishResult"]:
+        """Each of them, and others' turns in between. Raises InvalidInput where there are too many, having read no more."""
+        judged: list[_Judged | PublishResult] = []
+        turn_ends = self._clock.monotonic() + TURN_SECONDS
+        for each in parsed:
+            if len(judged) == self._settings.batch_events_max:
+                detail = f"{len(judged)} events are the most in one request: send several"
+                raise InvalidInput("the batch is too large", [Flaw(pointer="#", detail=detail)])
+            judged.append(_judged(each, publisher))
+            if self._clock.monotonic() >= turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = self._clock.monotonic() + TURN_SECONDS
+        return judged
 
     async def _append_new(self, tenant_id: str, judged: Sequence["_Judged"]) -> None:
         """Appends what is new, and marks what was taken before or stands twice in the request."""
@@ -122,6 +129,17 @@ class _Judged:
     def result(self) -> PublishResult:
         status: Literal["accepted", "duplicate"] = "duplicate" if self.duplicate else "accepted"
         return PublishResult(id=self.published_id, status=status, event_id=self.event.id)
+
+
+def _judged(parsed: ParsedEvent | UnreadableEvent, publisher: Publisher) -> _Judged | PublishResult:
+    """Raises ForeignTenant."""
+    if isinstance(parsed, UnreadableEvent):
+        return _rejected(parsed.event_id, "this is no CloudEvent", parsed.flaws)
+    try:
+        event = platform_event(parsed.attributes, parsed.data, publisher)
+    except InvalidInput as error:
+        return _rejected(parsed.attributes.get("id"), error.title, error.flaws)
+    return _Judged(parsed.attributes["id"], event)
 
 
 def _rejected(published_id: str | None, title: str, flaws: Sequence[Flaw]) -> PublishResult:

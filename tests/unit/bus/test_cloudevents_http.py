@@ -1,6 +1,7 @@
 """CloudEvents over HTTP: what the conformance corpus leaves open."""
 
 import json
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -14,13 +15,13 @@ STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json; charset=utf-8"}
 
 
-def only(parsed: list[ParsedEvent | UnreadableEvent]) -> ParsedEvent:
+def only(parsed: Iterable[ParsedEvent | UnreadableEvent]) -> ParsedEvent:
     (event,) = parsed
     assert isinstance(event, ParsedEvent), event.flaws
     return event
 
 
-def pointers(parsed: list[ParsedEvent | UnreadableEvent]) -> list[str]:
+def pointers(parsed: Iterable[ParsedEvent | UnreadableEvent]) -> list[str]:
     (event,) = parsed
     assert isinstance(event, UnreadableEvent)
     return [flaw.pointer for flaw in event.flaws]

@@ -213,9 +213,7 @@ class RunsFollower:
             )
         except PartitionUnreadable as error:
             for partition in error.partitions & self.shards.keys():
-                self.shards[partition].halted = str(error)
-            log.critical("%s", error)
-            self._read_on()
+                self._stop(self.shards[partition], str(error))
             return
         except TransientError as error:
             log.warning("runs cannot be read just now, trying again: %s", error)
@@ -293,8 +291,13 @@ class RunsFollower:
         self._reader.assign({shard.partition: shard.next for shard in self.shards.values() if shard.halted is None})
 
     def _halt(self, shard: Shard, offset: int, reason: str, remedy: str = "Update this process.") -> None:
-        shard.halted = f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. {remedy}"
-        log.critical("%s", shard.halted)
+        self._stop(shard, f"{RUNS}/{shard.partition} stands still at offset {offset}: {reason}. {remedy}")
+
+    def _stop(self, shard: Shard, detail: str) -> None:
+        shard.halted = detail
+        log.critical("%s", detail)
+        for actor in self._actors:
+            actor.halted(shard)
         self._read_on()
 
 

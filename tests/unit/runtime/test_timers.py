@@ -44,6 +44,25 @@ async def test_instants_come_in_their_order() -> None:
         assert (came, len(timers)) == (["first", "second"], 1)
 
 
+async def test_what_is_due_all_at_once_leaves_others_their_turn() -> None:
+    past, done, turns = SystemClock().now() - A_MONTH, asyncio.Event(), 0
+    began_in: list[int] = []
+
+    async def something_else() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with running() as timers:
+        for _ in range(1000):
+            timers.at(past, lambda: began_in.append(turns))
+        timers.at(past, done.set)
+        async with asyncio.timeout(10):
+            await asyncio.gather(something_else(), done.wait())
+    assert max(began_in.count(turn) for turn in began_in) <= 100
+
+
 async def test_what_is_cancelled_neither_comes_nor_holds_anything() -> None:
     now, done, held = SystemClock().now(), asyncio.Event(), Held()
     gone = weakref.ref(held)

@@ -138,6 +138,7 @@ API = (
     Limit("characters of a bearer token", f"{auth.TOKEN_CHARACTERS_MAX:,}", "401"),
     Limit("a line of a request's head, and its headers", _bytes(connections.HEADER_BYTES_MAX), "400"),
     Limit("an idle connection is kept", _time(connections.KEEPALIVE_SECONDS), "closed"),
+    Limit("a caller takes nothing of an answer", _time(connections.ConnectionLimits().untaken_seconds_max), "closed"),
     Limit(
         "what of an unread body is taken off the line after the answer",
         _bytes(connections.UNREAD_BYTES_MAX),

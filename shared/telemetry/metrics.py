@@ -161,7 +161,7 @@ HTTP_CONNECTIONS_CLOSED = Metric(
     unit="{connection}",
     labels=("reason",),
     description="HTTP connections closed against the caller: for one more than may be open (`limit`), a request's head that "
-    "did not come in time (`slow_head`), or what was no HTTP (`malformed`).",
+    "did not come in time (`slow_head`), an answer that was not taken (`untaken`), or what was no HTTP (`malformed`).",
 )
 READY = Metric(name="upshot_ready", kind="gauge", description="1 where /readyz answers 200, else 0.")
 

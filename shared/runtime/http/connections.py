@@ -1,9 +1,10 @@
 """Connections below the routes: how many, how long they may do nothing, and what is answered to what is no request.
 
 Guarantees: never more than `connections_max` are open, and one more takes the place of the one that has waited longest for a
-request; a request's head is whole within `head_timeout_seconds` of its first byte, the first one's of connecting, and one begun
-while another request was answered within `KEEPALIVE_SECONDS`; a body that nobody read is neither unpacked nor waited for at
-length; what is no HTTP is answered with a problem, and no byte of it is logged.
+request, or else of the one whose caller has longest left something of an answer untaken; who takes nothing of one for
+`untaken_seconds_max` is let go; a request's head is whole within `head_timeout_seconds` of its first byte, the first one's of
+connecting, and one begun while another request was answered within `KEEPALIVE_SECONDS`; a body that nobody read is neither
+unpacked nor waited for at length; what is no HTTP is answered with a problem, and no byte of it is logged.
 Next: aiohttp's `web_protocol.py`, whose `RequestHandler` this stands on.
 """
 
@@ -27,6 +28,9 @@ UNREAD_BYTES_MAX = 16 * 1024 * 1024
 """What of an unread body is taken off the line after the answer. Closing at once would reset the connection, and a caller who
 is still sending would lose the answer that tells it to stop."""
 
+LOOK_SECONDS = 5.0
+"""So often it is looked at what callers have not taken."""
+
 LATE_SECONDS = 0.5
 """What came last still has this long to end. Above 0: to aiohttp that means for ever."""
 
@@ -38,11 +42,22 @@ _BROKEN = (ClientError, web.RequestPayloadError, web.PayloadAccessError, Connect
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """`connections_max`: of one server; `head_timeout_seconds`: from a head's first byte to its last; `unread_seconds_max`: how
-    long the rest of an unread body may come after the answer."""
+    long the rest of an unread body may come after the answer; `untaken_seconds_max`: how long a caller may take nothing of
+    an answer."""
 
     connections_max: int = 10_000
     head_timeout_seconds: float = 10.0
     unread_seconds_max: float = 2.0
+    untaken_seconds_max: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Untaken:
+    """What a caller had not taken when something of it was last taken. `answers`: how many there had been."""
+
+    bytes: int
+    answers: int
+    since: float
 
 
 class Connections(web.Server):
@@ -54,6 +69,8 @@ class Connections(web.Server):
         self._metrics = metrics
         self._open: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}  # for a request, the longest first
+        self._untaken: dict[Connection, _Untaken] = {}  # the longest first
+        self._looking: asyncio.TimerHandle | None = None
         self._told = False
         self._unanswered: set[Connection] = set()  # those that `answered` waits for
         self._all_answered = asyncio.Event()
@@ -68,6 +85,8 @@ class Connections(web.Server):
             return False
         self._open.add(connection)
         self._waiting[connection] = None
+        if self._looking is None:
+            self._look_later()
         return True
 
     def is_waiting(self, connection: "Connection") -> bool:
@@ -87,6 +106,7 @@ class Connections(web.Server):
         """It is closed, or about to be."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
+        self._untaken.pop(connection, None)
         self.settle(connection)
 
     async def answered(self) -> None:
@@ -117,18 +137,36 @@ class Connections(web.Server):
                 len(self._open),
                 HTTP_CONNECTIONS_CLOSED.name,
             )
-        longest = next(iter(self._waiting), None)
+        longest = next(iter(self._waiting), None) or next(iter(self._untaken), None)
         if longest is None:
             return False
         self.forget(longest)
-        longest.force_close()
+        longest.drop()
         return True
+
+    def _look_later(self) -> None:
+        self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look) if self._open else None
+
+    def _look(self) -> None:
+        """Let go of callers who take nothing of their answers."""
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._open):
+            left, known = connection.untaken_bytes, self._untaken.get(connection)
+            if not left:
+                self._untaken.pop(connection, None)
+            elif known is None or left < known.bytes or connection.answers > known.answers:
+                self._untaken[connection] = _Untaken(left, connection.answers, now)
+            elif now - known.since >= self.limits.untaken_seconds_max:
+                self.count_closed("untaken")
+                self.forget(connection)
+                connection.drop()
+        self._look_later()
 
 
 class Connection(web.RequestHandler):
     """One of them: aiohttp's, within limits."""
 
-    __slots__ = ("_connections", "_head_timer", "_leaving")
+    __slots__ = ("_connections", "_head_timer", "_leaving", "_line", "answers")
 
     def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -145,6 +183,14 @@ class Connection(web.RequestHandler):
         self._connections = connections
         self._head_timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Timeout | None = None
+        # To its very end: aiohttp lets go of its own when it begins to close.
+        self._line: asyncio.Transport | None = None
+        self.answers = 0
+
+    @property
+    def untaken_bytes(self) -> int:
+        """Of answers, what the caller has made no room for yet, beside what the system holds."""
+        return self._line.get_write_buffer_size() if self._line is not None else 0
 
     @property
     def is_leaving(self) -> bool:
@@ -152,14 +198,17 @@ class Connection(web.RequestHandler):
         return self._leaving is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        line = cast(asyncio.Transport, transport)  # uvloop's is one, and does not say so to isinstance
         if not self._connections.admit(self):
-            cast(asyncio.Transport, transport).abort()  # cast: uvloop's is one, and does not say so to isinstance
+            line.abort()
             return
+        self._line = line
         super().connection_made(transport)
         self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        self._line = None
         self._connections.forget(self)
         super().connection_lost(exc)
 
@@ -171,6 +220,12 @@ class Connection(web.RequestHandler):
             self._connections.end_waiting(self)
         elif data and self._head_timer is None and self._connections.is_waiting(self):
             self._expect_head()
+
+    def drop(self) -> None:
+        """Close it now, whatever was not taken: closing waits for that, and where nobody takes it, for ever."""
+        self.force_close()
+        if self._line is not None:
+            self._line.abort()
 
     def close(self) -> None:
         super().close()
@@ -187,6 +242,7 @@ class Connection(web.RequestHandler):
         if unread:
             resp.force_close()
         answered = await super().finish_response(request, resp, start_time)
+        self.answers += 1
         if unread and not answered[1]:
             await self._take_unread(request.content)
         if not self._messages:
@@ -245,7 +301,7 @@ class Connection(web.RequestHandler):
         if self._connections.is_waiting(self):
             self._connections.count_closed("slow_head")
             self._connections.forget(self)
-            self.force_close()
+            self.drop()
 
 
 class LimitedRunner(web.AppRunner):

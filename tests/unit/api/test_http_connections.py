@@ -1,9 +1,11 @@
 """Below the routes: how many connections there may be, how long they may do nothing, and what is no request."""
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import re
+import socket
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +27,7 @@ from shared.runtime.http import (
     TokenVerifier,
     build_app,
     connection_limits,
+    connections,
     reply,
 )
 from shared.runtime.http.connections import ConnectionLimits
@@ -34,6 +37,8 @@ from shared.telemetry.metrics import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CLOSED, 
 GET = b"GET /well HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = {200: Returns(description="Fine.")}
 BOMB_BYTES = 100_000_000
+MUCH_BYTES = 12_000_000
+"""More than the system holds for a caller who does not read."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,12 @@ async def take(call: Call) -> web.Response:
     return reply(200, {"bytes": len(await call.body())})
 
 
+async def much(call: Call) -> web.Response:
+    return web.Response(body=bytes(MUCH_BYTES))
+
+
 ROUTES = [
+    Route(method="GET", path="/much", handler=much, summary="s", tag="t", responses=OK),
     Route(method="GET", path="/well", handler=well, summary="s", tag="t", responses=OK),
     Route(method="POST", path="/take", handler=take, summary="s", tag="t", responses=OK, request_is_raw=True),
 ]
@@ -66,11 +76,25 @@ class Served:
         self.server = server
         self._metrics = metrics
         self._connections: list[Connection] = []
+        self._callers: list[socket.socket] = []
 
     async def connect(self) -> Connection:
         connection = await asyncio.open_connection(self.server.host, self.server.port)
         self._connections.append(connection)
         return connection
+
+    async def ask_and_take_nothing(
+        self, request: bytes = b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n", *, receive_bytes: int = 4096
+    ) -> socket.socket:
+        """Once the answer has begun to come."""
+        loop, caller = asyncio.get_running_loop(), socket.socket()
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        caller.setblocking(False)
+        self._callers.append(caller)
+        await loop.sock_connect(caller, (self.server.host, self.server.port))
+        await loop.sock_sendall(caller, request)
+        assert await loop.sock_recv(caller, 1)
+        return caller
 
     async def say(self, data: bytes, connection: Connection | None = None) -> tuple[int, bytes, bytes]:
         """Status, head and body of the answer."""
@@ -90,6 +114,8 @@ class Served:
     async def hang_up(self) -> None:
         for _, writer in self._connections:
             writer.close()
+        for caller in self._callers:
+            caller.close()
 
 
 @pytest.fixture
@@ -221,6 +247,57 @@ async def test_where_all_are_at_work_the_new_connection_is_closed(served):
         assert b"100" in await at_work[0].readuntil(b"\r\n\r\n")
         assert await is_closed(await it.connect())
         assert (await it.say(b"hello", at_work))[0] == 200
+
+
+async def test_who_takes_nothing_of_an_answer_makes_room_where_nobody_waits(served, monkeypatch):
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.01)
+    async with served(connections_max=2) as it:
+        first, second = await it.ask_and_take_nothing(), await it.ask_and_take_nothing()
+        async with asyncio.timeout(10):
+            while await answered_after_a_while(it) != 200:
+                pass
+        taken = await taken_by(first), await taken_by(second)
+        assert min(taken) < MUCH_BYTES  # one of them was let go of, and what it had not taken with it
+        assert max(taken) > MUCH_BYTES
+        assert it.counted(f"{HTTP_CONNECTIONS_CLOSED.name}_total", "untaken") == 0
+
+
+@pytest.mark.parametrize("ending", ["Connection: keep-alive", "Connection: close"])
+async def test_who_takes_nothing_of_an_answer_for_long_is_let_go(served, monkeypatch, ending):
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.01)
+    async with served(untaken_seconds_max=0.1) as it:
+        caller = await it.ask_and_take_nothing(f"GET /much HTTP/1.1\r\nHost: x\r\n{ending}\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            while it.counted(HTTP_CONNECTIONS.name):
+                await asyncio.sleep(0.01)
+        assert await taken_by(caller) < MUCH_BYTES
+        assert it.counted(f"{HTTP_CONNECTIONS_CLOSED.name}_total", "untaken") == 1
+
+
+async def test_who_takes_an_answer_slowly_gets_all_of_it(served, monkeypatch):
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.01)
+    async with served(untaken_seconds_max=0.5) as it:
+        caller = await it.ask_and_take_nothing(receive_bytes=65_536)
+        assert await taken_by(caller, pause_seconds=0.005) > MUCH_BYTES
+
+
+async def answered_after_a_while(it: Served) -> int:
+    """0: the connection was refused."""
+    try:
+        return (await it.say(GET))[0]
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return 0
+
+
+async def taken_by(caller: socket.socket, *, pause_seconds: float = 0.0) -> int:
+    """Bytes until the connection ends, or the answer does."""
+    loop, taken = asyncio.get_running_loop(), 1
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionError):
+            while taken <= MUCH_BYTES and (data := await loop.sock_recv(caller, 65_536)):
+                taken += len(data)
+                await asyncio.sleep(pause_seconds)
+    return taken
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /take HTTP/1.1\r\nHost: x\r\n", GET + b"GET /we"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -12,9 +13,11 @@ from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.ids import match_id
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, Questions, RunsFold
+from shared.readmodel import store
 from shared.readmodel.connect import ConnectParameters, connect
 from shared.readmodel.deltas import EventRow, EventsDelta
 from shared.readmodel.errors import NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
+from shared.readmodel.snapshots import snapshots_of
 from shared.readmodel.store import ReadModel
 from shared.readmodel.write_sql import TABLES
 from shared.testing.folds import START, TENANT, RunsScenario, apply_all, approval, limits, match, step
@@ -63,6 +66,25 @@ async def test_an_empty_read_model_begins_at_offset_0(readmodel: ReadModel) -> N
     }
     assert set((await readmodel.checkpoints(RUNS)).keys()) == {3, 5}
     assert await readmodel.next_offsets(EVENTS) == {}
+
+
+async def test_however_much_is_restored_others_have_their_turn_meanwhile(
+    readmodel: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, others_had_theirs = threading.Event(), threading.Event()
+
+    def much(*rows: object) -> object:
+        begun.set()
+        assert others_had_theirs.wait(10)
+        return snapshots_of(*rows)  # type: ignore[arg-type]  # as they come
+
+    monkeypatch.setattr(store, "snapshots_of", much)
+    restoring = asyncio.create_task(readmodel.snapshot([3]))
+    async with asyncio.timeout(20):
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        others_had_theirs.set()
+        assert (await restoring)[3].next == 0
 
 
 async def test_a_restored_fold_is_the_fold_that_was_written(readmodel: ReadModel) -> None:

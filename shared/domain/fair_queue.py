@@ -60,6 +60,8 @@ class FairQueue(Generic[Item]):
     def take(self) -> tuple[str, Hashable, Item] | None:
         """The next item with its tenant and lane, or None: nothing waits, or nothing may start."""
         free = self._bounds.total - self._active
+        if not free:
+            return None  # or every tenant that waits would be asked
         tenant_id = self._first_with_less_than(free)
         if tenant_id is None:
             return None

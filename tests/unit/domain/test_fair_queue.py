@@ -166,3 +166,21 @@ def test_the_cost_does_not_grow_with_what_waits() -> None:
 
     # A thousand times as much waits; what is O(n) would be hundreds of times slower.
     assert seconds_for(1_000, 100) < 20 * seconds_for(10, 10)
+
+
+def test_to_ask_in_vain_costs_the_same_however_many_tenants_wait() -> None:
+    def seconds_for(tenants: int) -> float:
+        queue: FairQueue[int] = FairQueue(Bounds(total=4, per_tenant=2, per_lane=1))
+        for tenant in range(tenants):
+            queue.put(f"t{tenant}", "lane", tenant)
+        while queue.take() is not None:
+            pass
+        best = 1.0
+        for _ in range(5):
+            began = perf_counter()
+            for _ in range(50):
+                assert queue.take() is None
+            best = min(best, perf_counter() - began)
+        return best
+
+    assert seconds_for(20_000) < 20 * seconds_for(20)

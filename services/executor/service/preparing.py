@@ -4,16 +4,18 @@ Reads definitions as they are known to this process, which may be behind what th
 them is therefore not final before all is known that stood in the log when it was given.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 
 from services.executor.actions import OF_DEFINITIONS, Action, Prepared, Refused, Scene
 from services.executor.core.plan import Begin
+from shared.bus.topics import DEFINITIONS
 from shared.domain import ids
 from shared.domain.clock import Clock
 from shared.domain.definitions import Revision, Tenant
-from shared.domain.errors import InvalidInput
+from shared.domain.errors import InvalidInput, TransientError
 from shared.domain.records import ApprovalVoided, Problem, StepSkipped
 from shared.domain.runs.resting import unpack
 from shared.domain.runs.state import Run
@@ -28,6 +30,8 @@ from shared.workflows.subject import approval_subject, subject_hash
 log = logging.getLogger(__name__)
 
 _DETAIL_CHARACTERS_MAX = 500
+CATCH_UP_SECONDS_MAX = 5.0
+"""Whoever waits for definitions holds a place that other tenants' attempts need; it comes again."""
 
 Verdict = Prepared | Problem | ApprovalVoided | StepSkipped
 
@@ -54,7 +58,7 @@ class Preparing:
         if found is None:
             revision = self._revision(run)
             if revision is None:
-                await self._definitions.catch_up([shard.partition])
+                await self._catch_up(shard.partition)
                 revision = self._revision(run)
             if revision is None:
                 detail = f"revision {match.revision} of workflow {match.workflow_id} is not in the log"
@@ -95,9 +99,17 @@ class Preparing:
         if run.positions[-1] < self._known_at.get(shard.partition, 0):
             return False
         folded_to = shard.next
-        await self._definitions.catch_up([shard.partition])
+        await self._catch_up(shard.partition)
         self._known_at[shard.partition] = max(folded_to, self._known_at.get(shard.partition, 0))
         return True
+
+    async def _catch_up(self, partition: int) -> None:
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS_MAX):
+                await self._definitions.catch_up([partition])
+        except TimeoutError:
+            detail = f"{DEFINITIONS}/{partition} could not be read to its end within {CATCH_UP_SECONDS_MAX:g} s"
+            raise TransientError(detail) from None
 
     def _judge(self, run: Run, work: Begin, step: CompiledStep, steps: Mapping[str, CompiledStep]) -> Verdict:
         tenant = self.tenant(run)

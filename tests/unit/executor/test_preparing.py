@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from services.executor.actions import Prepared, discover_actions
 from services.executor.core.plan import Begin
+from services.executor.service import preparing
 from services.executor.service.preparing import Preparing, Verdict
 from services.matcher.triggers import discover_triggers
 from shared.bus import codec, facts
@@ -17,6 +20,7 @@ from shared.bus.partitioner import partition_of
 from shared.bus.port import Reader, Record
 from shared.bus.topics import DEFINITIONS, RUNS
 from shared.domain.envelope import routing_key
+from shared.domain.errors import TransientError
 from shared.domain.records import (
     ApprovalVoided,
     Command,
@@ -231,3 +235,14 @@ async def test_what_came_together_asks_the_log_once_whether_it_is_so() -> None:
         it.shard.next = 12
         await it.verdict(it.run(position=11), "ask")
         assert it.log.asked == before + 2
+
+
+async def test_nobody_waits_for_definitions_for_ever_in_a_place_that_others_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preparing, "CATCH_UP_SECONDS_MAX", 0.05)
+    async with scene() as it:
+        it.log.may_read.clear()
+        await it.log.define(_endpoint("legal"))
+        with pytest.raises(TransientError, match="could not be read to its end"):
+            await it.verdict(it.run(), "ask")

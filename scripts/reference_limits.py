@@ -58,6 +58,7 @@ WORKFLOWS = (
     Limit("alternatives of all patterns together", f"{check.ALTERNATIVES_MAX:,}", _SAVE),
     Limit("characters of all conditions together", f"{check.CONDITIONS_CHARACTERS_MAX:,}", _SAVE),
     Limit("characters of all strings that are templates", f"{check.TEMPLATES_CHARACTERS_MAX:,}", _SAVE),
+    Limit("members and items, beside those of patterns and of steps' `with`", f"{document.MEMBERS_MAX:,}", _SAVE),
     Limit(
         "a document in YAML",
         f"{_bytes(yaml_text.YAML_BYTES_MAX)}, {yaml_text.NODES_MAX:,} nodes",

@@ -15,6 +15,9 @@ STEPS_MAX = 100
 TRIGGERS_MAX = 20
 SHARED_MAX = 10
 """Tags whose common count one run is held against: each costs a look and a row."""
+MEMBERS_MAX = 20_000
+"""Members and items of a document, without those of patterns and of steps' `with`. No valid one has nearly as many; to tell each
+of half a million flaws takes seconds."""
 SECONDS_PER_YEAR = 366 * 24 * 3600
 
 Place = tuple[str | int, ...]
@@ -189,6 +192,9 @@ def parse_document(value: object) -> WorkflowDocument:
         raise InvalidInput(
             "not a workflow", [Flaw(pointer="#", detail="a workflow is an object with name, trigger, steps")]
         )
+    if _members(value) > MEMBERS_MAX:
+        detail = f"more than {MEMBERS_MAX} members and items, beside those of patterns and of steps' `with`"
+        raise InvalidInput("this is no valid workflow", [Flaw(pointer="#", detail=detail)])
     try:
         return WorkflowDocument.model_validate(value)
     except ValidationError as error:
@@ -201,6 +207,12 @@ def parse_document(value: object) -> WorkflowDocument:
             if each["type"] != "too_short" or each["loc"] not in parents
         ]
         raise InvalidInput("this is no valid workflow", _distinct(flaws)) from None
+
+
+def _members(value: object) -> int:
+    if isinstance(value, Mapping):
+        return len(value) + sum(_members(each) for name, each in value.items() if name not in ("with", "pattern"))
+    return len(value) + sum(map(_members, value)) if isinstance(value, list | tuple) else 0
 
 
 def pointer_to(*parts: str | int) -> str:

@@ -24,7 +24,7 @@ from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import CheckedWorkflow, check_document, upstream_steps
 from shared.workflows.compiled import compile_start, compile_steps
 from shared.workflows.decide import Budget, decide
-from shared.workflows.document import WorkflowDocument, parse_document, pointer_to
+from shared.workflows.document import MEMBERS_MAX, WorkflowDocument, parse_document, pointer_to
 from shared.workflows.rules import TenantRules
 
 CATALOGUE = Catalogue(
@@ -505,3 +505,27 @@ def test_the_alternatives_of_all_triggers_together_are_bounded() -> None:
     for triggers in ([{"pattern": pattern}] * 3, [three, {"pattern": pattern}]):
         with pytest.raises(InvalidInput, match="more than 2000 alternatives"):
             check_document(with_triggers(*triggers), CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"steps": [1] * MEMBERS_MAX},
+        {"tags": [1] * MEMBERS_MAX},
+        {"trigger": {"any": [{}] * MEMBERS_MAX}},
+        {"steps": [{"needs": [1] * 1000}] * 20},
+        {f"member{number}": 1 for number in range(MEMBERS_MAX)},
+    ],
+)
+def test_of_a_document_beyond_all_bounds_no_flaw_is_told_but_that(written: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        parse_document({**yaml.safe_load(SAMPLE), **written})
+    assert [flaw.pointer for flaw in raised.value.flaws] == ["#"]
+    assert f"more than {MEMBERS_MAX} members" in raised.value.flaws[0].detail
+
+
+def test_what_patterns_and_steps_hold_does_not_count_as_members_of_a_document() -> None:
+    document = yaml.safe_load(SAMPLE)
+    document["trigger"] = {"event": "a.b", "pattern": {"data": {"n": list(range(MEMBERS_MAX))}}}
+    document["steps"][0]["with"]["body"] = {"n": list(range(MEMBERS_MAX))}
+    assert parse_document(document).name == document["name"]

@@ -7,6 +7,7 @@ Next: `segments.py` exports and detaches, `segment_file.py` is the format.
 
 import asyncio
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Archive:
         self._open: OrderedDict[Path, SegmentFile] = OrderedDict()
         self._told: set[str] = set()
         self._lock = asyncio.Lock()
+        self._reading = threading.Lock()
 
     def take_in(self, detached: Sequence[Archived]) -> None:
         """This, and nothing else, is detached now."""
@@ -89,7 +91,7 @@ class Archive:
         """As they are stored. Raises `PartitionUnreadable`."""
         path = archived.path(self._moved_to)
         try:
-            async with self._lock:  # a file has one position
+            async with self._lock:  # one thread is enough
                 return await asyncio.to_thread(self._read, path, offset, records_max)
         except (OSError, BrokenSegmentFile) as error:
             self._open.pop(path, None)
@@ -112,8 +114,9 @@ class Archive:
         self._open.clear()
 
     def _read(self, path: Path, offset: int, records_max: int) -> Sequence[StoredRecord]:
-        file = self._open.pop(path, None) or SegmentFile(path)
-        self._open[path] = file
-        while len(self._open) > _OPEN_FILES_MAX:
-            self._open.popitem(last=False)[1].close()
-        return file.read(offset, records_max)
+        with self._reading:  # a file has one position; whoever was called off in the midst of a read still reads
+            file = self._open.pop(path, None) or SegmentFile(path)
+            self._open[path] = file
+            while len(self._open) > _OPEN_FILES_MAX:
+                self._open.popitem(last=False)[1].close()
+            return file.read(offset, records_max)

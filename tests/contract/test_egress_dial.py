@@ -17,7 +17,7 @@ from shared.runtime.egress import (
     OutgoingRequest,
     parse_url,
 )
-from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
+from shared.runtime.egress.dial import GuardedResolver, SystemResolver, calling, dialling, guarded_socket_factory
 from shared.runtime.egress.trouble import DialRefused
 from shared.testing.receivers import Reply, ScriptedNames, receiver
 
@@ -125,7 +125,7 @@ async def test_callers_of_one_name_share_one_look_up_and_none_waits_on_another_n
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    resolver = SystemResolver(threads=2)
+    resolver = SystemResolver(threads=3)  # one of them is left for other tenants
     # When many ask for it, and one for another name
     waiting = [asyncio.create_task(resolver.resolve("silent.example", 443)) for _ in range(20)]
     [answer] = await asyncio.wait_for(resolver.resolve("fine.example", 443), 5)
@@ -138,3 +138,76 @@ async def test_callers_of_one_name_share_one_look_up_and_none_waits_on_another_n
     assert all(isinstance(result, list) for result in results[1:])
     assert asked.count("silent.example") == 1
     await resolver.close()
+
+
+async def test_names_of_one_tenant_that_nobody_answers_do_not_stop_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a tenant whose name server never answers, and who names a busy host behind that
+    silent = threading.Event()
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if host.startswith("silent"):
+            silent.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = SystemResolver(threads=4)
+
+    async def resolve(tenant_id: str, host: str) -> list[ResolveResult]:
+        calling.set(tenant_id)
+        return await resolver.resolve(host, 443)
+
+    hosts = [*(f"silent{number}.example" for number in range(20)), "busy.example"]
+    waiting = [asyncio.create_task(resolve("one", host)) for host in hosts]
+    await asyncio.sleep(0)
+    # When another tenant calls that host, and one of its own, then both are looked up at once
+    for host in ("busy.example", "own.example"):
+        [answer] = await asyncio.wait_for(asyncio.create_task(resolve("other", host)), 5)
+        assert answer["host"] == "93.184.216.34"
+    await asyncio.wait_for(waiting[-1], 5)
+    # When the first one gives most of them up, then nobody asks for those any more
+    for each in waiting[4:-1]:
+        each.cancel()
+    silent.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    [answer] = await asyncio.wait_for(asyncio.create_task(resolve("one", "last.example")), 5)
+    assert sorted(asked) == ["busy.example", "last.example", "own.example", *(hosts[:4])]
+    await resolver.close()
+
+
+async def test_a_resolver_that_closes_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = threading.Event()
+
+    def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        silent.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = SystemResolver(threads=1)
+    waiting = [asyncio.create_task(resolver.resolve(host, 443)) for host in ("a.example", "b.example")]
+    await asyncio.sleep(0)
+    await resolver.close()
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert all(isinstance(each, asyncio.CancelledError) for each in results)
+    silent.set()
+
+
+async def test_a_name_is_looked_up_for_the_tenant_whose_call_it_is() -> None:
+    asked_for: list[str] = []
+
+    class Noting(ScriptedNames):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> list[ResolveResult]:
+            asked_for.append(calling.get())
+            return await super().resolve(host, port, family)
+
+    async with receiver(CLOCK) as it:
+        names = Noting({"hooks.example.com": [["127.0.0.1"]]})
+        settings = EgressSettings(allow=f"127.0.0.0/8:{it.port}")
+        async with await OutgoingClient.open(settings, clock=CLOCK, resolver=names) as client:
+            url = it.url(host="hooks.example.com")
+            await client.send(OutgoingRequest(method="POST", url=url, timeout_seconds=5, tenant_id="acme"))
+    assert asked_for == ["acme"]
+    assert calling.get() == ""

@@ -33,6 +33,7 @@ async def call(
         body=body,
         timeout_seconds=attempt.timeout_seconds,
         response_bytes_max=tools.response_bytes_max,
+        tenant_id=attempt.scene.tenant.id,
     )
     try:
         answer = await tools.outgoing.send(request)

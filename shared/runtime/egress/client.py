@@ -23,7 +23,7 @@ from yarl import URL
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput
 from shared.runtime.deadline import Deadline
-from shared.runtime.egress.dial import GuardedResolver, SystemResolver, dialling, guarded_socket_factory
+from shared.runtime.egress.dial import GuardedResolver, SystemResolver, calling, dialling, guarded_socket_factory
 from shared.runtime.egress.exchange import Destination, Exchange
 from shared.runtime.egress.kept import KeepingConnector
 from shared.runtime.egress.policy import EgressPolicy
@@ -48,7 +48,8 @@ _PREPARED_TARGETS_MAX = 4096
 class OutgoingRequest:
     """One call. `timeout_seconds` spans all of it: name, connection, sending, waiting, reading.
 
-    `response_bytes_max` None means the setting's. `url` and `headers` may hold secrets and stay out of the repr.
+    `response_bytes_max` None means the setting's. `tenant_id`: whose it is; what hangs of one leaves room for others. `url`
+    and `headers` may hold secrets and stay out of the repr.
     """
 
     method: str
@@ -57,6 +58,7 @@ class OutgoingRequest:
     body: bytes = field(default=b"", repr=False)
     timeout_seconds: float
     response_bytes_max: int | None = None
+    tenant_id: str = ""
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)  # a value, but freezing costs 0.1 µs a field
@@ -125,7 +127,7 @@ class OutgoingClient:
         if "user-agent" not in map(str.lower, headers):
             headers = {**headers, "User-Agent": self._settings.user_agent}
         started = self._clock.monotonic()
-        token = dialling.set(target)
+        token, whose = dialling.set(target), calling.set(request.tenant_id)
         status: int | None = None
         try:
             with Deadline(self._loop, request.timeout_seconds):
@@ -142,6 +144,7 @@ class OutgoingClient:
             raise translated(trouble, target, request.timeout_seconds, status) from trouble
         finally:
             dialling.reset(token)
+            calling.reset(whose)
         return Answer(
             status=status,
             headers=_collect(head.headers),

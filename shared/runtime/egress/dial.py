@@ -8,12 +8,15 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 
 from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared.domain.addresses import Address
+from shared.domain.fair_queue import Bounds, FairQueue
 from shared.runtime.egress.policy import EgressPolicy
 from shared.runtime.egress.trouble import DialRefused, EgressRefused, ReceiverTimeout, ReceiverUnreachable
 from shared.runtime.egress.url import Target
@@ -23,37 +26,89 @@ _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 # What the running call may dial. Set by the client around each call; a socket asked for outside of one is refused.
 dialling: ContextVar[Target | None] = ContextVar("egress_dialling", default=None)
 
+calling: ContextVar[str] = ContextVar("egress_calling", default="")
+"""Whose call it is: a tenant's id."""
+
+_ONE_LANE = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Lookup:
+    """Of one name, for all who want it. `callers`: how many still wait; `queued`: for whom it waits for its turn."""
+
+    key: tuple[str, int, socket.AddressFamily]
+    answer: asyncio.Future[list[ResolveResult]]
+    callers: int = 0
+    queued: set[str] = field(default_factory=set)
+    begun: bool = False
+
 
 class SystemResolver(AbstractResolver):
     """The system's getaddrinfo on threads of its own, one look-up a name at a time.
 
     The loop's default threads are few (libuv has four) and shared: a name server that never answers would hold up
-    every file and every other name. Here it holds one thread, and callers of the same name share its answer.
+    every file and every other name. Here it holds one thread, and callers of the same name share its answer. However many
+    names of one tenant are never answered, others' are looked up at once (`shared/domain/fair_queue.py`).
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="egress-dns")
-        self._running: dict[tuple[str, int, socket.AddressFamily], asyncio.Future[list[ResolveResult]]] = {}
+        self._lookups: dict[tuple[str, int, socket.AddressFamily], _Lookup] = {}
+        self._queue: FairQueue[_Lookup] = FairQueue(Bounds(total=threads, per_tenant=threads, per_lane=threads))
+        self._closed = False
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         key = (host, port, family)
-        lookup = self._running.get(key)
+        lookup = self._lookups.get(key)
         if lookup is None:
-            lookup = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
-            self._running[key] = lookup
-            lookup.add_done_callback(lambda done: self._forget(key, done))
-        return await asyncio.shield(lookup)
+            lookup = self._lookups[key] = _Lookup(key, asyncio.get_running_loop().create_future())
+        lookup.callers += 1
+        tenant_id = calling.get()
+        if not lookup.begun and tenant_id not in lookup.queued:
+            lookup.queued.add(tenant_id)
+            self._queue.put(tenant_id, _ONE_LANE, lookup)
+            self._begin_next()
+        try:
+            return await asyncio.shield(lookup.answer)
+        finally:
+            lookup.callers -= 1
 
     async def close(self) -> None:
         # Not waited for: a stuck look-up ends by the system's own timeout, and must not hold up a shutdown.
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for lookup in self._lookups.values():
+            lookup.answer.cancel()
 
-    def _forget(self, key: tuple[str, int, socket.AddressFamily], done: "asyncio.Future[list[ResolveResult]]") -> None:
-        self._running.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # seen: every caller may have given up by now
+    def _begin_next(self) -> None:
+        while not self._closed and (taken := self._queue.take()) is not None:
+            tenant_id, _, lookup = taken
+            if lookup.callers and not lookup.begun:
+                lookup.begun = True
+                running = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, *lookup.key)
+                running.add_done_callback(partial(self._end, lookup, tenant_id))
+            else:  # nobody waits for it any more, or another tenant's turn came first
+                if not lookup.begun:
+                    self._forget(lookup)
+                self._queue.done(tenant_id, _ONE_LANE)
+
+    def _end(self, lookup: _Lookup, tenant_id: str, done: "asyncio.Future[list[ResolveResult]]") -> None:
+        self._forget(lookup)
+        self._queue.done(tenant_id, _ONE_LANE)
+        if done.cancelled() or lookup.answer.done():  # closed
+            lookup.answer.cancel()
+        elif (trouble := done.exception()) is not None:
+            lookup.answer.set_exception(trouble)
+            lookup.answer.exception()  # seen: every caller may have given up by now
+        else:
+            lookup.answer.set_result(done.result())
+        self._begin_next()
+
+    def _forget(self, lookup: _Lookup) -> None:
+        if self._lookups.get(lookup.key) is lookup:
+            del self._lookups[lookup.key]
 
 
 class GuardedResolver(AbstractResolver):

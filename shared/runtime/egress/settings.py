@@ -24,7 +24,10 @@ class EgressSettings(BaseSettings):
     )
     dns_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Longest wait for a name's addresses.")
     dns_threads: int = Field(
-        default=16, ge=1, le=128, description="Name look-ups at a time; a slow name holds one of them, not the process."
+        default=16,
+        ge=1,
+        le=128,
+        description="Name look-ups at a time; a slow name holds one of them, one tenant's hold half.",
     )
     connections_max: int = Field(
         default=512, ge=1, le=20_000, description="Open connections in total; each is a file descriptor."

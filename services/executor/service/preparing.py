@@ -125,7 +125,7 @@ class Preparing:
         if former is not None:
             return Prepared(request=former)
         try:
-            config = step.template.render(run_context(run))
+            config = step.template.render(run_context(run) if not step.template.is_constant else {})
             if not isinstance(config, Mapping):
                 return Problem(kind="template", detail="`with` did not render to an object")
             scene = scene_of(tenant, run, step.id)

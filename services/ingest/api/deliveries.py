@@ -85,7 +85,7 @@ async def _take(call: Call, it: IngestDependencies, token: str | None) -> web.St
             body=await _body(call, it, target),
             headers=Headers.of(call.request.headers.items()),
             path_token=token,
-            query=dict(call.request.query),
+            query=dict(call.request.query) if call.request.query_string else {},
             traceparent=call.traceparent,
         )
         accepted = await it.deliveries.accept(push)

@@ -117,6 +117,16 @@ async def test_an_unknown_source(tenant: TenantClient) -> None:
     assert "hook_url" in answer.body["detail"]
 
 
+async def test_nobodys_body_is_waited_for_where_there_is_no_source(tenant: TenantClient) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", tenant.platform.port)
+    try:
+        writer.write(b"POST /hooks/no-such-source HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert head.startswith(b"HTTP/1.1 404 ")
+    finally:
+        writer.close()
+
+
 # ---------------------------------------------------------------- tokens
 
 

@@ -79,6 +79,8 @@ def routes(it: IngestDependencies) -> list[Route]:
 
 async def _take(call: Call, it: IngestDependencies, token: str | None) -> web.StreamResponse:
     target = call.path("source_id")
+    if not it.deliveries.knows(target):
+        raise unknown_source(target)  # before its body is waited for: anybody may send to anywhere
     try:
         push = Push(
             target=target,
@@ -117,8 +119,7 @@ async def _body(call: Call, it: IngestDependencies, target: str) -> bytes:
     try:
         return await call.body()
     except HttpProblem as problem:
-        if it.deliveries.knows(target):
-            it.deliveries.reject(target, problem.kind, problem.detail, call.request.content_length or 0)
+        it.deliveries.reject(target, problem.kind, problem.detail, call.request.content_length or 0)
         raise
 
 

@@ -16,6 +16,7 @@ from services.ingest.sources.reading import FORM_FIELDS_MAX
 from shared.bus import published
 from shared.domain import json_text, windows, workflow
 from shared.domain.hooks import HOOK_SECRETS_MAX
+from shared.domain.runs import approvals
 from shared.expressions import conditions, picking
 from shared.matching import WORK_MAX, parse, wildcard
 from shared.matching.explain import ACTUAL_VALUES_MAX
@@ -144,6 +145,11 @@ API = (
         "what of an unread body is taken off the line after the answer",
         _bytes(connections.UNREAD_BYTES_MAX),
         "closed",
+    ),
+    Limit(
+        "decisions of one approval that do not count",
+        f"{approvals.VOID_DECISIONS_MAX}",
+        "later ones stand in the log alone",
     ),
     Limit("flaws in one problem", f"{problems.FLAWS_MAX}", "the first ones are named"),
     Limit("data in the timeline of a run", _bytes(timeline.DATA_BYTES_MAX), "later entries come without data"),

@@ -13,6 +13,9 @@ from shared.domain.records import ApprovalDecided
 from shared.domain.runs.state import Approval, Decision, Run
 from shared.domain.workflow import ApprovalRule
 
+VOID_DECISIONS_MAX = 100
+"""Beyond so many decisions of one approval, void ones stand in the log alone: the run's row is written anew for each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -47,16 +50,17 @@ def decide(run: Run, fact: ApprovalDecided, now: datetime) -> Answer:
         return _already_decided(run, approval)
     void = _void_reason(approval, rule, fact, now)
     command = fact.command
-    approval.decisions.append(
-        Decision(
-            actor=command.actor,
-            decision=fact.decision,
-            reason=fact.reason,
-            channel=command.channel,
-            at=now,
-            void=void.kind if void is not None else None,
+    if void is None or len(approval.decisions) < VOID_DECISIONS_MAX:
+        approval.decisions.append(
+            Decision(
+                actor=command.actor,
+                decision=fact.decision,
+                reason=fact.reason,
+                channel=command.channel,
+                at=now,
+                void=void.kind if void is not None else None,
+            )
         )
-    )
     if void is not None:
         return _problem(void.status, void.kind, void.detail, run_id=run.id)
     if fact.decision == "denied":

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.records import ApprovalExpired, ApprovalVoided
-from shared.domain.runs.approvals import approval_id, qualified_role
+from shared.domain.runs.approvals import VOID_DECISIONS_MAX, approval_id, qualified_role
 from shared.testing.folds import START, RunsScenario, approval, limits, match
 
 
@@ -56,6 +56,18 @@ def test_a_quorum_counts_different_people() -> None:
         "granted": 2,
         "quorum": 2,
     }
+
+
+def test_void_decisions_beyond_a_number_stand_in_the_log_alone_and_hide_no_other() -> None:
+    log, run_id = pending(quorum=2)
+    for _ in range(VOID_DECISIONS_MAX + 5):
+        assert log.grants(run_id, "author").body["kind"] == "approval-self"
+    approval = log.run(run_id).approval
+    assert approval is not None
+    assert len(approval.decisions) == VOID_DECISIONS_MAX
+    assert log.grants(run_id, "bob").body["granted"] == 1
+    assert log.grants(run_id, "cid").body["status"] == "granted"
+    assert [each.actor for each in approval.decisions[VOID_DECISIONS_MAX:]] == ["bob", "cid"]
 
 
 def test_one_denial_denies_even_by_someone_who_granted_or_wrote_it() -> None:

@@ -82,6 +82,11 @@ class CompiledStart:
     stop_on_match: bool
 
     @property
+    def planned(self) -> tuple[CompiledSchedule, ...]:
+        """The schedules, each once, however often the document says it: alike they have one cursor, and one firing an instant."""
+        return tuple({each.trigger: each for each in self.schedules}.values())
+
+    @property
     def renders_keys(self) -> bool:
         """Whether asking for a run takes the event's data, for a cooldown's key."""
         if not self.shared:

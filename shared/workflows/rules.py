@@ -136,7 +136,7 @@ def _watches(start: CompiledStart) -> Iterator[tuple[Watch, tuple[Pattern, ...]]
         yield Watch(start=start, order=order("start")), start.patterns
     for count in start.counts:
         yield Watch(start=start, side="count", count=count, order=order("count")), (count.pattern,)
-    for schedule in start.schedules:
+    for schedule in start.planned:
         yield Watch(start=start, schedule=schedule, order=order("start")), (schedule.firing,)
     for absence in start.absences:
         yield Watch(start=start, side="of", absence=absence, order=order("of")), (absence.of,)

@@ -74,7 +74,8 @@ class Course:
         self._bytes_left = waits_bytes_max
         self._bytes_max = waits_bytes_max
         self._planned: list[tuple[datetime, int]] = []
-        for number, schedule in enumerate(candidate.start.schedules):
+        self._schedules = candidate.start.planned
+        for number, schedule in enumerate(self._schedules):
             self._plan(number, schedule, since - _BEFORE)
 
     @property
@@ -103,7 +104,7 @@ class Course:
     def fire(self) -> tuple[Event, Taken]:
         """The next planned instant comes, as the event that it is."""
         at, number = heapq.heappop(self._planned)
-        schedule = self._candidate.start.schedules[number]
+        schedule = self._schedules[number]
         self._plan(number, schedule, at)
         event = firing_event(self._candidate.tenant.id, self._candidate.workflow.id, schedule, at)
         return event, self._take(event, fields_of(event), at, planned=True)

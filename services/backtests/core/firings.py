@@ -13,7 +13,7 @@ FIRINGS_MAX = 20
 
 def next_firings(candidate: Candidate, after: datetime, count: int) -> list[Event]:
     """The first `count` later than `after`, of all of its schedules together; fewer where it ends before."""
-    schedules = candidate.start.schedules
+    schedules = candidate.start.planned
     planned: list[tuple[datetime, int]] = []
     found: list[Event] = []
 

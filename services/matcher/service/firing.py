@@ -83,7 +83,7 @@ class Firing:
     def put(self, tenant_id: str, workflow_id: str, start: CompiledStart | None) -> None:
         """A workflow as it may start now; None: it may not."""
         partition = partition_of(routing_key(tenant_id, None), self._bus.partition_count)
-        schedules = start.schedules if start is not None else ()
+        schedules = start.planned if start is not None else ()
         plans = self._plans.setdefault(partition, {})
         for key in self._triggers.pop((tenant_id, workflow_id), ()):
             del plans[key]

@@ -35,6 +35,18 @@ async def test_a_firing_starts_its_own_workflow_only(world):
     assert sorted(run.match.workflow_id for run in world.runs()) == ["curious", "curious", "other", "w"]
 
 
+async def test_a_schedule_that_a_document_says_twice_is_fired_once_and_can_be_switched_off(world):
+    world.save([HOURLY, HOURLY])
+    await world.move(3600)
+    assert planned(world) == [datetime(2026, 3, 2, 10, tzinfo=UTC)]
+    world.disable()
+    await world.move(3600)
+    world.save(HOURLY, base=1)
+    world.enable()
+    await world.move(3600)
+    assert planned(world) == [datetime(2026, 3, 2, 10, tzinfo=UTC), datetime(2026, 3, 2, 12, tzinfo=UTC)]
+
+
 async def test_whoever_takes_over_fires_nothing_twice_and_nothing_less(world):
     world.save(HOURLY)
     await world.move(3600)

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from services.matcher.service.due import DueWaits
 from services.matcher.service.firing import Firing
 from services.matcher.service.matching import Matching, Produced
-from services.matcher.service.remembering import WindowSnapshots, restore_memories
+from services.matcher.service.remembering import Memory, WindowSnapshots, restore_memories
 from services.matcher.service.unplaced import Unplaced
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Bus, Membership, NewRecord, Position, Record
@@ -129,21 +129,25 @@ class Handling:
         self, membership: Membership, reading: Reading, batches: Mapping[int, Sequence[Record]]
     ) -> Mapping[int, int]:
         """Match what was read, and append what it leads to. Returns, once that is durable, the offset after the last record
-        of each partition; they are committed before long. Without partitions that are no longer this member's own."""
+        of each partition; they are committed before long. Without partitions that are no longer this member's own, or were
+        another's in between: those are read again from where they were committed."""
+        held = {partition: self._matching.memories.get(partition) for partition in batches}
         # Whatever was answered 201 before one of these events was sent is folded before that event is matched.
         left = dict(await self._understood(reading, batches))
         done: dict[int, int] = {}
         while left:
-            done |= await self._match_some(membership, left)
+            done |= await self._match_some(membership, left, held)
         return done
 
-    async def _match_some(self, membership: Membership, left: dict[int, Sequence[Record]]) -> Mapping[int, int]:
+    async def _match_some(
+        self, membership: Membership, left: dict[int, Sequence[Record]], held: Mapping[int, Memory | None]
+    ) -> Mapping[int, int]:
         """As much of what is left, in all partitions, as leads to one append; usually all of it."""
         produced = Produced()
         match_ids: dict[int, list[str]] = {}
         done: dict[int, int] = {}
         for partition, records in list(left.items()):
-            if not await self._may_act(membership, partition):
+            if not await self._may_act(membership, partition, held[partition]):
                 del left[partition]  # whoever owns it now reads these records again
                 continue
             led_to = self._matching.handle_batch(partition, records)
@@ -163,10 +167,13 @@ class Handling:
             positions = await self._append(produced)
             for index, (key, event_id) in produced.opened.items():
                 self._matching.placed(key, event_id, positions[index])
-        for partition, offset in done.items():
+        for partition, offset in list(done.items()):
             if self._progress is not None:
                 self._progress.advance(EVENTS, partition, offset)
-            if partition in membership.assignment.partitions or membership.assignment.generation == generation:
+            if not self._is_held(partition, held[partition]):
+                # Whoever restored it meanwhile need not have seen what was just appended: it is to be matched again.
+                del done[partition]
+            elif partition in membership.assignment.partitions or membership.assignment.generation == generation:
                 self.note_done(partition, offset)
         return done
 
@@ -291,13 +298,17 @@ class Handling:
     async def _append_piece(self, records: Sequence[NewRecord]) -> Sequence[Position]:
         return await self._insist(lambda: self._bus.append(records), "the log does not take matches")
 
-    async def _may_act(self, membership: Membership, partition: int) -> bool:
+    async def _may_act(self, membership: Membership, partition: int, memory: Memory | None) -> bool:
         """Waits while heartbeats go unanswered: skipping records that are still this member's own would lose them."""
-        while partition in membership.assignment.partitions:
+        while partition in membership.assignment.partitions and self._is_held(partition, memory):
             if membership.alive():
                 return True
             await asyncio.sleep(self._settings.retry_seconds)
         return False
+
+    def _is_held(self, partition: int, memory: Memory | None) -> bool:
+        """Whether the partition has been this member's own ever since this was its memory: each restore makes another one."""
+        return memory is not None and self._matching.memories.get(partition) is memory
 
 
 def _match_ids(records: Sequence[NewRecord]) -> list[str]:

@@ -21,6 +21,7 @@ from shared.workflows.document import (
     SharedLimits,
     WorkflowDocument,
     parse_document,
+    written_triggers,
 )
 from shared.workflows.hooks import start_pattern
 from shared.workflows.triggers import OnAbsence, OnCount, OnSchedule, firing_pattern
@@ -118,8 +119,7 @@ def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) 
     """For the matcher, the tester, the backtest and manual runs."""
     document = parse_document(revision.document)
     starts = [
-        (sha256_hex(trigger)[:DIGEST_CHARS], trigger_start(trigger, catalogue, zone=document.timezone))
-        for trigger in document.triggers
+        (_digest(trigger), trigger_start(trigger, catalogue, zone=document.timezone)) for trigger in document.triggers
     ]
     return CompiledStart(
         workflow=workflow,
@@ -143,6 +143,11 @@ def compile_start(workflow: Workflow, revision: Revision, catalogue: Catalogue) 
     )
 
 
+def trigger_digests(revision: Revision) -> frozenset[str]:
+    """Of every trigger that a revision has."""
+    return frozenset(_digest(trigger) for _, trigger in written_triggers(revision.document))
+
+
 def compile_steps(revision: Revision) -> Mapping[str, CompiledStep]:
     """For the executor and for what an approval shows, by step id, in the document's order."""
     document = parse_document(revision.document)
@@ -157,6 +162,10 @@ def compile_steps(revision: Revision) -> Mapping[str, CompiledStep]:
         )
         for step in document.steps
     }
+
+
+def _digest(trigger: Mapping[str, object]) -> str:
+    return sha256_hex(trigger)[:DIGEST_CHARS]
 
 
 def _count(trigger: str, on: OnCount) -> CompiledCount:

@@ -7,6 +7,7 @@ Next: `shared/domain/windows.py`, what is remembered.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from shared.domain.absence import Absence
 from shared.domain.definitions import Tenant
@@ -15,7 +16,7 @@ from shared.domain.ids import elapsed_run_id
 from shared.domain.records import SourceEvent, WindowCounted, WindowElapsed, WindowFact, WindowFollowed, WindowOpened
 from shared.domain.windows import KEY_CHARS_MAX, Count, Window, WindowKey, Windows
 from shared.expressions import Template, TemplateError, render_text
-from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart
+from shared.workflows.compiled import CompiledAbsence, CompiledCount, CompiledStart, trigger_digests
 from shared.workflows.context import Context, event_view, start_context
 from shared.workflows.rules import TenantRules, Watch
 from shared.workflows.starting import StartRequest, build_match
@@ -153,6 +154,16 @@ class Watching:
 def event_time(time: datetime | None, recorded_at: datetime) -> datetime:
     """When an event happened: by its own word, but never after it was recorded."""
     return recorded_at if time is None or time > recorded_at else time
+
+
+def has_waited(start: CompiledStart, trigger: str, since: datetime) -> bool:
+    """Whether the workflow has watched for what this trigger is about ever since then: whatever followed while it was disabled,
+    or while its trigger was another, nobody has looked at."""
+    workflow = start.workflow
+    if workflow.enabled_at is not None and workflow.enabled_at > since:
+        return False
+    later = takewhile(lambda revision: revision.saved_at > since, reversed(workflow.revisions))
+    return all(trigger in trigger_digests(revision) for revision in later)
 
 
 def elapsed(tenant: Tenant, rules: TenantRules, key: WindowKey, event: SourceEvent) -> WindowElapsed:

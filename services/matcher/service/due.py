@@ -24,7 +24,7 @@ from shared.domain.records import SourceEvent, WindowElapsed, WindowOpened
 from shared.domain.windows import WindowKey
 from shared.expressions import TooMuchTogether
 from shared.workflows.rules import TenantRules
-from shared.workflows.watching import closed, elapsed
+from shared.workflows.watching import closed, elapsed, has_waited
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,9 @@ class DueWaits:
             memory.waits.plan(key, not_before=self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
         memory.windows.expire()
 
-    async def _opened(self, partition: int, offsets: Sequence[int]) -> Mapping[int, SourceEvent]:
-        """The events that opened windows, from the records that say so: a wait of a month holds no event in memory."""
-        found: dict[int, SourceEvent] = {}
+    async def _opened(self, partition: int, offsets: Sequence[int]) -> Mapping[int, WindowOpened]:
+        """What opened windows, from the records that say so: a wait of a month holds no event in memory."""
+        found: dict[int, WindowOpened] = {}
         reader = self._bus.reader(RUNS)
         try:
             for offset in offsets:
@@ -102,12 +102,15 @@ class DueWaits:
                             fact = facts.runs_fact(codec.decode(record))
                             if not isinstance(fact, WindowOpened):
                                 raise AssertionError(f"{RUNS}/{partition} opens no window at offset {offset}")
-                            found[offset] = fact.event
+                            found[offset] = fact
         finally:
             await reader.close()
         return found
 
-    def _elapsed(self, known: tuple[Tenant, TenantRules], key: WindowKey, event: SourceEvent) -> WindowElapsed:
+    def _elapsed(self, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened) -> WindowElapsed:
+        start, event = known[1].start_of(key.workflow_id), opened.event
+        if start is not None and not has_waited(start, key.trigger, opened.seen_at):
+            return closed(key, event)
         try:
             return elapsed(*known, key, event)
         except TooMuchTogether as error:

@@ -78,7 +78,7 @@ def windows_known(
             case WindowElapsed() if changed and waited_after == event_id:
                 text = "opened a wait, and nothing followed in time"
                 if fact.match is None:
-                    text = f"{text}, but the workflow no longer waited for it"
+                    text = "opened a wait, but the workflow did not wait to its end"
                 said = WindowKnown(started=fact.match is not None, actual="elapsed", said=text)
         waits_after = _opened_by(windows.get(key))
         if said is None and key in begun and waits_after != waited_after and event_id in (waits_after, waited_after):

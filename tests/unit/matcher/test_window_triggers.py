@@ -121,6 +121,29 @@ async def test_a_workflow_that_no_longer_waits_is_not_started(world):
     assert len(world.runs()) == 1
 
 
+async def test_a_workflow_that_did_not_wait_all_the_time_is_not_started(world):
+    longer = {"absence": {**ABSENCE["absence"], "within_seconds": 70}}
+    for workflow_id in ("disabled", "changed", "kept"):
+        world.save(ABSENCE, workflow_id)
+    await world.happen("created", "order.created", {"order": "1"})
+    await world.move(1)
+    world.disable("disabled")
+    world.save(longer, "changed", base=1)
+    await world.happen("paid", "order.paid", {"order": "1"})
+    await world.move(1)
+    world.enable("disabled")
+    world.save(ABSENCE, "changed", base=2)
+    world.save([ABSENCE, {"event": "order.lost"}], "kept", base=1)
+    await world.move(100)
+    assert world.runs() == []
+    await world.happen("again", "order.created", {"order": "1"})
+    await world.move(1)
+    await world.restart()
+    await world.move(100)
+    assert sorted(run.match.workflow_id for run in world.runs()) == ["changed", "disabled", "kept"]
+    assert set(world.told()) == {"again"}
+
+
 async def test_a_tenant_has_so_many_windows_and_the_rest_says_so(world, monkeypatch):
     monkeypatch.setenv("UPSHOT_MATCHER_WINDOWS_MAX", "2")
     await world.restart()

@@ -21,7 +21,10 @@ from shared.domain.records import ScheduleFired, WindowCounted, WindowElapsed, W
 from shared.domain.seen import LONG_AGO, REMEMBERED_MAX, Seen
 
 COUNT_MAX = 1000
-"""Events that a count may wait for: a window's state holds one entry each."""
+"""Events that a count may wait for."""
+WAITING_MAX = 2 * COUNT_MAX
+"""Events that wait in a count, an entry each in its state. Of more than so many within the lateness the oldest are let go:
+they could complete a count only with what comes late."""
 WITHIN_SECONDS_MAX = 31 * 86_400
 LATENESS_SECONDS = 60
 """Where a trigger does not say: vendors deliver within seconds, and an absence is told that much later."""
@@ -74,6 +77,7 @@ class Count:
                 del self.waiting[first : last + 1]
                 del self.used[:-REMEMBERED_MAX]
                 return True
+        del self.waiting[:-WAITING_MAX]
         return False
 
     def expires_at(self) -> datetime:

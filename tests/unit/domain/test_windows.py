@@ -21,7 +21,7 @@ from shared.domain.records import (
     WindowOpened,
 )
 from shared.domain.seen import LONG_AGO, Seen
-from shared.domain.windows import WindowKey, Windows
+from shared.domain.windows import COUNT_MAX, WAITING_MAX, Count, WindowKey, Windows
 from shared.readmodel.rows import WINDOW_STATES
 from shared.testing.folds import match
 
@@ -358,6 +358,24 @@ NEIGHBOURS = st.lists(
     ),
     max_size=40,
 )
+
+
+def test_what_waits_in_a_count_is_bounded_and_its_newest_still_complete_it() -> None:
+    def seen(number: int, at: datetime) -> Seen:
+        return Seen(at, f"e{number}")
+
+    def often(every: timedelta, numbers: range, since: datetime) -> list[bool]:
+        times = [(number, since + every * place) for place, number in enumerate(numbers)]
+        return [count.add(seen(number, at), COUNT_MAX, at) for number, at in times]
+
+    count = Count(within_seconds=10, lateness_seconds=86_400)
+    rarely, closely = timedelta(milliseconds=20), timedelta(milliseconds=1)
+    assert not any(often(rarely, range(2 * WAITING_MAX), START))
+    assert len(count.waiting) == WAITING_MAX
+    later = START + timedelta(hours=1)
+    assert often(closely, range(10_000, 10_000 + COUNT_MAX), later) == [False] * (COUNT_MAX - 1) + [True]
+    assert len(count.used) == COUNT_MAX
+    assert not count.knows("e0", later)
 
 
 @settings(max_examples=200, deadline=None)

@@ -55,12 +55,10 @@ def _write_all(existing: list[Existing], folder: Path) -> list[str]:
         file = present.get(each.name)
         if file is not None and means(file, each):
             continue
-        if file is not None:
-            stem = file.path.with_suffix("")
-        else:
-            stem = folder / free_slug(each.name, taken)
-            taken.add(stem.name)
+        stem = file.path.with_suffix("") if file is not None else _free_stem(folder, each.name, taken)
         path, body = file_of(stem, each.document, enabled=each.enabled)
+        if path.exists() and (file is None or path != file.path):  # another workflow's, which ends otherwise
+            path, body = file_of(_free_stem(folder, each.name, taken), each.document, enabled=each.enabled)
         _replace(path, body)
         if file is not None and file.path != path:
             file.path.unlink()
@@ -74,6 +72,13 @@ def _write_all(existing: list[Existing], folder: Path) -> list[str]:
 def means(file: WorkflowFile, workflow: Existing) -> bool:
     """Whether the file says what the platform has."""
     return file.enabled == workflow.enabled and same(short_form(file.document), short_form(workflow.document))
+
+
+def _free_stem(folder: Path, name: str, taken: set[str]) -> Path:
+    """A path without a suffix that no file has, and none will be given again."""
+    stem = free_slug(name, taken)
+    taken.add(stem)
+    return folder / stem
 
 
 def _by_name(paths: list[Path]) -> dict[str, WorkflowFile]:

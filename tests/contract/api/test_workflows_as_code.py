@@ -220,6 +220,19 @@ async def test_exporting_leaves_files_alone_that_mean_the_same(world, desk):
     assert any(line.startswith("no longer") and "plain.yaml" in line for line in told)
 
 
+async def test_a_file_that_gets_another_suffix_is_not_written_over_another_workflows(world, desk):
+    for name in ("One", "Other"):
+        await save(world, {**PLAIN, "name": name})
+    desk.folder.mkdir()
+    other = {**PLAIN, "name": "Other"}
+    (desk.folder / "mine.json").write_text(json.dumps({**PLAIN, "name": "One", "description": "of before"}))
+    (desk.folder / "mine.yaml").write_text(json.dumps(other))
+    told = await desk.export()
+    assert told[-1] == "1 written, 1 unchanged"
+    assert json.loads((desk.folder / "mine.yaml").read_text()) == other
+    assert sorted(path.name for path in desk.folder.iterdir()) == ["mine.yaml", "one.yaml"]
+
+
 async def test_a_lost_answer_is_asked_for_again_under_the_same_key(world, desk, monkeypatch):
     append = world.bus.append
     lost = []

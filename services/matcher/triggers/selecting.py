@@ -38,9 +38,9 @@ def selector_pattern(value: Mapping[str, object]) -> EventPattern:
 
 def seconds_flaws(value: Mapping[str, object], name: str, low: int, high: int, *, needed: bool) -> list[Flaw]:
     """`name` in `value` must be a whole number from `low` to `high`."""
-    found = value.get(name)
-    if found is None and not needed:
+    if name not in value and not needed:
         return []
+    found = value.get(name)
     if isinstance(found, int) and not isinstance(found, bool) and low <= found <= high:
         return []
     return [Flaw(pointer=f"#/{name}", detail=f"write a whole number from {low} to {high}")]

@@ -442,10 +442,11 @@ def test_an_endpoint_that_is_not_there_is_told_beside_a_bounded_list_of_names_wi
     assert flaw.detail.endswith("name-019 and 280 more")
 
 
+@pytest.mark.parametrize("lateness", [0, None])
 @pytest.mark.parametrize("kind", ["count", "absence"])
-def test_a_lateness_that_leaves_every_event_out_is_refused(kind: str) -> None:
-    count = {"event": "a.b", "times": 2, "within_seconds": 60, "lateness_seconds": 0}
-    absence = {"after": {"event": "a.b"}, "of": {"event": "a.c"}, "within_seconds": 60, "lateness_seconds": 0}
+def test_a_lateness_that_leaves_every_event_out_or_says_nothing_is_refused(kind: str, lateness: int | None) -> None:
+    count = {"event": "a.b", "times": 2, "within_seconds": 60, "lateness_seconds": lateness}
+    absence = {"after": {"event": "a.b"}, "of": {"event": "a.c"}, "within_seconds": 60, "lateness_seconds": lateness}
     found = flaws(document(trigger={kind: count if kind == "count" else absence}))
     assert found == {f"#/trigger/{kind}/lateness_seconds": "write a whole number from 1 to 86400"}
 

@@ -13,7 +13,7 @@ from services.matcher.service.matching import SOURCE, Matching
 from services.matcher.service.remembering import Memory
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
-from shared.bus.port import Bus, NewRecord, Position
+from shared.bus.port import Bus, NewRecord, Position, Reader
 from shared.bus.topics import EVENTS, RUNS
 from shared.domain.absence import Wait
 from shared.domain.clock import Clock
@@ -32,6 +32,9 @@ AT_ONCE = 500
 """Waits that are told of in one go: the next events need not wait for more."""
 AGAIN_SECONDS = 1.0
 """Where the log's clock is behind this one's, an absence is told again after that."""
+SECONDS_AT_ONCE = 0.1
+"""CPU time that what is told in one go may take, beside one wait of each partition: a run that is held for approval can take a
+twentieth of a second."""
 _POLL_SECONDS = 1.0
 
 
@@ -42,6 +45,8 @@ class DueWaits:
         self._bus = bus
         self._matching = matching
         self._clock = clock
+        self._seconds = 0.0
+        """CPU time that was spent in this go."""
 
     def next_due(self) -> datetime | None:
         """When something falls due next, by the clock."""
@@ -58,6 +63,7 @@ class DueWaits:
         }
         if not due:
             return
+        self._seconds = 0.0
         ends = await self._bus.watermarks(EVENTS, sorted(due))
         for partition, memory in due.items():
             caught_up = positions[partition] >= ends[partition].high
@@ -66,46 +72,44 @@ class DueWaits:
                 await self._tell(partition, memory, memory.waits.take_due(until, AT_ONCE))
 
     async def _tell(self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Wait]]) -> None:
-        told: list[tuple[WindowKey, WindowElapsed]] = []
-        records: list[NewRecord] = []
         try:
-            opened = await self._opened(partition, [wait.opened_offset for _, wait in due])
-            for key, wait in due:
-                known = self._matching.rules(key.tenant_id)
-                if known is None:
-                    continue
-                fact = self._elapsed(known, key, opened[wait.opened_offset])
-                records.append(self._record(key, fact))
-                told.append((key, fact))
+            told, left = await self._facts(partition, due)
             positions: list[Position] = []
-            for piece in self._matching.pieces(records):  # each brings the event that began the wait
+            # Each brings the event that began the wait.
+            for piece in self._matching.pieces([record for _, _, record in told]):
                 positions += await self._bus.append(piece)
         except UpshotError:
             for key, _ in due:
                 memory.waits.plan(key)
             raise
-        for (key, fact), position in zip(told, positions, strict=True):
+        for (key, fact, _), position in zip(told, positions, strict=True):
             memory.windows.apply(key.tenant_id, fact, position.recorded_at, position.offset)
             memory.waits.plan(key, not_before=self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
+        for key, _ in left:
+            memory.waits.plan(key)
         memory.windows.expire()
 
-    async def _opened(self, partition: int, offsets: Sequence[int]) -> Mapping[int, WindowOpened]:
-        """What opened windows, from the records that say so: a wait of a month holds no event in memory."""
-        found: dict[int, WindowOpened] = {}
+    async def _facts(
+        self, partition: int, due: Sequence[tuple[WindowKey, Wait]]
+    ) -> tuple[list[tuple[WindowKey, WindowElapsed, NewRecord]], Sequence[tuple[WindowKey, Wait]]]:
+        """What is to be appended about as many of them as there is time for, one at least; and the others."""
+        found: list[tuple[WindowKey, WindowElapsed, NewRecord]] = []
         reader = self._bus.reader(RUNS)
         try:
-            for offset in offsets:
-                reader.assign({partition: offset})
-                while offset not in found:
-                    for record in (await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=1)).get(partition, ()):
-                        if record.offset == offset:
-                            fact = facts.runs_fact(codec.decode(record))
-                            if not isinstance(fact, WindowOpened):
-                                raise AssertionError(f"{RUNS}/{partition} opens no window at offset {offset}")
-                            found[offset] = fact
+            for number, (key, wait) in enumerate(due):
+                if found and self._seconds >= SECONDS_AT_ONCE:
+                    return found, due[number:]
+                known = self._matching.rules(key.tenant_id)
+                if known is None:
+                    continue
+                opened = await _opened(reader, partition, wait.opened_offset)
+                began = self._matching.cpu_seconds()
+                fact = self._elapsed(known, key, opened)
+                found.append((key, fact, self._record(key, fact)))
+                self._seconds += self._matching.cpu_seconds() - began
         finally:
             await reader.close()
-        return found
+        return found, ()
 
     def _elapsed(self, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened) -> WindowElapsed:
         start, event = known[1].start_of(key.workflow_id), opened.event
@@ -145,3 +149,15 @@ class DueWaits:
             ),
         )
         return codec.encode(RUNS, envelope)
+
+
+async def _opened(reader: Reader, partition: int, offset: int) -> WindowOpened:
+    """What opened a window, from the record that says so: a wait of a month holds no event in memory."""
+    reader.assign({partition: offset})
+    while True:
+        for record in (await reader.poll(timeout_seconds=_POLL_SECONDS, records_max=1)).get(partition, ()):
+            if record.offset == offset:
+                fact = facts.runs_fact(codec.decode(record))
+                if not isinstance(fact, WindowOpened):
+                    raise AssertionError(f"{RUNS}/{partition} opens no window at offset {offset}")
+                return fact

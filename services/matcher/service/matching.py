@@ -94,7 +94,7 @@ class Matching:
         """What a fact may take as JSON."""
         self._data_bytes_max = record_bytes_max - 2 * reserved
         self._settings = settings
-        self._cpu_seconds = cpu_seconds
+        self.cpu_seconds = cpu_seconds
         self._budget = Budget(
             conditions=settings.conditions_max,
             seconds=settings.conditions_seconds_max,
@@ -216,7 +216,7 @@ class Matching:
         if event.data is not None and len(event.data) > self._data_bytes_max and rules.watching(fields_of(event)):
             detail = f"{len(event.data)} bytes; with {self._data_bytes_max} there is room for what it leads to"
             raise InvalidInput("an event too large to be matched", [Flaw(pointer="#/data", detail=detail)])
-        decided = decide(tenant, rules, event, recorded_at, memory.windows, self._budget, self._cpu_seconds)
+        decided = decide(tenant, rules, event, recorded_at, memory.windows, self._budget, self.cpu_seconds)
         if decided.matched is None and not decided.windows:
             return
         cause = Cause(

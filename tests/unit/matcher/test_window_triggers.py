@@ -1,11 +1,14 @@
 """Counts and absences by the events' own time: once, in whatever order events come, whoever takes over in between."""
 
+import itertools
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from services.matcher.service.due import SECONDS_AT_ONCE
 from services.matcher.service.remembering import restore_memories
 from shared.bus.port import NewRecord
 from shared.bus.topics import RUNS
@@ -119,6 +122,19 @@ async def test_a_workflow_that_no_longer_waits_is_not_started(world):
     assert [(run.match.workflow_id, run.match.revision) for run in world.runs()] == [("kept", 2)]
     await world.move(100)
     assert len(world.runs()) == 1
+
+
+async def test_waits_that_take_long_to_be_told_of_leave_events_their_turn(world):
+    world.save(ABSENCE)
+    for order in "123456":
+        await world.happen(order, "order.created", {"order": order})
+    await world.move(1)
+    world.cpu_seconds = itertools.count(step=SECONDS_AT_ONCE * 0.6).__next__
+    world.clock.time += timedelta(seconds=100)
+    for told in (2, 4, 6):
+        await world.work()
+        assert len(world.runs()) == told
+    assert sorted(world.told()) == list("123456")
 
 
 async def test_a_workflow_that_did_not_wait_all_the_time_is_not_started(world):

@@ -137,6 +137,8 @@ class Handling:
         done: dict[int, int] = {}
         while left:
             done |= await self._match_some(membership, left, held)
+            if left:
+                await asyncio.sleep(0)  # where it led to nothing, nobody had a turn
         return done
 
     async def _match_some(

@@ -38,6 +38,11 @@ log = logging.getLogger(__name__)
 
 SOURCE = facts.SOURCES["matcher"]
 
+SECONDS_AT_ONCE = 0.1
+"""CPU time that events may take before others have their turn: one alone can take a twentieth of a second."""
+_EVENTS_UNTIL_LOOK, _RECORDS_UNTIL_LOOK = 64, 8
+"""Between two looks at how much events took, at most so many of them, or so many records that they led to: to look costs as much
+as a condition."""
 RESERVED_BYTES = 65_536
 """Of a record's bytes, for the headers around a fact; and of a fact's bytes, for what it says beside an event's data."""
 
@@ -52,6 +57,8 @@ class Produced:
     handled: int = 0
     size: int = 0
     """Bytes, about."""
+    seconds: float = 0.0
+    """CPU time that it took."""
 
     def extend(self, other: "Produced") -> None:
         """Add what another batch leads to."""
@@ -60,6 +67,7 @@ class Produced:
         self.opened.update({base + index: key for index, key in other.opened.items()})
         self.handled += other.handled
         self.size += other.size
+        self.seconds += other.seconds
 
     def take_back(self, count: int, size: int) -> None:
         """All but the first `count` records, of so many bytes."""
@@ -139,12 +147,23 @@ class Matching:
 
     def handle_batch(self, partition: int, records: Sequence[Record]) -> Produced:
         """The records to append, in order; the caller commits the offset after the last one handled once they are durable,
-        and tells where those lie that opened a window (`placed`). Of a batch that leads to more than goes into one append
-        only the beginning is handled."""
+        and tells where those lie that opened a window (`placed`). Of a batch that leads to more than goes into one append, or
+        takes long, only the beginning is handled."""
         produced = Produced()
         memory = self.memories.setdefault(partition, Memory())
+        began = self.cpu_seconds()
+        while produced.handled < len(records) and not self.is_much(produced):
+            count = min(produced.handled or 1, _EVENTS_UNTIL_LOOK)
+            self._handle(partition, records[produced.handled : produced.handled + count], memory, produced)
+            produced.seconds = self.cpu_seconds() - began
+        self.counts["events"] += produced.handled
+        return produced
+
+    def _handle(self, partition: int, records: Sequence[Record], memory: Memory, produced: Produced) -> None:
+        enough = min(self._settings.append_records_max, len(produced.records) + _RECORDS_UNTIL_LOOK)
+        bytes_max = self._settings.append_bytes_max
         for record in records:
-            if self.is_much(produced):
+            if len(produced.records) >= enough or produced.size >= bytes_max:
                 break
             produced.handled += 1
             count, size = len(produced.records), produced.size
@@ -168,13 +187,15 @@ class Matching:
                 self._add(produced, self._dead_letter(record, detail))
                 self.counts["dead_letters"] += 1
                 log.exception("%s/%s at offset %s is a dead letter: a bug", record.topic, partition, record.offset)
-        self.counts["events"] += produced.handled
-        return produced
 
     def is_much(self, produced: Produced) -> bool:
-        """Whether it is to be appended before more is matched."""
+        """Whether it is to be appended, and others are to have their turn, before more is matched."""
         settings = self._settings
-        return len(produced.records) >= settings.append_records_max or produced.size >= settings.append_bytes_max
+        return (
+            len(produced.records) >= settings.append_records_max
+            or produced.size >= settings.append_bytes_max
+            or produced.seconds >= SECONDS_AT_ONCE
+        )
 
     def pieces(self, records: Sequence[NewRecord]) -> Iterator[Sequence[NewRecord]]:
         """The records as they go into one append after the other."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from services.matcher.service.handling import Handling
+from services.matcher.service.matching import SECONDS_AT_ONCE
 from services.matcher.settings import MatcherSettings
 from shared.bus.port import Assignment, NewRecord, Position, Record
 from shared.bus.topics import EVENTS, RUNS
@@ -171,3 +173,20 @@ async def test_what_was_on_its_way_while_its_past_was_read_is_part_of_it(world: 
 
 async def moments() -> None:
     await asyncio.sleep(0.02)
+
+
+async def test_events_that_take_long_leave_others_their_turn(world: Any) -> None:
+    world.save({"event": "order.lost"})
+    async with held(world, records_max=1000) as it:
+        for number in range(6):
+            await it.denied(f"d{number}", "ann")
+        await world.happen("lost", "order.lost")
+        world.cpu_seconds = itertools.count(step=SECONDS_AT_ONCE).__next__
+        turns = 0
+        matching = asyncio.create_task(it.match())
+        while not matching.done():
+            turns += 1
+            await asyncio.sleep(0)
+    await world._fold()
+    assert world.told() == ["lost"]
+    assert turns >= 7

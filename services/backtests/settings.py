@@ -39,3 +39,4 @@ class BacktestsSettings(BaseSettings):
     batch_records: int = Field(2000, ge=1, le=100_000, description="records read from the log in one go")
     progress_interval_seconds: float = Field(0.5, gt=0, le=60, description="how often a backtest tells how far it is")
     streams_max: int = Field(100, ge=1, description="progress streams open at once")
+    streams_per_tenant_max: int = Field(20, ge=1, description="of them, those of one tenant")

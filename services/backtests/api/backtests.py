@@ -1,5 +1,6 @@
 """/api/v1/backtests: a workflow tried on the past, followed while it goes, cancelled."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import orjson
@@ -22,7 +23,7 @@ _NOT_THERE = "There is no such backtest, or no longer: they are kept in memory o
 
 
 def routes(it: BacktestsDependencies) -> list[Route]:
-    streams = 0
+    streams: Counter[str] = Counter()  # open ones, by tenant
 
     async def start(call: Call) -> web.StreamResponse:
         given = await call.input(models.BacktestInput, exact_below="workflow")
@@ -44,18 +45,21 @@ def routes(it: BacktestsDependencies) -> list[Route]:
         return reply(200, _shown(await it.backtests.cancel(call.tenant_id, call.path("id")), it.clock))
 
     async def stream(call: Call) -> web.StreamResponse:
-        nonlocal streams
-        backtest = it.backtests.get(call.tenant_id, call.path("id"))
-        if streams >= it.settings.streams_max:
-            detail = (
-                f"{streams} streams are open, which are as many as may (UPSHOT_BACKTESTS_STREAMS_MAX); ask {PATH}/…"
-            )
-            raise HttpProblem(429, "too-many-streams", detail, headers={"Retry-After": "5"})
-        streams += 1
+        tenant_id, settings = call.tenant_id, it.settings
+        backtest = it.backtests.get(tenant_id, call.path("id"))
+        if streams[tenant_id] >= settings.streams_per_tenant_max:
+            name = "UPSHOT_BACKTESTS_STREAMS_PER_TENANT_MAX"
+            raise _too_many(f"{streams[tenant_id]} streams of yours are open, which are as many as may ({name})")
+        if streams.total() >= settings.streams_max:
+            name = "UPSHOT_BACKTESTS_STREAMS_MAX"
+            raise _too_many(f"{streams.total()} streams are open, which are as many as may ({name})")
+        streams[tenant_id] += 1
         try:
             return await _stream(call, backtest)
         finally:
-            streams -= 1
+            streams[tenant_id] -= 1
+            if not streams[tenant_id]:
+                del streams[tenant_id]
 
     async def _stream(call: Call, backtest: Backtest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_FRESH})
@@ -119,6 +123,10 @@ def routes(it: BacktestsDependencies) -> list[Route]:
             errors={404: _NOT_THERE},
         ),
     ]
+
+
+def _too_many(detail: str) -> HttpProblem:
+    return HttpProblem(429, "too-many-streams", f"{detail}; ask {PATH}/…", headers={"Retry-After": "5"})
 
 
 _FRESH: Mapping[str, str] = {"Cache-Control": "no-store"}

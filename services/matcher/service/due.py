@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 500
 """Waits that are told of in one go: the next events need not wait for more."""
 AGAIN_SECONDS = 1.0
-"""Where the log's clock is behind this one's, an absence is told again after that."""
+"""Where the log's clock is behind this one's, an absence is told again after that; and so soon is looked again at what may not be
+acted on."""
 SECONDS_AT_ONCE = 0.1
 """CPU time that what is told in one go may take, beside one wait of each partition: a run that is held for approval can take a
 twentieth of a second."""
@@ -47,20 +48,25 @@ class DueWaits:
         self._clock = clock
         self._seconds = 0.0
         """CPU time that was spent in this go."""
+        self._not_before: Mapping[int, datetime] = {}
+        """When partitions are looked at again that have something due and may not be acted on."""
 
     def next_due(self) -> datetime | None:
         """When something falls due next, by the clock."""
-        found = [each.waits.next_due for each in self._matching.memories.values()]
-        return min((each for each in found if each is not None), default=None)
+        found = ((partition, each.waits.next_due) for partition, each in self._matching.memories.items())
+        due = (max(at, self._not_before.get(partition, at)) for partition, at in found if at is not None)
+        return min(due, default=None)
 
     async def act(self, positions: Mapping[int, int]) -> None:
         """Tell of what is due. `positions`: the next event to be read of each partition that may be acted on."""
         now = self._clock.now()
-        due = {
+        overdue = {
             partition: memory
             for partition, memory in self._matching.memories.items()
-            if partition in positions and (at := memory.waits.next_due) is not None and at <= now
+            if (at := memory.waits.next_due) is not None and at <= now
         }
+        due = {partition: memory for partition, memory in overdue.items() if partition in positions}
+        self._not_before = dict.fromkeys(overdue.keys() - due.keys(), now + timedelta(seconds=AGAIN_SECONDS))
         if not due:
             return
         self._seconds = 0.0

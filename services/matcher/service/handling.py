@@ -193,9 +193,11 @@ class Handling:
         return min(max((due_at - self._clock.now()).total_seconds(), 0.0), POLL_SECONDS)
 
     async def act_on_what_is_due(self, membership: Membership, reading: Reading) -> None:
-        """Fire the schedules, and tell of the waits, that are due."""
+        """Fire the schedules, and tell of the waits, that are due: not where definitions stand still, for what a workflow is by
+        now is not known there."""
         positions = reading.positions()
         owned = membership.assignment.partitions if membership.alive() else frozenset[int]()
+        owned = owned.difference(self._definitions.halted)
         try:
             await self._firing.act(owned)
             await self._due_waits.act({each: at for each, at in positions.items() if each in owned})

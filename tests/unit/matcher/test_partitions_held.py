@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from services.matcher.service.handling import Handling
@@ -12,7 +13,7 @@ from services.matcher.settings import MatcherSettings
 from shared.bus.port import Assignment, NewRecord, Position, Record
 from shared.bus.topics import EVENTS, RUNS
 from shared.readmodel.snapshots import WindowsSnapshot
-from shared.testing.documents import COUNT
+from shared.testing.documents import ABSENCE, COUNT
 from shared.testing.folds import NothingRemembered
 
 ALL = frozenset({0})
@@ -56,7 +57,8 @@ class Member:
 class UpToDate:
     """Definitions that are folded as far as anybody needs."""
 
-    halted: Mapping[int, str] = {}
+    def __init__(self) -> None:
+        self.halted: dict[int, str] = {}
 
     async def catch_up_as_of(self, batches: Mapping[int, Sequence[Record]]) -> None:
         del batches
@@ -88,8 +90,9 @@ class Held:
         settings = MatcherSettings(append_records_max=records_max, commit_interval_seconds=0.001)
         world.matching.forget(0)
         world.matching._settings = settings
+        self.definitions = UpToDate()
         self.handling = Handling(
-            world.bus, UpToDate(), world.matching, settings, snapshots=self.snapshots, clock=world.clock
+            world.bus, self.definitions, world.matching, settings, snapshots=self.snapshots, clock=world.clock
         )
 
     async def _append_once_allowed(self, records: Sequence[NewRecord]) -> Sequence[Position]:
@@ -104,6 +107,9 @@ class Held:
 
     async def denied(self, event_id: str, user: str) -> None:
         await self.world.happen(event_id, DENIED, {"user": user})
+
+    async def act(self) -> None:
+        await self.handling.act_on_what_is_due(self.member, self.reader)
 
     async def match(self) -> None:
         batches = await self.reader.poll(timeout_seconds=0)
@@ -190,3 +196,26 @@ async def test_events_that_take_long_leave_others_their_turn(world: Any) -> None
     await world._fold()
     assert world.told() == ["lost"]
     assert turns >= 7
+
+
+async def test_nothing_is_told_or_fired_where_definitions_stand_still(world: Any) -> None:
+    world.save(ABSENCE, "absence")
+    world.save({"schedule": {"interval": {"hours": 1}}}, "schedule")
+    async with held(world, records_max=1000) as it:
+        await world.happen("created", "order.created", {"order": "1"})
+        await it.match()
+        world.clock.time += timedelta(hours=1)
+        it.definitions.halted = {0: "a record of a later version"}
+        await it.act()
+        assert it.handling.patience() > 0
+        await world._fold()
+        assert world.runs() == []
+
+        it.definitions.halted = {}
+        world.clock.time += timedelta(seconds=1)
+        assert it.handling.patience() == 0
+        await it.act()
+        await it.match()  # the firing
+        await it.act()
+    await world._fold()
+    assert sorted(run.match.workflow_id for run in world.runs()) == ["absence", "schedule"]

@@ -41,8 +41,8 @@ class HeaderColumns(Sequence[tuple[str, bytes]]):
         if self._values is None:
             assert self.in_line is not None  # one of the two always is there
             line, lengths = self.in_line
-            at = 0
-            self._values = tuple([line[at : (at := at + length)].encode() for length in lengths])
+            text, at = line.encode(), 0
+            self._values = tuple([text[at : (at := at + length)] for length in lengths])
         return self._values
 
     def followed_by(self, name: str, value: bytes) -> "HeaderColumns":

@@ -108,9 +108,9 @@ class Match:
     @property
     def is_concurrency_bounded(self) -> bool:
         """Whether it may have to wait for other runs to end."""
-        if self.limits.max_concurrent is not None or not self.shared:
-            return self.limits.max_concurrent is not None
-        return any(each.max_concurrent is not None for each in self.shared)
+        if self.limits.max_concurrent is not None:
+            return True
+        return bool(self.shared) and any(each.max_concurrent is not None for each in self.shared)
 
     def plan_of(self, step_id: str) -> StepPlan:
         """Raises KeyError where there is no such step."""

@@ -112,8 +112,15 @@ class NothingRemembered:
     async def windows(self, partitions: Collection[int]) -> Mapping[int, WindowsSnapshot]:
         return dict.fromkeys(partitions, WindowsSnapshot(next=0, now=None))
 
-    async def lookup(self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]) -> Known:
-        del questions, partitions, tenant_ids
+    async def lookup(
+        self,
+        questions: Questions,
+        *,
+        partitions: Collection[int],
+        tenant_ids: Collection[str],
+        below: Mapping[int, int] | None = None,
+    ) -> Known:
+        del questions, partitions, tenant_ids, below
         return Known()
 
 

@@ -90,9 +90,9 @@ class CompiledStart:
     @property
     def renders_keys(self) -> bool:
         """Whether asking for a run takes the event's data, for a cooldown's key."""
-        if not self.shared:
-            return self.cooldown_key is not None
-        return self.cooldown_key is not None or any(each.key is not None for each in self.shared)
+        if self.cooldown_key is not None:
+            return True
+        return bool(self.shared) and any(each.key is not None for each in self.shared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

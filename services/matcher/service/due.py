@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.matcher.service.matching import SOURCE, Matching
+from services.matcher.service.matching import SECONDS_AT_ONCE, SOURCE, Matching
 from services.matcher.service.remembering import Memory
 from shared.bus import codec, facts
 from shared.bus.facts import Cause
@@ -33,9 +33,6 @@ AT_ONCE = 500
 AGAIN_SECONDS = 1.0
 """Where the log's clock is behind this one's, an absence is told again after that; and so soon is looked again at what may not be
 acted on."""
-SECONDS_AT_ONCE = 0.1
-"""CPU time that what is told in one go may take, beside one wait of each partition: a run that is held for approval can take a
-twentieth of a second."""
 _POLL_SECONDS = 1.0
 
 
@@ -98,7 +95,8 @@ class DueWaits:
     async def _facts(
         self, partition: int, due: Sequence[tuple[WindowKey, Wait]]
     ) -> tuple[list[tuple[WindowKey, WindowElapsed, NewRecord]], Sequence[tuple[WindowKey, Wait]]]:
-        """What is to be appended about as many of them as there is time for, one at least; and the others."""
+        """What is to be appended about as many of them as there is time for (`SECONDS_AT_ONCE`), one of each partition at least;
+        and the others."""
         found: list[tuple[WindowKey, WindowElapsed, NewRecord]] = []
         reader = self._bus.reader(RUNS)
         try:

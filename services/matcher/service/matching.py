@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 SOURCE = facts.SOURCES["matcher"]
 
 SECONDS_AT_ONCE = 0.1
-"""CPU time that events may take before others have their turn: one alone can take a twentieth of a second."""
+"""CPU time that events, or waits that are due, may take before others have their turn: one alone, whose run is held for approval,
+can take a twentieth of a second."""
 _EVENTS_UNTIL_LOOK, _RECORDS_UNTIL_LOOK = 64, 8
 """Between two looks at how much events took, at most so many of them, or so many records that they led to: to look costs as much
 as a condition."""

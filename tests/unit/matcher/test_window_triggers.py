@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.matcher.service.due import SECONDS_AT_ONCE
+from services.matcher.service.matching import SECONDS_AT_ONCE
 from services.matcher.service.remembering import restore_memories
 from shared.bus.port import NewRecord
 from shared.bus.topics import RUNS

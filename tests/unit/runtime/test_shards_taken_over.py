@@ -11,12 +11,12 @@ from shared.bus.port import Assignment
 from shared.bus.topics import RUNS
 from shared.domain.errors import PermanentError
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import Known, Questions
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime import shards
 from shared.runtime.clock import SystemClock
 from shared.runtime.shard import Shard
 from shared.runtime.shards import RunsFollower
+from shared.testing.folds import NothingRemembered
 
 PARTITIONS = 2
 
@@ -33,8 +33,8 @@ class KnownMembers(MemoryBus):
         return member
 
 
-class SlowModel:
-    """A read model without anything in it, which answers when the test says so."""
+class SlowModel(NothingRemembered):
+    """Answers when the test says so."""
 
     def __init__(self) -> None:
         self.asked: list[set[int]] = []
@@ -43,17 +43,7 @@ class SlowModel:
     async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
         self.asked.append(set(partitions))
         await self.answers.wait()
-        return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
-
-    async def lookup(
-        self,
-        questions: Questions,
-        *,
-        partitions: Collection[int],
-        tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
-    ) -> Known:
-        return Known()
+        return await super().snapshot(partitions)
 
 
 class Holder:
@@ -73,6 +63,9 @@ class Holder:
     def revoked(self, shard: Shard) -> None:
         if shard in self.shards:
             self.shards.remove(shard)
+
+    def halted(self, shard: Shard) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)

@@ -1,39 +1,20 @@
 """A member of a group for whom there is no partition stands by: it is ready, and takes over when another one leaves."""
 
 import asyncio
-from collections.abc import Collection, Mapping
 
 import pytest
 
 from shared.bus.adapters.memory import MemoryBus
-from shared.domain.runs.fold import Known, Questions
-from shared.readmodel.snapshots import Snapshot
 from shared.runtime import shards
 from shared.runtime.clock import SystemClock
 from shared.runtime.shards import RunsFollower
-
-
-class NothingYet:
-    """A read model in which nothing was ever written."""
-
-    async def snapshot(self, partitions: Collection[int]) -> Mapping[int, Snapshot]:
-        return {each: Snapshot(partition=each, next=0, now=None) for each in partitions}
-
-    async def lookup(
-        self,
-        questions: Questions,
-        *,
-        partitions: Collection[int],
-        tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
-    ) -> Known:
-        return Known()
+from shared.testing.folds import NothingRemembered
 
 
 async def test_who_has_no_partition_is_ready_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "POLL_SECONDS", 0.001)
     bus = MemoryBus(SystemClock(), partition_count=1)
-    model = NothingYet()
+    model = NothingRemembered()
     first, second = (RunsFollower(bus, model, [], group="g", member_id=name) for name in "ab")
     tasks = []
     try:

@@ -60,6 +60,18 @@ class ReadModelBusy(TransientError):
     """A tenant's reads wait for each other, longer than it makes sense to wait. Nothing was begun."""
 
 
+class ReadModelWentAhead(UpshotError):
+    """Somebody else has written the read model further than this process has folded, whose own it took these partitions to be:
+    restore them. To go on would be to take what is only being folded here for something that has been there before."""
+
+    def __init__(self, partitions: Collection[int]) -> None:
+        super().__init__(
+            f"somebody else has written the read model of partitions {sorted(partitions)} further than they are folded here: "
+            "restore them"
+        )
+        self.partitions = frozenset(partitions)
+
+
 class ReadModelWentBack(UpshotError):
     """The read model has lost what this process saw written (PostgreSQL crashed before it flushed): restore anew.
 

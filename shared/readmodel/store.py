@@ -2,7 +2,8 @@
 
 Guarantees. A write is all or nothing and moves the checkpoints of all it holds; whoever's checkpoint has moved is told
 `NotOwner`. A snapshot is one instant. Everything goes to, and comes from, the generation that is current at that moment.
-A lookup never answers from a read model that is older than what this process saw written (`ReadModelWentBack`).
+A lookup never answers from a read model that is older than what this process saw written (`ReadModelWentBack`), nor from one
+that is newer than the fold which asks and writes it (`ReadModelWentAhead`).
 
 Commits do not wait for the disk (synchronous_commit = off): the log is the truth, a checkpoint is lost only together with
 the rows it vouches for, and whoever goes on finds the older checkpoint.
@@ -23,7 +24,7 @@ from shared.domain.runs.fold import Known, Questions
 from shared.readmodel import service_sql as sql
 from shared.readmodel.connect import ConnectParameters, Pool, Pooled, open_pool
 from shared.readmodel.deltas import DefinitionsDelta, EventsDelta, TenantRow
-from shared.readmodel.errors import AWAY, NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
+from shared.readmodel.errors import AWAY, NotOwner, ReadModelAway, ReadModelWentAhead, ReadModelWentBack, RebuildNeeded
 from shared.readmodel.line import Line
 from shared.readmodel.lookup import AnswerRow, prepare_lookup
 from shared.readmodel.match_ids import MatchIds
@@ -243,21 +244,22 @@ class ReadModel:
         self,
         questions: Questions,
         *,
-        partitions: Collection[int],
+        folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
+        may_be_ahead: bool = False,
     ) -> Known:
-        """What the read model knows of what batches of `partitions` of the runs ask; one round trip.
+        """What the read model knows of what batches of the runs ask; one round trip.
 
-        `tenant_ids`: the tenants of the batches. `below`: where another process projects, how far each partition is
-        folded here: matches and runs recorded further on are not known yet. Raises ReadModelWentBack, ReadModelAway.
+        `folded_to`: the next offset of each of their partitions; matches and runs recorded further on are not known yet.
+        `tenant_ids`: the tenants of the batches. `may_be_ahead`: whether somebody else may have written further.
+        Raises ReadModelWentBack, ReadModelWentAhead, ReadModelAway.
         """
         while questions:
             generation = await self.generation()
             # Before asking: a write that ends meanwhile is news to the answer, not a loss.
-            written = {partition: self._written.get((RUNS, partition), 0) for partition in partitions}
+            written = {partition: self._written.get((RUNS, partition), 0) for partition in folded_to}
             try:
-                known, current, stand = await self.lookup_in(generation, questions, partitions, tenant_ids, below)
+                known, current, stand = await self.lookup_in(generation, questions, folded_to, tenant_ids)
             except _GENERATION_GONE:
                 current = None
             if current != generation:
@@ -266,6 +268,9 @@ class ReadModel:
             behind = {partition for partition, was in written.items() if stand.get(partition, 0) < was}
             if behind:
                 raise ReadModelWentBack(behind)
+            ahead = {partition for partition, folded in folded_to.items() if stand.get(partition, 0) > folded}
+            if ahead and not may_be_ahead:
+                raise ReadModelWentAhead(ahead)
             return known
         return Known()
 
@@ -273,12 +278,11 @@ class ReadModel:
         self,
         generation: int,
         questions: Questions,
-        partitions: Collection[int],
+        folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
     ) -> tuple[Known, int, dict[int, int]]:
         """What one generation knows, which one is current, and how far this one's runs are projected, by partition."""
-        lookup = prepare_lookup(questions, partitions, tenant_ids)
+        lookup = prepare_lookup(questions, folded_to, tenant_ids)
 
         async def read(connection: Pooled) -> list[AnswerRow]:
             statement = sql.LOOKUP.format(rm=f"rm_{generation}")
@@ -290,7 +294,7 @@ class ReadModel:
             raise ReadModelAway(f"asking the read model: {error!r}") from error
         current = next(int(row.key) for row in rows if row.kind == "generation")
         stand = {row.status or 0: int(row.key) for row in rows if row.kind == "next"}
-        return lookup.known(rows, below or {}), current, stand
+        return lookup.known(rows, folded_to), current, stand
 
     async def match_ids_after(self, after: bytes, limit: int) -> MatchIds:
         """The next page of the ids of matches that led to runs, behind `after` in their order. Raises ReadModelAway."""

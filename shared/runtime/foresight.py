@@ -26,12 +26,22 @@ class Owner(Protocol):
     @property
     def partition(self) -> int: ...
 
+    @property
+    def next(self) -> int:
+        """The offset of the record that it folds next."""
+        ...
+
 
 class Lookups(Protocol):
     """The read model, as `recall.Lookups` has it."""
 
     async def lookup(
-        self, questions: Questions, *, partitions: Collection[int], tenant_ids: Collection[str]
+        self,
+        questions: Questions,
+        *,
+        folded_to: Mapping[int, int],
+        tenant_ids: Collection[str],
+        may_be_ahead: bool = False,
     ) -> Known: ...
 
 
@@ -47,7 +57,7 @@ class Foresight:
         match_ids = {match_id for each in matches.values() for match_id in each}
         if not match_ids:
             return
-        task = asyncio.create_task(self._look_up(match_ids, [shard.partition for shard in matches]))
+        task = asyncio.create_task(self._look_up(match_ids, {shard.partition: shard.next for shard in matches}))
         for shard, each in matches.items():
             for match_id in each:
                 self._asked.pop(match_id, None)  # the newest stand at the end
@@ -75,10 +85,13 @@ class Foresight:
                     known.add(match_id)
         return answered, known
 
-    async def _look_up(self, match_ids: set[str], partitions: Collection[int]) -> Known | None:
+    async def _look_up(self, match_ids: set[str], folded_to: Mapping[int, int]) -> Known | None:
         """None: there is no answer, and whoever needs one asks again and deals with the reason."""
         try:
-            return await self._lookups.lookup(Questions(match_ids=match_ids), partitions=partitions, tenant_ids=())
+            # What is folded until the answer comes may be written by then: memory knows of that, until it is `forgotten`.
+            return await self._lookups.lookup(
+                Questions(match_ids=match_ids), folded_to=folded_to, tenant_ids=(), may_be_ahead=True
+            )
         except UpshotError:
             return None
 

@@ -34,12 +34,13 @@ class Lookups(Protocol):
         self,
         questions: Questions,
         *,
-        partitions: Collection[int],
+        folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
+        may_be_ahead: bool = False,
     ) -> Known:
-        """What is known of ids that memory has let go. `below`: of matches and runs only those that were recorded below
-        these offsets. Raises `ReadModelWentBack` where it lost what it once held."""
+        """What is known of ids that memory has let go; of matches and runs only those that were recorded below `folded_to`, the
+        next offset by partition. Raises `ReadModelWentBack` where it lost what it once held, and `ReadModelWentAhead` where it
+        stands behind `folded_to` and may not."""
         ...
 
 
@@ -80,7 +81,8 @@ class Recall:
     async def look_up(self, entries: Mapping[Shard, Sequence[Entry]]) -> Known:
         """What has to be known before these are folded, in one question for all partitions, asked until it is answered.
 
-        Raises `ReadModelWentBack`: it has lost what some fold has let go.
+        Raises `ReadModelWentBack`: it has lost what some fold has let go; `ReadModelWentAhead`: somebody else has folded what
+        these are, and written it.
         """
         questions = Questions()
         tenant_ids: set[str] = set()
@@ -102,16 +104,14 @@ class Recall:
             questions.commands |= asked.commands
             asked_at.update(dict.fromkeys(asked.commands, shard.fold.now))
             tenant_ids.update(event.tenant_id for _, event, _ in batch)
-        partitions = [shard.partition for shard in entries]
         while questions:
             try:
-                if not self._projected_elsewhere:
-                    found = await self._lookups.lookup(questions, partitions=partitions, tenant_ids=tenant_ids)
-                    return replace(found, match_ids=found.match_ids | foreseen)
                 found = await self._lookups.lookup(
-                    questions, partitions=partitions, tenant_ids=tenant_ids, below=folded_to
+                    questions, folded_to=folded_to, tenant_ids=tenant_ids, may_be_ahead=self._projected_elsewhere
                 )
-                return replace(found, verdicts=_decided_before(asked_at, found.verdicts))
+                if self._projected_elsewhere:
+                    return replace(found, verdicts=_decided_before(asked_at, found.verdicts))
+                return replace(found, match_ids=found.match_ids | foreseen)
             except TransientError as error:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
                 await asyncio.sleep(self._retry_seconds)

@@ -18,7 +18,7 @@ from shared.bus.topics import RUNS
 from shared.domain.errors import TransientError
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known
-from shared.readmodel.errors import ReadModelWentBack
+from shared.readmodel.errors import ReadModelWentAhead, ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.recall import Entry, Lookups, Recall
@@ -227,6 +227,12 @@ class RunsFollower:
         }
         try:
             known = await self._recall.look_up({self.shards[partition]: each for partition, each in decoded.items()})
+        except ReadModelWentAhead as error:
+            # Its former owner, which has not heard yet. What it wrote is the truth; an answer from there would not be.
+            log.warning("%s", error)
+            for partition in error.partitions:
+                await self.restore_again(partition)
+            return
         except ReadModelWentBack as error:
             # Behind what some fold has let go: all of them are restored, so that no batch is folded without its answers.
             log.warning("%s", error)

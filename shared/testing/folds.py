@@ -116,11 +116,11 @@ class NothingRemembered:
         self,
         questions: Questions,
         *,
-        partitions: Collection[int],
+        folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
+        may_be_ahead: bool = False,
     ) -> Known:
-        del questions, partitions, tenant_ids, below
+        del questions, folded_to, tenant_ids, may_be_ahead
         return Known()
 
 

@@ -152,7 +152,9 @@ class Refold:
         known = Known()
         if questions:
             tenant_ids = {event.tenant_id for _, event, _ in decoded}
-            known, _, _ = await self._readmodel.lookup_in(self.generation, questions, [partition], tenant_ids)
+            known, _, _ = await self._readmodel.lookup_in(
+                self.generation, questions, {partition: stretch.start}, tenant_ids
+            )
         delta = RunsDelta(partition=partition, start=stretch.start, end=stretch.start, now=fold.now)
         for record, event, fact in decoded:
             folded = fold.apply(event, fact, codec.recorded_at(record), record.offset, known)

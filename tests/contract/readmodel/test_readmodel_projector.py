@@ -13,11 +13,12 @@ from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
+from shared.bus.port import NewRecord
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.envelope import Event
 from shared.domain.records import Command, TenantCreated
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import RunsFold
+from shared.domain.runs.fold import Known, RunsFold
 from shared.readmodel.connect import ConnectParameters, connect
 from shared.readmodel.errors import ReadModelAway
 from shared.readmodel.rows import Rows
@@ -27,7 +28,8 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import RunsFollower
-from shared.testing.folds import TENANT, RunsScenario, match
+from shared.testing.folds import TENANT, Entry, RunsScenario, match
+from shared.testing.waiting import eventually
 
 CLOCK = SystemClock()
 PARTITIONS = 4
@@ -60,6 +62,8 @@ class Process:
     name: str = "one"
     settings: ProjectorSettings = field(default_factory=lambda: ProjectorSettings(retry_seconds=0.01))
     lost: list[int] = field(default_factory=list)
+    remembers: bool = True
+    """Whether it knows of most matches that they are new, without asking the read model."""
 
     def __post_init__(self) -> None:
         self.progress = ProjectionProgress()
@@ -73,7 +77,7 @@ class Process:
             group="projector",
             member_id=self.name,
             may_read=self.projector.accepting,
-            former=FormerMatches(self.readmodel, size_bytes=4_096, retry_seconds=0.01),
+            former=FormerMatches(self.readmodel, size_bytes=4_096, retry_seconds=0.01) if self.remembers else None,
         )
 
     async def _restore_again(self, partition: int) -> None:
@@ -114,15 +118,19 @@ async def brittle(database: object) -> AsyncIterator[Brittle]:
 
 async def append_runs(bus: MemoryBus, scenario: RunsScenario, start: int = 0) -> None:
     for entry in scenario.log[start:]:
-        event = facts.envelop(
-            entry.fact,
-            id=entry.event.id,
-            tenant_id=TENANT,
-            source="/upshot/matcher",
-            at=entry.recorded_at,
-            cause=Cause(causation_id=None, correlation_id=None),
-        )
-        await bus.append([codec.encode(RUNS, event)])
+        await bus.append([run_record(entry)])
+
+
+def run_record(entry: Entry) -> NewRecord:
+    event = facts.envelop(
+        entry.fact,
+        id=entry.event.id,
+        tenant_id=TENANT,
+        source="/upshot/matcher",
+        at=entry.recorded_at,
+        cause=Cause(causation_id=None, correlation_id=None),
+    )
+    return codec.encode(RUNS, event)
 
 
 def platform_event(event_id: str) -> Event:
@@ -237,9 +245,7 @@ async def test_a_partition_that_somebody_else_wrote_is_restored_anew(
         await process.shows_everything()
         # Another owner, whom this one does not know of, has gone on meanwhile.
         (second,) = scenario.happens(match("w"))
-        fold = RunsFold()
-        snapshot = (await readmodel.snapshot([HOME]))[HOME]
-        fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now, snapshot.windows)
+        fold = await fold_of(readmodel)
         other = RunsDelta(partition=HOME, start=1, end=2, now=fold.now)
         await readmodel.write([other])
         scenario.completes(first)
@@ -251,6 +257,43 @@ async def test_a_partition_that_somebody_else_wrote_is_restored_anew(
         assert found.run.status == "succeeded"
         # What that owner skipped is its own affair: from its checkpoint on this one tells the truth.
         assert await queries.get_run(TENANT, second) is None
+
+
+async def test_what_another_owner_wrote_ahead_is_counted_no_less(bus: MemoryBus, readmodel: ReadModel) -> None:
+    """An owner that has not heard yet that it is none any more writes the very stretch that its successor is about to fold: to
+    the successor, which asks the read model, its matches have been there before."""
+    scenario = RunsScenario()
+    scenario.happens(match("w"))
+    async with Process(bus, readmodel, remembers=False).running() as process:
+        await append_runs(bus, scenario)
+        await process.shows_everything()
+        former = await fold_of(readmodel)
+        (second,) = scenario.happens(match("w"))
+        scenario.completes(second)
+        end = len(scenario.log)
+        written = RunsDelta(partition=HOME, start=1, end=1, now=former.now)
+        for entry in scenario.log[1:]:
+            folded = former.apply(entry.event, entry.fact, CLOCK.now(), entry.offset, Known())
+            written.include(folded, former, entry.offset + 1)
+        await readmodel.write([written])
+        await bus.append([run_record(entry) for entry in scenario.log[1:]])
+
+        async def folded() -> bool:
+            return HOME in process.follower.shards and process.follower.shards[HOME].next == end
+
+        await eventually(folded, "the stretch is folded")
+        await process.projector.flush()
+        scenario.happens(match("w"))
+        await append_runs(bus, scenario, end)
+        await process.shows_everything()
+    assert (await fold_of(readmodel)).activities[TENANT, "w"].runs_today == 3
+
+
+async def fold_of(readmodel: ReadModel) -> RunsFold:
+    fold = RunsFold()
+    snapshot = (await readmodel.snapshot([HOME]))[HOME]
+    fold.restore(snapshot.runs, snapshot.activities, snapshot.usage, snapshot.now or fold.now, snapshot.windows)
+    return fold
 
 
 async def test_two_processes_share_and_one_takes_over(

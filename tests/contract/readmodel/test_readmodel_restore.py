@@ -130,7 +130,7 @@ async def _fold(readmodel: ReadModel, fold: RunsFold, entries: list[Entry], part
     questions = Questions()
     fold.ask(questions, ((entry.event.tenant_id, entry.fact) for entry in entries))
     tenant_ids = {entry.event.tenant_id for entry in entries}
-    known = await readmodel.lookup(questions, partitions=[partition], tenant_ids=tenant_ids)
+    known = await readmodel.lookup(questions, folded_to={partition: entries[0].offset}, tenant_ids=tenant_ids)
     delta = apply_all(fold, entries, known)
     delta.partition = partition
     return delta

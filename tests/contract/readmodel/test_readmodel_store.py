@@ -16,7 +16,7 @@ from shared.domain.runs.fold import Known, Questions, RunsFold
 from shared.readmodel import store
 from shared.readmodel.connect import ConnectParameters, connect
 from shared.readmodel.deltas import EventRow, EventsDelta
-from shared.readmodel.errors import NotOwner, ReadModelAway, ReadModelWentBack, RebuildNeeded
+from shared.readmodel.errors import NotOwner, ReadModelAway, ReadModelWentAhead, ReadModelWentBack, RebuildNeeded
 from shared.readmodel.snapshots import snapshots_of
 from shared.readmodel.store import ReadModel
 from shared.readmodel.write_sql import TABLES
@@ -183,7 +183,7 @@ async def test_lookups_know_what_memory_has_let_go(readmodel: ReadModel) -> None
             match_ids={match_id("known", None), match_id("unknown", None)},
             commands={(TENANT, "c" * 300), ("globex", "c" * 300), (TENANT, "never")},
         ),
-        partitions=[PARTITION],
+        folded_to={PARTITION: len(scenario.log)},
         tenant_ids={TENANT},
     )
 
@@ -214,7 +214,7 @@ async def test_all_matches_that_led_to_runs_are_read_page_by_page(readmodel: Rea
 
 
 async def test_nothing_asked_is_nothing_known(readmodel: ReadModel) -> None:
-    assert await readmodel.lookup(Questions(), partitions=[0], tenant_ids=()) == Known()
+    assert await readmodel.lookup(Questions(), folded_to={0: 0}, tenant_ids=()) == Known()
 
 
 async def test_a_read_model_that_lost_writes_answers_nothing(readmodel: ReadModel) -> None:
@@ -228,9 +228,22 @@ async def test_a_read_model_that_lost_writes_answers_nothing(readmodel: ReadMode
         await connection.execute("UPDATE rm_1.checkpoints SET next = 0")
     asked = Questions(match_ids={match_id("event-0", None)})
     with pytest.raises(ReadModelWentBack):
-        await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT})
+        await readmodel.lookup(asked, folded_to={PARTITION: len(scenario.log)}, tenant_ids={TENANT})
     await readmodel.snapshot([PARTITION])
-    assert await readmodel.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT}) == Known()
+    assert await readmodel.lookup(asked, folded_to={PARTITION: 0}, tenant_ids={TENANT}) == Known()
+
+
+async def test_a_read_model_that_is_further_than_the_fold_that_asks_answers_nothing(readmodel: ReadModel) -> None:
+    """To the partition's next owner, which has yet to fold it, what the former one wrote meanwhile has not been there before."""
+    scenario = RunsScenario()
+    scenario.happens(match("w"))
+    await readmodel.snapshot([PARTITION])
+    await readmodel.write([written_from(scenario)])
+    asked = Questions(match_ids={match_id("event-0", None)})
+    with pytest.raises(ReadModelWentAhead):
+        await readmodel.lookup(asked, folded_to={PARTITION: 0}, tenant_ids={TENANT})
+    elsewhere = await readmodel.lookup(asked, folded_to={PARTITION: 0}, tenant_ids={TENANT}, may_be_ahead=True)
+    assert elsewhere == Known()
 
 
 async def test_a_process_that_lets_go_of_what_another_one_wrote_is_never_answered_from_an_older_read_model(
@@ -254,9 +267,9 @@ async def test_a_process_that_lets_go_of_what_another_one_wrote_is_never_answere
         # then
         asked = Questions(match_ids={match_id("event-0", None)})
         with pytest.raises(ReadModelWentBack):
-            await elsewhere.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT})
+            await elsewhere.lookup(asked, folded_to={PARTITION: len(scenario.log)}, tenant_ids={TENANT})
         await elsewhere.snapshot([PARTITION])
-        assert await elsewhere.lookup(asked, partitions=[PARTITION], tenant_ids={TENANT}) == Known()
+        assert await elsewhere.lookup(asked, folded_to={PARTITION: 0}, tenant_ids={TENANT}) == Known()
     finally:
         await elsewhere.close()
 
@@ -334,7 +347,7 @@ async def test_connections_that_broke_while_nobody_used_them_are_replaced(
         row = event(f"event-{start}", start)
         await readmodel.write(events=[EventsDelta(partition=PARTITION, start=start, end=start + 1, rows=[row])])
         questions = Questions(match_ids={match_id("e", None)})
-        return await readmodel.lookup(questions, partitions=[PARTITION], tenant_ids=[TENANT])
+        return await readmodel.lookup(questions, folded_to={PARTITION: 0}, tenant_ids=[TENANT])
 
     await readmodel.ensure_checkpoints(EVENTS, [PARTITION])
     await readmodel.snapshot([PARTITION])

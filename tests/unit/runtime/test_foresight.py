@@ -60,9 +60,9 @@ class ReadModelInMemory:
         self,
         questions: Questions,
         *,
-        partitions: Collection[int],
+        folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
+        may_be_ahead: bool = False,
     ) -> Known:
         self.lookups += 1
         if self.away:
@@ -210,7 +210,7 @@ async def test_without_an_answer_the_question_is_asked_as_ever() -> None:
 
 async def test_an_answer_belongs_to_one_shard_and_the_oldest_give_way() -> None:
     class Place:
-        partition = 0
+        partition = next = 0
 
     model = ReadModelInMemory()
     foresight, mine, another = Foresight(model), Place(), Place()

@@ -75,15 +75,15 @@ class Elsewhere:
         self,
         questions: Questions,
         *,
-        partitions: Collection[int],
+        folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
-        below: Mapping[int, int] | None = None,
+        may_be_ahead: bool = False,
     ) -> Known:
         await self.answering.wait()
-        return self._known(questions, below or {})
+        return self._known(questions, folded_to)
 
-    def _known(self, questions: Questions, below: Mapping[int, int]) -> Known:
-        bound = below.get(HOME, self.next)
+    def _known(self, questions: Questions, folded_to: Mapping[int, int]) -> Known:
+        bound = folded_to.get(HOME, self.next)
         return Known(
             match_ids=frozenset(each for each in questions.match_ids if self._matches.get(each, bound) < bound),
             run_ids=frozenset(each for each in questions.run_ids if self._runs.get(each, bound) < bound),

@@ -6,6 +6,8 @@ named in `PRIVATE_NAMES`, and a contract test fails where a version drops one of
 """
 
 import asyncio
+import logging
+import re
 from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,21 +15,28 @@ from aiokafka import errors as kafka_errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from shared.bus.adapters.kafka.answers import judge
 from shared.bus.adapters.kafka.bus import group_id
 from shared.bus.adapters.kafka.reaching import client_options, described
 from shared.bus.adapters.kafka.settings import KafkaSettings
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleGenerationError, TransientError
 
+log = logging.getLogger(__name__)
+
 PRIVATE_NAMES = {
     AIOKafkaConsumer: ("_coordinator",),
-    GroupCoordinator: ("_do_heartbeat", "_group_instance_id"),
+    GroupCoordinator: ("_do_heartbeat", "_group_instance_id", "_coordination_task"),
 }
 
 _MAX_POLL_INTERVAL_MS = 10 * 365 * 24 * 3600 * 1000  # it is never polled; who hangs is found by readiness
 _REBALANCE_TIMEOUT_MS = 60_000  # how long the others wait for a member that finishes what it has in hand
 _COMMIT_SECONDS = 5.0
 """Longest wait for the coordinator; whoever commits tries again."""
+
+
+_NAMED = re.compile(r"(\w+)\(\)$")
+"""aiokafka tells of what it did not expect in words that end so: `UnknownError()`."""
 
 
 class GroupConsumer:
@@ -77,7 +86,12 @@ class GroupConsumer:
 
         async def heartbeat() -> bool:
             sent_at = self._clock.monotonic()
-            answered: bool = await beat()
+            try:
+                answered: bool = await beat()
+            except kafka_errors.KafkaError as error:
+                self._pass_over(error)
+                coordinator.coordinator_dead()  # aiokafka would never send another one
+                return False
             if answered:
                 self._heard(sent_at)
             return answered
@@ -89,9 +103,26 @@ class GroupConsumer:
         consumer.pause(*consumer.assignment())
 
     def check(self, consumer: AIOKafkaConsumer) -> None:
-        """Raises what keeps this member out of its group for good, such as a right that it lacks."""
-        if consumer._coordinator is not None:  # it is there once a broker has answered
-            consumer._coordinator.check_errors()
+        """Raises what keeps this member out of its group for good, such as a right that it lacks. To all else that aiokafka
+        asks about, as a broker that failed in the midst of a takeover, the answer is to try again."""
+        coordinator = consumer._coordinator
+        if coordinator is None:  # it is there once a broker has answered
+            return
+        try:
+            coordinator.check_errors()
+        except kafka_errors.KafkaError as error:
+            if coordinator._coordination_task.done():
+                raise
+            self._pass_over(error)
+
+    def _pass_over(self, error: kafka_errors.KafkaError) -> None:
+        """Raises `PermanentError` where trying again will not mend it."""
+        named = _NAMED.search(str(error))
+        kind = getattr(kafka_errors, named[1], None) if named is not None else type(error)
+        code = getattr(kind, "errno", None)
+        if isinstance(code, int):
+            judge(code, f"the group {self.group_id}")
+        log.warning("the group %s cannot be kept just now, trying again: %s", self.group_id, described(error))
 
     async def commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[int, int], *, generation: int) -> None:
         """Raises `StaleGenerationError`, or `TransientError` while the coordinator is away."""

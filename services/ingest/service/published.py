@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.ingest.core.admission import TenantAdmission
+from services.ingest.core.admission import Admission, TenantAdmission
 from services.ingest.service.deliveries import TooMuch
 from services.ingest.settings import IngestSettings
 from shared.bus import codec
 from shared.bus.cloudevents_http import parse_http
 from shared.bus.cloudevents_json import ParsedEvent, UnreadableEvent
 from shared.bus.port import Bus
-from shared.bus.published import Publisher, platform_event
+from shared.bus.published import ForeignTenant, Publisher, platform_event
 from shared.bus.topics import EVENTS
 from shared.domain.clock import Clock
 from shared.domain.envelope import Event
@@ -66,25 +66,35 @@ class Published:
         self, tenant_id: str, headers: Sequence[tuple[str, str]], body: bytes, *, traceparent: str
     ) -> list[PublishResult]:
         """One result an event, in order; accepted ones are durable. Raises InvalidInput, UnknownFormat, ForeignTenant,
-        TooMuch, TransientError: then nothing was taken."""
+        TooMuch, TransientError: then nothing was taken. What cannot be read counts as what can: reading it is the work."""
+        _refuse(self._admission.look(tenant_id, self._clock.monotonic()))
         publisher = Publisher(
             tenant_id=tenant_id,
             received_at=self._clock.now(),
             traceparent=traceparent,
             data_bytes_max=self._settings.event_bytes_max,
         )
+        judged: list[_Judged | PublishResult] = []
         try:
-            judged = await self._judge(parse_http(headers, body), publisher)
-        except UnreadableEvent as error:
-            raise InvalidInput("this is no CloudEvent", error.flaws) from None
-        await self._append_new(tenant_id, [each for each in judged if isinstance(each, _Judged)])
+            await self._judge(parse_http(headers, body), publisher, judged)
+        except (InvalidInput, ForeignTenant, UnreadableEvent) as error:
+            self._charge(tenant_id, len(judged) + 1)
+            if isinstance(error, UnreadableEvent):
+                raise InvalidInput("this is no CloudEvent", error.flaws) from None
+            raise
+        readable = [each for each in judged if isinstance(each, _Judged)]
+        await self._append_new(tenant_id, readable)
+        self._charge(tenant_id, len(judged) - len(readable))
         return [each if isinstance(each, PublishResult) else each.result() for each in judged]
 
     async def _judge(
-        self, parsed: Iterable[ParsedEvent | UnreadableEvent], publisher: Publisher
-    ) -> list["_Judged | PublishResult"]:
-        """Each of them, and others' turns in between. Raises InvalidInput where there are too many, having read no more."""
-        judged: list[_Judged | PublishResult] = []
+        self,
+        parsed: Iterable[ParsedEvent | UnreadableEvent],
+        publisher: Publisher,
+        judged: list["_Judged | PublishResult"],
+    ) -> None:
+        """Add each of them to `judged`, with others' turns in between. Raises InvalidInput where there are too many, having read
+        no more."""
         turn_ends = self._clock.monotonic() + TURN_SECONDS
         for each in parsed:
             if len(judged) == self._settings.batch_events_max:
@@ -94,13 +104,14 @@ class Published:
             if self._clock.monotonic() >= turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = self._clock.monotonic() + TURN_SECONDS
-        return judged
+
+    def _charge(self, tenant_id: str, events: int) -> None:
+        """For what was read in vain."""
+        self._admission.charge(tenant_id, events, self._clock.monotonic())
 
     async def _append_new(self, tenant_id: str, judged: Sequence["_Judged"]) -> None:
         """Appends what is new, and marks what was taken before or stands twice in the request."""
-        admission = self._admission.enter(tenant_id, len(judged), self._clock.monotonic())
-        if admission.retry_after_seconds is not None:
-            raise TooMuch(admission.reason or "too many events", admission.retry_after_seconds)
+        _refuse(self._admission.enter(tenant_id, len(judged), self._clock.monotonic()))
         try:
             asked = [each.event.id for each in judged if each.event.id not in self._lately]
             known = set(await self._known_events(tenant_id, asked)) if asked else set()
@@ -129,6 +140,12 @@ class _Judged:
     def result(self) -> PublishResult:
         status: Literal["accepted", "duplicate"] = "duplicate" if self.duplicate else "accepted"
         return PublishResult(id=self.published_id, status=status, event_id=self.event.id)
+
+
+def _refuse(admission: Admission) -> None:
+    """Raises TooMuch, where it is one."""
+    if admission.retry_after_seconds is not None:
+        raise TooMuch(admission.reason or "too many events", admission.retry_after_seconds)
 
 
 def _judged(parsed: ParsedEvent | UnreadableEvent, publisher: Publisher) -> _Judged | PublishResult:

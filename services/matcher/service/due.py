@@ -33,6 +33,8 @@ AT_ONCE = 500
 AGAIN_SECONDS = 1.0
 """Where the log's clock is behind this one's, an absence is told again after that; and so soon is looked again at what may not be
 acted on."""
+AFTER_A_BUG_SECONDS = 60.0
+"""What meets a bug of ours is tried again after that, until a version comes that is rid of it."""
 _POLL_SECONDS = 1.0
 
 
@@ -108,12 +110,29 @@ class DueWaits:
                     continue
                 opened = await _opened(reader, partition, wait.opened_offset)
                 began = self._matching.cpu_seconds()
-                fact = self._elapsed(known, key, opened)
-                found.append((key, fact, self._record(key, fact)))
+                told = self._told(partition, known, key, opened)
+                if told is not None:
+                    found.append(told)
                 self._seconds += self._matching.cpu_seconds() - began
         finally:
             await reader.close()
         return found, ()
+
+    def _told(
+        self, partition: int, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened
+    ) -> tuple[WindowKey, WindowElapsed, NewRecord] | None:
+        """None: it met a bug of ours, and is told of later. All that waits behind it need not."""
+        try:
+            fact = self._elapsed(known, key, opened)
+            return key, fact, self._record(key, fact)
+        except Exception:
+            log.exception(
+                "a wait of workflow %s (tenant %s, event %s) is over and meets a bug of Upshot's: tried again in %g s",
+                *(key.workflow_id, key.tenant_id, opened.event.id, AFTER_A_BUG_SECONDS),
+            )
+        later = self._clock.now() + timedelta(seconds=AFTER_A_BUG_SECONDS)
+        self._matching.memories[partition].waits.plan(key, not_before=later)
+        return None
 
     def _elapsed(self, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened) -> WindowElapsed:
         start, event = known[1].start_of(key.workflow_id), opened.event

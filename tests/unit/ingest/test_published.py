@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 
 import pytest
 
 from services.ingest.core.admission import TenantAdmission
+from services.ingest.service.deliveries import TooMuch
 from services.ingest.service.published import TURN_SECONDS, Published
 from services.ingest.settings import IngestSettings
 from shared.bus.adapters.memory import MemoryBus
@@ -29,11 +31,11 @@ class Slow(SystemClock):
         return self.seconds
 
 
-def published(bus: MemoryBus, **settings: int) -> Published:
+def published(bus: MemoryBus, burst: int = 1000, **settings: int) -> Published:
     async def none_known(_tenant_id: str, _event_ids: Collection[str]) -> Collection[str]:
         return ()
 
-    admission = TenantAdmission(events_per_second=1000.0, burst=1000, backlog_max=1000)
+    admission = TenantAdmission(events_per_second=1.0, burst=burst, backlog_max=1000)
     return Published(
         bus=bus,
         known_events=none_known,
@@ -56,6 +58,28 @@ async def test_of_a_batch_that_is_too_large_no_more_is_read_than_may_be_taken() 
     with pytest.raises(InvalidInput, match="nested too deeply"):
         await published(bus, batch_events_max=5).take("acme", BATCH, body, traceparent="")
     assert bus.log(EVENTS, 0) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b",".join([b'{"id":"1"}'] * 9) + b"]", b"[" + events(8) + b"," + TOO_DEEP + b"]"],
+    ids=["each is refused", "the request is refused"],
+)
+async def test_what_was_read_in_vain_counts_as_well(body: bytes) -> None:
+    """Else a tenant could have this process read for ever what it will refuse, at no rate."""
+    bus = MemoryBus(SystemClock(), partition_count=1)
+    ours = published(bus, burst=10)
+
+    async def take(body: bytes) -> None:
+        with suppress(InvalidInput):
+            await ours.take("acme", BATCH, body, traceparent="")
+
+    await take(body)
+    await take(b"[" + events(1) + b"]")
+    assert len(bus.log(EVENTS, 0)) == 1, "what is left of the rate may be used"
+    with pytest.raises(TooMuch) as refused:
+        await take(body)
+    assert refused.value.retry_after_seconds > 0
 
 
 async def test_others_have_their_turns_while_a_batch_is_read() -> None:

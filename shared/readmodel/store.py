@@ -173,7 +173,6 @@ class ReadModel:
 
     async def snapshot(self, partitions: Collection[int]) -> dict[int, Snapshot]:
         """Of `upshot.runs`, one instant for all partitions; ready to be written on from there."""
-        await self.ensure_checkpoints(RUNS, partitions)
         wanted = sorted(partitions)
 
         async def read(connection: Pooled, rm: str) -> Sequence[Sequence[asyncpg.Record]]:
@@ -186,7 +185,9 @@ class ReadModel:
                 await connection.fetch(sql.WINDOWS.format(rm=rm), wanted),
             )
 
-        checkpoints, *rows = await self._in_current("repeatable_read", read)
+        checkpoints, *rows = await self._with_checkpoints(
+            wanted, read, lambda found: {row["partition"] for row in found[0]}
+        )
         for row in checkpoints:
             if row["partition"] in partitions:
                 self._written[RUNS, row["partition"]] = row["next"]
@@ -195,7 +196,6 @@ class ReadModel:
 
     async def windows(self, partitions: Collection[int]) -> dict[int, WindowsSnapshot]:
         """What triggers remember of these partitions, and the offset of `upshot.runs` to go on from; one instant."""
-        await self.ensure_checkpoints(RUNS, partitions)
         wanted = sorted(partitions)
 
         async def read(connection: Pooled, rm: str) -> dict[int, WindowsSnapshot]:
@@ -205,7 +205,21 @@ class ReadModel:
                 await connection.fetch(sql.WINDOWS.format(rm=rm), wanted),
             )
 
-        return await self._in_current("repeatable_read", read)
+        return await self._with_checkpoints(wanted, read, set)
+
+    async def _with_checkpoints(
+        self,
+        partitions: Collection[int],
+        read: Callable[[Pooled, str], Awaitable[_Found]],
+        of: Callable[[_Found], Collection[int]],
+    ) -> _Found:
+        """What is read, at one instant, once every one of these partitions of `upshot.runs` has a checkpoint. `of`: which ones
+        had, then. A crash of PostgreSQL may take back even those that were just made."""
+        while True:
+            await self.ensure_checkpoints(RUNS, partitions)
+            found = await self._in_current("repeatable_read", read)
+            if set(partitions) <= set(of(found)):
+                return found
 
     async def checkpoints(self, topic: str) -> dict[int, Checkpoint]:
         """By partition, of the current generation."""

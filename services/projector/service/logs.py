@@ -160,6 +160,9 @@ class TopicFollower(ABC):
         stand = await self._checkpoints.next_offsets(self.topic)
         marks = await self._bus.watermarks(self.topic, sorted(missing))
         for partition in missing & self._wanted:
+            if partition not in stand:  # a crash of PostgreSQL took it back at once
+                self._changed.set()
+                continue
             begin = self._begin(partition, stand[partition], marks[partition].low)
             if partition not in self.halted:
                 self._positions[partition] = begin

@@ -76,6 +76,7 @@ class RunsFollower:
         self._to_restore: set[int] = set()
         self._restoring: set[int] = set()
         """What is being restored just now and was not revoked meanwhile."""
+        self._later: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         """There may be something to restore."""
         self._may_read = may_read if may_read is not None else _always()
@@ -132,9 +133,10 @@ class RunsFollower:
                     if each.done():
                         each.result()
         finally:
-            for each in beside:
+            ending = (*beside, *self._later)
+            for each in ending:
                 each.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
             for shard in self.shards.values():
                 self._revoke(shard)
             await self._recall.close()
@@ -230,8 +232,8 @@ class RunsFollower:
         except ReadModelWentAhead as error:
             # Its former owner, which has not heard yet. What it wrote is the truth; an answer from there would not be.
             log.warning("%s", error)
-            for partition in error.partitions:
-                await self.restore_again(partition)
+            self._restore_later(error.partitions)
+            self._read_on()
             return
         except ReadModelWentBack as error:
             # Behind what some fold has let go: all of them are restored, so that no batch is folded without its answers.
@@ -261,6 +263,22 @@ class RunsFollower:
             self._revoke(shard)
             self._to_restore.add(partition)
             self._changed.set()
+
+    def _restore_later(self, partitions: Collection[int]) -> None:
+        """Not at once: whoever is further may go on as long as its session lasts, and every restore reads all that is open."""
+        shards = [self.shards[partition] for partition in partitions if partition in self.shards]
+        for shard in shards:
+            self._revoke(shard)
+
+        async def restore() -> None:
+            await asyncio.sleep(self._settings.retry_seconds)
+            for shard in shards:
+                if self.shards.get(shard.partition) is shard:
+                    await self.restore_again(shard.partition)
+
+        task = asyncio.create_task(restore(), name="runs-restore-later")
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     def _decode(self, shard: Shard, records: Sequence[Record]) -> list[Entry]:
         entries: list[Entry] = []

@@ -53,7 +53,7 @@ from shared.runtime.egress import EgressSettings, OutgoingClient
 from shared.runtime.shard import Shard
 from shared.runtime.shards import RunsFollower
 from shared.testing.folds import NothingRemembered
-from shared.testing.receivers import Receiver, Reply, Reset, receiver
+from shared.testing.receivers import Hang, Receiver, Reply, Reset, receiver
 from shared.testing.waiting import eventually
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.check import check_document
@@ -403,6 +403,46 @@ steps:
             await it.follower.restore_again(partition)
         await it.watch.until_status("succeeded")
         assert len(it.receiver.requests) == 1
+
+
+@pytest.mark.parametrize("on_unknown", ["ask", "fail", "retry"])
+async def test_a_call_under_way_while_its_partition_is_restored_anew_is_neither_unknown_nor_repeated(
+    on_unknown: str,
+) -> None:
+    async with running() as it:
+        it.receiver.behave("/charge", Hang())
+        await it.save(f"""
+name: charging
+trigger: {{event: order.refunded}}
+approval: {{when: never}}
+steps: [{{id: charge, uses: http.request, on_unknown: {on_unknown}, with: {{url: "{it.receiver.url("/charge")}"}}}}]
+""")
+        await it.happen("d1", {})
+        await it.receiver.wait_for(1)
+        former = dict(it.follower.shards)
+        for partition in former:
+            await it.follower.restore_again(partition)
+
+        async def anew() -> bool:
+            shards = it.follower.shards
+            return it.follower.level and all(shards[partition] is not each for partition, each in former.items())
+
+        await eventually(anew, "all is restored anew")
+        await it.save("""
+name: behind
+trigger: {event: order.created}
+steps: [{id: tell, uses: notify.webhook, with: {endpoint: finance}}]
+""")
+        await it.happen("d2", {}, "order.created")
+        await it.watch.until_status("succeeded", "failed")
+        it.receiver.release("/charge")
+        await it.watch.until_status("succeeded", "failed", count=2)
+        (charged,) = (run for run in it.watch.runs.values() if "charge" in run.steps)
+        assert [attempt.outcome for attempt in charged.steps["charge"].attempts] == ["succeeded"]
+        assert (charged.status, len(charged.positions)) == ("succeeded", 3), (
+            "nothing was said about it but what became of it"
+        )
+        assert sum(each.path_qs == "/charge" for each in it.receiver.requests) == 1
 
 
 async def test_an_expiry_that_the_log_is_slow_to_take_is_not_given_to_it_again_and_again(

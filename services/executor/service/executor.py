@@ -6,10 +6,10 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from services.executor.core.plan import Carry, Settle, Work, next_work, still_wanted
+from services.executor.core.plan import Begin, Carry, Settle, Work, next_work, still_wanted
 from services.executor.service.carrying import Carrier
 from services.executor.settings import ExecutorSettings
 from shared.domain.clock import Clock
@@ -23,7 +23,10 @@ from shared.runtime.timers import Timer, Timers
 log = logging.getLogger(__name__)
 
 Key = tuple[Shard, str, str, int, type[Work]]
-"""What is under way. A shard that was restored anew asks anew: what its former self was busy with may never end."""
+"""What is to be done. A shard that was restored anew asks anew: what its former self was busy with may never end."""
+
+_AttemptKey = tuple[str, str, int]
+"""(run id, step id, number)"""
 
 LATER = timedelta(seconds=2)
 """While heartbeats go unanswered, how long until the state is asked again."""
@@ -35,6 +38,8 @@ class _Job:
     run: Run
     work: Work
     key: Key
+    told: int | None = None
+    """Where the last record about it lies, once it was carried out for the shard's former self."""
 
 
 class Executor:
@@ -57,6 +62,9 @@ class Executor:
         )
         self._busy: set[Key] = set()
         self._held: set[Key] = set()
+        self._under_way: dict[_AttemptKey, list[_Job]] = {}
+        """What is being carried out, whichever shard asked for it, and who waits for its end: a call that was on its way when
+        its partition was restored anew in this very process is not lost."""
         self._broken: Counter[Key] = Counter()
         """How often in a row a bug has ended this work."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,6 +145,8 @@ class Executor:
             if due_at is not None and due_at > self._clock.now():
                 timer = self._timers.at(due_at, lambda job=job: self._enqueue_due(job))  # type: ignore[misc]  # bound now
                 self._timed.setdefault(shard, {}).setdefault(run.id, []).append((key, timer))
+            elif not isinstance(work, Begin) and (waiting := self._under_way.get(key[1:4])) is not None:
+                waiting.append(job)
             else:
                 self._enqueue(job)
 
@@ -200,9 +210,22 @@ class Executor:
             return True
         if not job.shard.may_act:
             return False
-        last = await self._carrier.carry_out(job.shard, job.run, job.work, self)
+        last = job.told if job.told is not None else await self._carry_through(job)
         # Until the fold has passed the last word, the state still asks for what has just been done.
-        return await self.folded_past(job.shard, last.offset)
+        return await self.folded_past(job.shard, last)
+
+    async def _carry_through(self, job: _Job) -> int:
+        """The offset of the last record about it."""
+        attempt, waiting, last = job.key[1:4], list[_Job](), None
+        self._under_way[attempt] = waiting
+        try:
+            last = (await self._carrier.carry_out(job.shard, job.run, job.work, self)).offset
+            return last
+        finally:
+            if self._under_way.get(attempt) is waiting:
+                del self._under_way[attempt]
+            for each in waiting:
+                self._enqueue(replace(each, told=last))
 
     def _consider_again(self, job: _Job) -> None:
         if job.shard.followed:

@@ -4,7 +4,8 @@ An actor on the fold of `upshot.runs`, beside the others of its process; `logs.p
 write is under way the next one gathers, so that batches grow with the load and the fold never waits for the disk.
 Guarantees: what is written of a partition is one unbroken stretch of its log; while PostgreSQL is away everything is
 kept, up to a bound, at which `accepting` tells the readers to stop; a partition whose checkpoint somebody else has moved
-is dropped and `on_lost` told. Only what is surely written is forgotten or announced.
+is dropped and `on_lost` told. Only what is surely written is forgotten or announced. What PostgreSQL loses in a crash, before it
+has flushed, is written again, also where nothing comes behind it.
 """
 
 import asyncio
@@ -23,10 +24,14 @@ from shared.domain.runs.delta import RunsDelta
 from shared.readmodel.errors import NotOwner, ReadModelAway
 from shared.readmodel.rows import ROWS_AT_ONCE, Rows, add_rows
 from shared.readmodel.store import ReadModel
-from shared.runtime.progress import ProjectionProgress
+from shared.runtime.progress import Place, ProjectionProgress
 from shared.runtime.shard import Shard
 
 log = logging.getLogger(__name__)
+
+FLUSHED_SECONDS = 5.0
+"""After so long a commit stands, whatever crashes: PostgreSQL flushes within three times `wal_writer_delay`, 0.2 s unless
+somebody has set it to more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ class Projector:
         *,
         on_lost: Callable[[int], Awaitable[None]],
     ) -> None:
-        """`on_lost(partition)`: another process has written it; `RunsFollower.restore_again` is the answer."""
+        """`on_lost(partition)`: the read model is not as this process wrote it; `RunsFollower.restore_again` is the answer."""
         self._readmodel = readmodel
         self._progress = progress
         self._clock = clock
@@ -65,6 +70,9 @@ class Projector:
         self._urgent = asyncio.Event()
         self._waiting_since: float | None = None
         self._writing_rows = 0
+        self._unflushed: dict[Place, tuple[Shard, int]] = {}
+        """Whose it is, and how far it was written: of all that is not known to stand yet."""
+        self._wrote = asyncio.Event()
         self._aftermath: set[asyncio.Task[None]] = set()
         self.accepting = asyncio.Event()
         self.accepting.set()
@@ -130,10 +138,11 @@ class Projector:
         """Until cancelled. Raises RebuildNeeded where the read model is another version's."""
         following = asyncio.create_task(self.logs.run(), name="projector-logs")
         writing = asyncio.create_task(self._write_on(), name="projector-writes")
+        looking = asyncio.create_task(self._look_for_what_is_lost(), name="projector-losses")
         try:
-            await asyncio.gather(following, writing)
+            await asyncio.gather(following, writing, looking)
         finally:
-            tasks = (following, writing, *self._aftermath)
+            tasks = (following, writing, looking, *self._aftermath)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -218,13 +227,34 @@ class Projector:
                 continue
             elif stand.get((topic, partition)) == start:
                 _move(topic, partition, batch, again)
-            elif topic == RUNS:
-                self._lose(partition)
             else:
-                self._backlog.of(topic).pop(partition, None)
-                self.logs.start_over(topic, partition)
+                self._begin_anew(topic, partition)
         again.add(self._backlog)
         self._backlog = again
+
+    async def _look_for_what_is_lost(self) -> None:
+        """The next write would find out, but there may be none for long, and until then nobody is shown what he was answered: a
+        person not even the run that waits for him."""
+        while True:
+            await self._wrote.wait()
+            self._wrote.clear()
+            written, self._unflushed = self._unflushed, {}
+            await asyncio.sleep(FLUSHED_SECONDS)
+            stand = await self._checkpoints()
+            for (topic, partition), (owner, end) in written.items():
+                if stand.get((topic, partition), 0) < end and self._shards.get(partition) is owner:
+                    log.warning(
+                        "the read model has lost what was written of %s/%s: it is written again", topic, partition
+                    )
+                    self._begin_anew(topic, partition)
+
+    def _begin_anew(self, topic: str, partition: int) -> None:
+        """From where the checkpoint stands."""
+        if topic == RUNS:
+            self._lose(partition)
+        else:
+            self._backlog.of(topic).pop(partition, None)
+            self.logs.start_over(topic, partition)
 
     async def _checkpoints(self) -> dict[tuple[str, int], int]:
         while True:
@@ -240,12 +270,16 @@ class Projector:
 
     def _written(self, topic: str, partition: int, end: int, rows: Rows, owners: Mapping[int, Shard]) -> None:
         self._progress.advance(topic, partition, end)
-        if topic == RUNS and partition in owners:
+        if partition not in owners:
+            return
+        self._unflushed[topic, partition] = owners[partition], end
+        self._wrote.set()
+        if topic == RUNS:
             forgettable = rows.forgettable[partition]
             owners[partition].written(forgettable.run_ids, forgettable.match_ids, forgettable.commands)
 
     def _lose(self, partition: int) -> None:
-        """Somebody else has written it: begin anew from what stands there."""
+        """Somebody else has written it, or it is lost: begin anew from what stands there."""
         shard = self._shards.get(partition)
         if shard is not None:
             self.revoked(shard)

@@ -1,7 +1,7 @@
 """The projector between a log and PostgreSQL: nothing is lost or written twice, whoever else writes and whatever breaks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -375,6 +375,52 @@ async def test_a_terminated_backend_is_no_loss(
             await admin.close()
         await process.shows_everything()
         assert len((await queries.list_events(TENANT)).items) == 20
+
+
+async def test_what_a_crash_takes_back_is_written_again_although_nothing_comes_behind_it(
+    bus: MemoryBus,
+    readmodel: ReadModel,
+    queries: TenantQueries,
+    database: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.projector.service.projector.FLUSHED_SECONDS", 3.0)
+    scenario = RunsScenario()
+    (run_id,) = scenario.happens(match("w"))
+    async with Process(bus, readmodel).running() as process, crashing(database) as crash:
+        await append_runs(bus, scenario)
+        await bus.append([codec.encode(EVENTS, platform_event("e1")), codec.encode(DEFINITIONS, tenant_created())])
+        await process.shows_everything()
+        await crash()
+        assert await queries.get_run(TENANT, run_id) is None
+
+        async def shown() -> bool:
+            events = (await queries.list_events(TENANT)).items
+            run, tenant = await queries.get_run(TENANT, run_id), await queries.get_tenant(TENANT)
+            return bool(events) and run is not None and tenant is not None
+
+        await eventually(shown, "all is there again")
+        assert process.lost == [HOME]
+
+
+@asynccontextmanager
+async def crashing(database: object) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """What is given takes the read model back to where it is now: as PostgreSQL does that crashes before it has flushed."""
+    admin = await connect(_parameters(database, "admin"))
+    try:
+        tables = [row[0] for row in await admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'rm_1'")]
+        for table in tables:
+            await admin.execute(f"CREATE TABLE public.kept_{table} AS TABLE rm_1.{table}")
+
+        async def crash() -> None:
+            async with admin.transaction():
+                for table in tables:
+                    await admin.execute(f"DELETE FROM rm_1.{table}")
+                    await admin.execute(f"INSERT INTO rm_1.{table} SELECT * FROM public.kept_{table}")
+
+        yield crash
+    finally:
+        await admin.close()
 
 
 def _parameters(database: object, role: str) -> ConnectParameters:

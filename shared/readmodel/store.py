@@ -117,8 +117,13 @@ class ReadModel:
                     raise
                 self._generation = None
                 continue
-            self._written.update({(topic, partition): end for topic, partition, _, end, _ in rows.moves})
+            for topic, partition, _, end, _ in rows.moves:
+                self.note_written(topic, partition, end)
             return
+
+    def note_written(self, topic: str, partition: int, end: int) -> None:
+        """The checkpoint was seen at `end`: a lookup that finds less from now on raises ReadModelWentBack."""
+        self._written[topic, partition] = end
 
     async def write_to(self, generation: int, rows: Rows, *, only_if_current: bool) -> None:
         """Write into one generation; a rebuild into its own, before it is current."""

@@ -222,6 +222,7 @@ class Projector:
         again = Backlog()
         for topic, partition, start, end, _ in rows.moves:
             if stand.get((topic, partition)) == end:
+                self._readmodel.note_written(topic, partition, end)
                 self._written(topic, partition, end, rows, owners)
             elif self._shards.get(partition) is not owners.get(partition):
                 continue

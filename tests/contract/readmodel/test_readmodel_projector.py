@@ -18,9 +18,9 @@ from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.envelope import Event
 from shared.domain.records import Command, TenantCreated
 from shared.domain.runs.delta import RunsDelta
-from shared.domain.runs.fold import Known, RunsFold
+from shared.domain.runs.fold import Known, Questions, RunsFold
 from shared.readmodel.connect import ConnectParameters, connect
-from shared.readmodel.errors import ReadModelAway
+from shared.readmodel.errors import ReadModelAway, ReadModelWentBack
 from shared.readmodel.rows import Rows
 from shared.readmodel.store import ReadModel
 from shared.readmodel.tenant_queries import TenantQueries
@@ -43,11 +43,11 @@ class Brittle(ReadModel):
     fail_before = 0
     fail_after = 0
 
-    async def write_rows(self, rows: Rows) -> None:
+    async def write_to(self, generation: int, rows: Rows, *, only_if_current: bool) -> None:
         if self.fail_before:
             self.fail_before -= 1
             raise ReadModelAway("cut off before the write")
-        await super().write_rows(rows)
+        await super().write_to(generation, rows, only_if_current=only_if_current)
         if self.fail_after:
             self.fail_after -= 1
             raise ReadModelAway("cut off after the commit, before the answer")
@@ -401,6 +401,26 @@ async def test_what_a_crash_takes_back_is_written_again_although_nothing_comes_b
 
         await eventually(shown, "all is there again")
         assert process.lost == [HOME]
+
+
+async def test_what_was_written_without_an_answer_and_then_lost_is_not_taken_for_new(
+    bus: MemoryBus, brittle: Brittle, database: object
+) -> None:
+    """The fold has let it go by then: the read model, which knows nothing of it any more, must not say so."""
+    scenario = RunsScenario()
+    async with Process(bus, brittle).running() as process:
+        scenario.happens(match("w"))
+        await append_runs(bus, scenario)
+        await process.shows_everything()
+        async with crashing(database) as crash:
+            brittle.fail_after = 1
+            (run_id,) = scenario.happens(match("w"))
+            await append_runs(bus, scenario, 1)
+            await process.shows_everything()
+            await crash()
+            asked = Questions(run_ids={run_id})
+            with pytest.raises(ReadModelWentBack):
+                await brittle.lookup(asked, folded_to={HOME: len(scenario.log)}, tenant_ids=[TENANT])
 
 
 @asynccontextmanager

@@ -78,7 +78,7 @@ class DueWaits:
 
     async def _tell(self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Wait]]) -> None:
         try:
-            told, left = await self._facts(partition, due)
+            told, left = await self._facts(partition, memory, due)
             positions: list[Position] = []
             # Each brings the event that began the wait.
             for piece in self._matching.pieces([record for _, _, record in told]):
@@ -95,7 +95,7 @@ class DueWaits:
         memory.windows.expire()
 
     async def _facts(
-        self, partition: int, due: Sequence[tuple[WindowKey, Wait]]
+        self, partition: int, memory: Memory, due: Sequence[tuple[WindowKey, Wait]]
     ) -> tuple[list[tuple[WindowKey, WindowElapsed, NewRecord]], Sequence[tuple[WindowKey, Wait]]]:
         """What is to be appended about as many of them as there is time for (`SECONDS_AT_ONCE`), one of each partition at least;
         and the others."""
@@ -110,7 +110,7 @@ class DueWaits:
                     continue
                 opened = await _opened(reader, partition, wait.opened_offset)
                 began = self._matching.cpu_seconds()
-                told = self._told(partition, known, key, opened)
+                told = self._told(memory, known, key, opened)
                 if told is not None:
                     found.append(told)
                 self._seconds += self._matching.cpu_seconds() - began
@@ -119,7 +119,7 @@ class DueWaits:
         return found, ()
 
     def _told(
-        self, partition: int, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened
+        self, memory: Memory, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened
     ) -> tuple[WindowKey, WindowElapsed, NewRecord] | None:
         """None: it met a bug of ours, and is told of later. All that waits behind it need not."""
         try:
@@ -131,7 +131,7 @@ class DueWaits:
                 *(key.workflow_id, key.tenant_id, opened.event.id, AFTER_A_BUG_SECONDS),
             )
         later = self._clock.now() + timedelta(seconds=AFTER_A_BUG_SECONDS)
-        self._matching.memories[partition].waits.plan(key, not_before=later)
+        memory.waits.plan(key, not_before=later)
         return None
 
     def _elapsed(self, known: tuple[Tenant, TenantRules], key: WindowKey, opened: WindowOpened) -> WindowElapsed:

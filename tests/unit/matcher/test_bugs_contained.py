@@ -58,3 +58,16 @@ async def test_a_wait_that_meets_a_bug_holds_up_no_other_and_is_told_of_once_it_
     monkeypatch.undo()
     await world.move(120)
     assert world.told() == ["behind", "met"]
+
+
+async def test_a_wait_whose_partition_is_taken_away_just_then_ends_nothing_whatever_it_meets(world, monkeypatch):
+    def broken(*_):
+        world.matching.forget(0)
+        raise ZeroDivisionError("no such thing as a run")
+
+    world.save(ABSENCE, "unpaid")
+    await world.happen("met", "order.created", {"order": "1"})
+    await world.work()
+    monkeypatch.setattr(due, "elapsed", broken)
+    await world.move(120)
+    assert world.told() == []

@@ -92,7 +92,9 @@ async def _take(call: Call, it: IngestDependencies, token: str | None) -> web.St
         )
         accepted = await it.deliveries.accept(push)
         if isinstance(accepted, HandshakeAnswer):
-            return web.Response(status=accepted.status, body=accepted.body, content_type=accepted.content_type)
+            return web.Response(
+                status=accepted.status, body=accepted.body, headers={"Content-Type": accepted.content_type}
+            )
         if accepted.hook is None or accepted.hook.plan.answer is None:
             await it.deliveries.append(accepted)
             return reply(202, {"event_ids": accepted.event_ids})

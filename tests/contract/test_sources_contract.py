@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from services.ingest.sources import Delivery, Headers, Refused, Verified, discover
 from services.ingest.sources.configure import configure
 from shared.domain import catalogue
-from shared.domain.json_text import read_json
+from shared.domain.json_text import read_json, with_member
 from shared.testing.vendor_signing import sign_delivery
 
 NOW = 1_767_225_600
@@ -349,3 +349,17 @@ def test_a_payload_of_any_shape_becomes_an_event_and_never_raises(sample: Sample
             jsonschema_rs.validate(dict(known.schema), dict(event.data))
     source.name(delivery, payload, sample.settings)
     source.handshake(delivery, payload, sample.settings)
+
+
+@each_sample
+def test_headers_that_no_text_can_hold_become_events_that_can_be_kept(sample: Sample) -> None:
+    """aiohttp reads bytes of a header that are no UTF-8 as lone surrogates; no signature covers most headers."""
+    source, delivery = discover()[sample.vendor], sample.delivered()
+    payload = payload_of(sample, delivery)
+    garbled = replace(
+        delivery, headers=Headers.of((name, f"{value}\udcff") for name, value in delivery.headers.by_name.items())
+    )
+    for event in source.translate(garbled, payload, sample.settings):
+        assert TYPE.fullmatch(event.type)
+        assert with_member(event.data, "raw", b"null")
+    (source.name(garbled, payload, sample.settings) or "").encode()

@@ -17,7 +17,8 @@ Ingest calls, in this order, and stops at the first refusal:
    captured body does pass as news where a scheme signs neither id nor time (GitHub, Shopify): no receiver can tell.
 5. `translate` says which platform events the delivery is: at least one, in a fixed order, the same for the same input.
    What lacks the fields of its platform type becomes `<vendor>.<type>` with a `note` that says why; nothing is lost,
-   nothing raises. `Translated.data` leaves out `raw`: the caller splices the bytes of step 2 in under `raw`
+   nothing raises. A header's text goes into `data` through `signing.printable`: it may hold lone surrogates.
+   `Translated.data` leaves out `raw`: the caller splices the bytes of step 2 in under `raw`
    (`shared.domain.json_text.with_member`), so that no digit is lost. No `data` has a key `raw` of its own.
 
 Sources are pure: no clock, no I/O; time comes in with the delivery.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from services.ingest.sources import Delivery, Refused, Source, SourceSettings, Translated, Verified
 from services.ingest.sources.reading import event_type, form_fields, text, untranslated
-from services.ingest.sources.signing import bound_to_body, hmac_sha256, missing, secret_bytes, verify_any
+from services.ingest.sources.signing import bound_to_body, hmac_sha256, missing, printable, secret_bytes, verify_any
 from shared.domain.errors import Flaw, InvalidInput
 
 _SIGNATURE = "x-hub-signature-256"
@@ -57,7 +57,7 @@ class GitHub(Source[Settings]):
         return untranslated(
             event_type("github", event or "received", action),
             subject=text(payload, "repository", "full_name") or text(payload, "organization", "login"),
-            event=event,
+            event=printable(event) if event else None,
             action=action,
             note=None if event else "the header X-GitHub-Event was missing",
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from services.ingest.sources import Translated
 from services.ingest.sources.money import AMOUNT_MINOR_MAX, Money, currency_code, from_decimal
 from services.ingest.sources.reading import event_type, identifier, member, moment, present, text, untranslated
+from services.ingest.sources.signing import printable
 
 _COUNTED_STATUSES = ("success", "pending")
 
@@ -25,7 +26,7 @@ def translated(topic: str | None, payload: object) -> tuple[Translated, ...]:
         event_type("shopify", topic.replace("/", ".")),
         subject=subject,
         time=moment(payload, "updated_at") or moment(payload, "created_at"),
-        topic=topic,
+        topic=printable(topic),
         note=f"{topic} lacks the fields of its platform event" if known is not None else None,
     )
 

@@ -3,7 +3,8 @@
 Guarantee: what `read_json` returns is the only meaning of the bytes: no key stands twice in an object, nesting is at
 most `DEPTH_MAX`, no number has more than `NUMBER_CHARACTERS_MAX`, the text is UTF-8; everything else is `InvalidInput` with the
 flaw named, never another exception.
-Only digits are lost (orjson reads numbers beyond 64 bits as doubles): relay the bytes, do not print the value again.
+Only digits are lost (orjson reads numbers beyond 64 bits as doubles): relay the bytes, do not print the value again, or
+read it with `read_json_with_whole_numbers`.
 
 The checks count bytes instead of walking the value: a 2 KB body costs two orjson calls and a few searches.
 Next: `errors.py` for `InvalidInput`.
@@ -33,6 +34,7 @@ _STRUCTURE = b'"[]{}'
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in _STRUCTURE)
 # Fifteen significant digits survive as a double. May find digits of a text: then the slow look finds nothing.
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}|[0-9][eE][-+]?[0-9]{3}")
+_LONG_WHOLE_NUMBER = re.compile(rb"[0-9]{19}")
 _DIGITS = re.compile(rb"[0-9]{%d}" % (NUMBER_CHARACTERS_MAX // 2))
 _STRINGS = re.compile(rb'"[^"]*"')
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -53,6 +55,12 @@ def read_json(body: bytes) -> object:
     if not _surely_has_no_twins(body, value):
         _refuse_twins(body)
     return value
+
+
+def read_json_with_whole_numbers(body: bytes) -> object:
+    """As `read_json`, with whole numbers beyond 64 bits as they are written; a text that may hold one is read twice."""
+    value = read_json(body)
+    return json.loads(body) if _LONG_WHOLE_NUMBER.search(body) is not None else value
 
 
 def lost_numbers(body: bytes) -> list[tuple[tuple[str | int, ...], str]]:

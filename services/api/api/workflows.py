@@ -77,7 +77,7 @@ def routes(it: ApiDependencies, commands: Commands) -> list[Route]:
         return reply(200, shown.workflow(found, hooks_of(it, found)), {"ETag": etag(found.newest.revision)})
 
     async def run(call: Call) -> web.StreamResponse:
-        wanted = await call.input(run_models.RunInput)
+        wanted = await call.input(run_models.RunInput, exact_below="inputs")
         intent = await intend(call, commands, wanted.model_dump(mode="json"))
         verdict, run_id = await commands.earlier(intent, RUNS), run_id_of(intent, call.path("id"))
         replayed = verdict is not None

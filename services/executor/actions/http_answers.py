@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from services.executor.actions import Attempt, Tools
 from services.executor.core.outcome import Outcome
 from shared.domain.errors import InvalidInput
-from shared.domain.json_text import read_json
+from shared.domain.json_text import read_json_with_whole_numbers
 from shared.domain.records import Problem
 from shared.runtime.egress import Answer, EgressRefused, OutgoingRequest, ReceiverTimeout, ReceiverUnreachable
 
@@ -105,7 +105,7 @@ def _readable(answer: Answer) -> object:
         return None
     if "json" in answer.headers.get("content-type", "") and not answer.truncated:
         try:
-            return read_json(answer.body)
+            return read_json_with_whole_numbers(answer.body)
         except InvalidInput:
             pass  # no JSON, or nested or spelt so that it has no one meaning: it is shown as the text that it is
     return answer.body.decode("utf-8", errors="replace").replace("\x00", "\ufffd")

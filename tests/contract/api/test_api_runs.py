@@ -87,6 +87,8 @@ async def test_what_cannot_be_run_by_hand_says_why(world):
     problem = (await world.call("POST", path, {"inputs": {"amount": "5"}})).expect(422)
     assert [each["pointer"] for each in problem["errors"]] == ["#/inputs/amount"]
     assert (await world.call("POST", path)).expect(422)["errors"][0]["pointer"] == "#/inputs"
+    lost = await world.call("POST", path, {"inputs": {"amount": 5, "order": 12345678901234567890123}})
+    assert [each["pointer"] for each in lost.expect(422)["errors"]] == ["#/inputs/order"]
     (await world.call("POST", f"/api/v1/workflows/{workflow_id}/disable")).expect(200)
     assert (await world.call("POST", path, {"inputs": {"amount": 5}})).expect(409)["type"].endswith("workflow-disabled")
     on_event = await save(world, ON_REFUND)

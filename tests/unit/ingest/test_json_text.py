@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput
-from shared.domain.json_text import DEPTH_MAX, lost_numbers, read_json, with_member
+from shared.domain.json_text import DEPTH_MAX, lost_numbers, read_json, read_json_with_whole_numbers, with_member
 
 
 def flaw_of(body: bytes) -> str:
@@ -72,6 +72,15 @@ def test_what_has_one_meaning_is_read(body: bytes) -> None:
 
 def test_numbers_beyond_64_bits_are_read_as_doubles() -> None:
     assert read_json(b"12345678901234567890123456789") == 12345678901234567890123456789.0
+
+
+@pytest.mark.parametrize("token", ["9223372036854775808", "18446744073709551616", "-9223372036854775809", "9" * 300])
+def test_whole_numbers_beyond_64_bits_are_read_as_written_where_that_is_asked_for(token: str) -> None:
+    assert read_json_with_whole_numbers(b'{"a": [%s, 1.5, "%s"]}' % (token.encode(), b"1" * 30)) == {
+        "a": [int(token), 1.5, "1" * 30]
+    }
+    with pytest.raises(InvalidInput):
+        read_json_with_whole_numbers(b'{"a": %s, "a": 1}' % token.encode())
 
 
 @pytest.mark.parametrize(

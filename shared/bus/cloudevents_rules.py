@@ -29,12 +29,7 @@ def attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
             yield Flaw(pointer=f"#/{name}", detail="must not be empty: leave it out")
     if attributes.get("specversion", "1.0") != "1.0":
         yield Flaw(pointer="#/specversion", detail="only 1.0 is understood")
-    if not "".join(attributes.values()).isprintable():  # nearly all are, and neither of the two is
-        for name, value in attributes.items():
-            if _CONTROL.search(value):
-                yield Flaw(pointer=f"#/{name}", detail="holds a control character")
-            if _NO_CHARACTER.search(value):
-                yield Flaw(pointer=f"#/{name}", detail="holds what is no character, such as U+FFFF")
+    yield from character_flaws(attributes)
     if not rfc3986.is_reference(attributes.get("source", "")):
         detail = "no URI reference, such as /shop or https://shop.example: percent-encode what stands out of place"
         yield Flaw(pointer="#/source", detail=detail)
@@ -46,3 +41,14 @@ def attribute_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
             rfc3339.parse(time)
         except ValueError as error:
             yield Flaw(pointer="#/time", detail=str(error))
+
+
+def character_flaws(attributes: Mapping[str, str]) -> Iterable[Flaw]:
+    """What stands in them that no attribute may hold."""
+    if "".join(attributes.values()).isprintable():  # nearly all are, and neither of the two is
+        return
+    for name, value in attributes.items():
+        if _CONTROL.search(value):
+            yield Flaw(pointer=f"#/{name}", detail="holds a control character")
+        if _NO_CHARACTER.search(value):
+            yield Flaw(pointer=f"#/{name}", detail="holds what is no character, such as U+FFFF")

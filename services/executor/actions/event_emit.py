@@ -1,8 +1,8 @@
 """`event.emit`: appends a platform event of the tenant's own, which other workflows may match.
 
 Its id is derived from the step, so that emitting it again is emitting it once; its causal chain names this run's workflow, so
-that loops are seen. It is held to what `POST /events` holds others to: the platform's own types are refused, and the data of a
-type of the catalogue is what its schema says.
+that loops are seen. It is held to what `POST /events` holds others to: the platform's own types are refused, a subject is text
+without control characters, and the data of a type of the catalogue is what its schema says.
 """
 
 import re
@@ -23,6 +23,7 @@ from services.executor.actions import (
     validated,
 )
 from services.executor.core.outcome import Outcome
+from shared.bus.cloudevents_rules import character_flaws
 from shared.bus.published import DATA_BYTES_MAX, OWN_TYPE, data_flaws
 from shared.domain.envelope import Event
 from shared.domain.errors import Flaw, InvalidInput
@@ -83,6 +84,8 @@ class EventEmit:
     def prepare(self, config: Mapping[str, object], scene: Scene, now: datetime) -> Prepared:
         wanted = validated(EmitConfig, config)
         _emittable(wanted.type, wanted.data)
+        for flaw in character_flaws({"subject": wanted.subject or ""}):
+            raise Refused("invalid_event", f"{wanted.type} cannot be emitted so: {flaw.pointer} {flaw.detail}")
         return Prepared(
             request={
                 "id": derive("emitted", scene.run.id, scene.step_id),

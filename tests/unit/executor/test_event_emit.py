@@ -46,6 +46,14 @@ def test_data_that_the_catalogue_refuses_is_not_emitted() -> None:
     assert ACTION.prepare({"type": "order.refunded", "data": example}, SCENE, NOW).request["data"] == example
 
 
+@pytest.mark.parametrize("subject", ["a\x07b", "a\0b", "a\x85", "\uffff"])
+def test_a_subject_that_no_publisher_may_send_is_not_emitted(subject: str) -> None:
+    with pytest.raises(Refused, match="#/subject holds") as refused:
+        ACTION.prepare({"type": "shop.seen", "subject": subject}, SCENE, NOW)
+    assert refused.value.problem.kind == "invalid_event"
+    assert ACTION.prepare({"type": "shop.seen", "subject": "Zoë 7"}, SCENE, NOW).request["subject"] == "Zoë 7"
+
+
 @pytest.mark.parametrize(
     ("event_type", "data", "kind"),
     [

@@ -30,7 +30,8 @@ from shared.testing.waiting import eventually
 from tests.contract.readmodel.random_runs import random_log
 
 CLOCK = SystemClock()
-LOGS = 3
+SEEDS = (2, 10)
+"""Two that tell a fold apart which takes another owner's rows for answers. Any other does, for a longer look."""
 
 
 class Gated(ReadModel):
@@ -134,7 +135,7 @@ def record_of(entry: Entry) -> NewRecord:
     return codec.encode(RUNS, event)
 
 
-@pytest.mark.parametrize("seed", range(LOGS))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_whoever_writes_it_is_what_the_log_says(database, seed: int) -> None:
     random = Random(seed)
     bus = MemoryBus(CLOCK, partition_count=2)
@@ -166,6 +167,8 @@ async def test_whoever_writes_it_is_what_the_log_says(database, seed: int) -> No
             return (await one.readmodel.next_offsets(RUNS)).get(home) == len(bus.log(RUNS, home))
 
         await eventually(level, "all is written")
+        await disk.crash()
+        await eventually(level, "what was lost is written again, with nothing new behind it")
         report = await verify(bus, one.readmodel, CLOCK)
     await admin.close()
     assert report.differences == ()

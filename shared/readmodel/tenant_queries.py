@@ -198,11 +198,21 @@ class TenantQueries:
     # ------------------------------------------------------------ approvals
 
     async def list_approvals(
-        self, tenant_id: str, *, status: str | None = None, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+        self,
+        tenant_id: str,
+        *,
+        status: str | None = None,
+        roles: Collection[str] | None = None,
+        cursor: str | None = None,
+        limit: int = LIMIT_DEFAULT,
     ) -> Page[ApprovalItem]:
-        """Approvals by when they were asked for."""
+        """Approvals by when they were asked for. `roles`: only those that one of these (qualified) may decide."""
         limit = _bounded(limit)
-        filters: _Filters = {"status": _one(status), "cursor": _place("approvals", cursor)}
+        filters: _Filters = {
+            "status": _one(status),
+            "decided_by": _one(list(roles) if roles is not None else None),
+            "cursor": _place("approvals", cursor),
+        }
         async with self._session(tenant_id) as session:
             rows = await session.some(sql.APPROVALS, sql.APPROVALS_FILTERS, filters, limit)
         items = [approval_item(row) for row in rows]

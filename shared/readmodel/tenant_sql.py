@@ -75,6 +75,7 @@ APPROVAL = _APPROVAL + "WHERE tenant_id = $1 AND approval_id = $2"
 APPROVALS = _APPROVAL + "WHERE tenant_id = $1 {filters} ORDER BY requested_at DESC, approval_id DESC LIMIT {limit}"
 APPROVALS_FILTERS = {
     "status": "AND status = {0}",
+    "decided_by": "AND EXISTS (SELECT FROM json_array_elements_text(roles) AS role WHERE role = ANY({0}::text[]))",
     "cursor": "AND (requested_at, approval_id) < ({0}, {1})",
 }
 

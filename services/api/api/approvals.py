@@ -11,14 +11,18 @@ from services.api.service.commands import Commands
 from services.api.service.log_reader import LogReader
 from services.api.service.ports import ApiDependencies
 from shared.bus.topics import RUNS
-from shared.runtime.http import READ, Call, Returns, Route, reply, require_any
+from shared.runtime.http import READ, ROLES, Call, Returns, Route, reply, require_any
 
 
 def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Route]:
     async def list_all(call: Call) -> web.StreamResponse:
         query = call.query(run_models.ApprovalQuery)
+        # Whoever may look sees all; who holds roles of the tenant's own, what these may decide.
+        own = None if call.caller.has_any([READ]) else call.caller.roles.difference(ROLES)
+        if own is not None and not own:
+            require_any(call.caller, [READ])
         page = await it.queries.list_approvals(
-            call.tenant_id, status=query.status, cursor=query.cursor, limit=query.limit
+            call.tenant_id, status=query.status, roles=own, cursor=query.cursor, limit=query.limit
         )
         items = [shown.approval(each) for each in page.items]
         return reply(200, run_models.ApprovalList(items=items, next_cursor=page.next_cursor))
@@ -60,10 +64,12 @@ def routes(it: ApiDependencies, commands: Commands, log: LogReader) -> list[Rout
             path="/api/v1/approvals",
             handler=list_all,
             summary="List approvals, newest first",
+            description="With `automation:read` all; with roles of the tenant's own those that one of them may decide.",
             tag="approvals",
-            roles=(READ,),
+            roles=(),
             query=run_models.ApprovalQuery,
             responses={200: Returns(description="A page.", model=run_models.ApprovalList)},
+            errors={403: "The token has no role that may see any."},
             invalid_status=400,
         ),
         Route(

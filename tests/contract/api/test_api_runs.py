@@ -154,6 +154,21 @@ async def test_a_held_run_shows_what_it_asks_for_and_starts_when_it_is_granted(w
     assert [each["void"] for each in run["approval"]["decisions"]] == ["approval-self", None]
 
 
+async def test_who_holds_a_role_of_the_tenants_own_sees_what_it_may_decide(world):
+    await held_run(world)
+    run_id, listed = await held_run(
+        world, {**HELD, "name": "Paid", "approval": {"when": "always", "roles": ["finance"]}}
+    )
+    assert (await world.call("GET", "/api/v1/approvals")).expect(200)["items"][1:], "whoever may look sees all"
+    fay = world.token("acme", "automation:finance", subject="fay@acme.example")
+    seen = (await world.call("GET", "/api/v1/approvals?status=pending", token=fay)).expect(200)["items"]
+    assert [each["run_id"] for each in seen] == [run_id]
+    (await world.call("POST", f"/api/v1/approvals/{listed['id']}/grant", {"reason": "paid"}, token=fay)).expect(200)
+    (await world.call("GET", f"/api/v1/runs/{run_id}", token=fay)).expect(403)
+    publisher = world.token("acme", "events:write", subject="shop")
+    (await world.call("GET", "/api/v1/approvals", token=publisher)).expect(403)
+
+
 async def test_a_second_decision_hears_who_decided_and_when(world):
     _, listed = await held_run(world)
     path = f"/api/v1/approvals/{listed['id']}"

@@ -6,6 +6,9 @@ BUS ?= $(or $(UPSHOT_BUS),postgres)
 NODES ?= 1
 export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
 export PYTHON ?=
+# Compiling anew what is imported would be half of what it costs to start a process: it is kept, wherever nothing else may be written.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo up kafka test check bench bench-backtest bench-kafka bench-match bench-stream clean

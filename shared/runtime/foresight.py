@@ -33,7 +33,7 @@ class Owner(Protocol):
 
 
 class Lookups(Protocol):
-    """The read model, as `recall.Lookups` has it."""
+    """The read model."""
 
     async def lookup(
         self,
@@ -42,7 +42,11 @@ class Lookups(Protocol):
         folded_to: Mapping[int, int],
         tenant_ids: Collection[str],
         may_be_ahead: bool = False,
-    ) -> Known: ...
+    ) -> Known:
+        """What is known of ids that memory has let go; of matches and runs only those that were recorded below `folded_to`, the
+        next offset by partition. Raises `ReadModelWentBack` where it lost what it once held, and `ReadModelWentAhead` where it
+        stands behind `folded_to` and may not."""
+        ...
 
 
 class Foresight:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
 from shared.bus.port import Record
 from shared.domain.envelope import Event
@@ -18,30 +17,13 @@ from shared.domain.errors import TransientError
 from shared.domain.records import RunsFact
 from shared.domain.runs.fold import CommandKey, Known, Questions
 from shared.domain.verdicts import Verdict
-from shared.runtime.foresight import Foresight
+from shared.runtime.foresight import Foresight, Lookups
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.shard import Shard
 
 log = logging.getLogger(__name__)
 
 Entry = tuple[Record, Event, RunsFact]
-
-
-class Lookups(Protocol):
-    """The read model."""
-
-    async def lookup(
-        self,
-        questions: Questions,
-        *,
-        folded_to: Mapping[int, int],
-        tenant_ids: Collection[str],
-        may_be_ahead: bool = False,
-    ) -> Known:
-        """What is known of ids that memory has let go; of matches and runs only those that were recorded below `folded_to`, the
-        next offset by partition. Raises `ReadModelWentBack` where it lost what it once held, and `ReadModelWentAhead` where it
-        stands behind `folded_to` and may not."""
-        ...
 
 
 class Recall:
@@ -109,9 +91,8 @@ class Recall:
                 found = await self._lookups.lookup(
                     questions, folded_to=folded_to, tenant_ids=tenant_ids, may_be_ahead=self._projected_elsewhere
                 )
-                if self._projected_elsewhere:
-                    return replace(found, verdicts=_decided_before(asked_at, found.verdicts))
-                return replace(found, match_ids=found.match_ids | foreseen)
+                verdicts = _decided_before(asked_at, found.verdicts) if self._projected_elsewhere else found.verdicts
+                return replace(found, match_ids=found.match_ids | foreseen, verdicts=verdicts)
             except TransientError as error:
                 log.warning("the read model does not answer; nothing is admitted until it does: %s", error)
                 await asyncio.sleep(self._retry_seconds)

@@ -20,8 +20,9 @@ from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known
 from shared.readmodel.errors import ReadModelWentAhead, ReadModelWentBack
 from shared.readmodel.snapshots import Snapshot
+from shared.runtime.foresight import Lookups
 from shared.runtime.former_matches import FormerMatches
-from shared.runtime.recall import Entry, Lookups, Recall
+from shared.runtime.recall import Entry, Recall
 from shared.runtime.settings import RunsSettings, read_settings_of
 from shared.runtime.shard import Actor, Shard
 

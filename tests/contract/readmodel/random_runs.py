@@ -1,8 +1,12 @@
-"""Logs of runs by chance: everything that can happen to them, in any order, some of it twice."""
+"""Logs of runs by chance: everything that can happen to them, in any order, some of it twice; and what is appended of them."""
 
 from dataclasses import replace
 from random import Random
 
+from shared.bus import codec, facts
+from shared.bus.facts import Cause
+from shared.bus.port import NewRecord
+from shared.bus.topics import RUNS
 from shared.domain.absence import Absence
 from shared.domain.windows import WindowKey
 from shared.domain.workflow import MonthlyQuota, SharedLimit
@@ -76,3 +80,16 @@ def _watched(scenario: RunsScenario, random: Random) -> None:
             opened_by = window.opened_by if isinstance(window, Absence) else None
             wanted = _MATCH_OF_WAIT if random.randrange(3) else None
             scenario.elapses(opened_by or event_id, wanted, key=key)
+
+
+def record_of(entry: Entry) -> NewRecord:
+    """As a matcher appends it, for `TENANT`."""
+    event = facts.envelop(
+        entry.fact,
+        id=entry.event.id,
+        tenant_id=TENANT,
+        source="/upshot/matcher",
+        at=entry.recorded_at,
+        cause=Cause(causation_id=None, correlation_id=None),
+    )
+    return codec.encode(RUNS, event)

@@ -13,7 +13,6 @@ from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
 from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
-from shared.bus.port import NewRecord
 from shared.bus.topics import DEFINITIONS, EVENTS, RUNS
 from shared.domain.envelope import Event
 from shared.domain.records import Command, TenantCreated
@@ -28,8 +27,9 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import RunsFollower
-from shared.testing.folds import TENANT, Entry, RunsScenario, match
+from shared.testing.folds import TENANT, RunsScenario, match
 from shared.testing.waiting import eventually
+from tests.contract.readmodel.random_runs import record_of
 
 CLOCK = SystemClock()
 PARTITIONS = 4
@@ -118,19 +118,7 @@ async def brittle(database: object) -> AsyncIterator[Brittle]:
 
 async def append_runs(bus: MemoryBus, scenario: RunsScenario, start: int = 0) -> None:
     for entry in scenario.log[start:]:
-        await bus.append([run_record(entry)])
-
-
-def run_record(entry: Entry) -> NewRecord:
-    event = facts.envelop(
-        entry.fact,
-        id=entry.event.id,
-        tenant_id=TENANT,
-        source="/upshot/matcher",
-        at=entry.recorded_at,
-        cause=Cause(causation_id=None, correlation_id=None),
-    )
-    return codec.encode(RUNS, event)
+        await bus.append([record_of(entry)])
 
 
 def platform_event(event_id: str) -> Event:
@@ -276,7 +264,7 @@ async def test_what_another_owner_wrote_ahead_is_counted_no_less(bus: MemoryBus,
             folded = former.apply(entry.event, entry.fact, CLOCK.now(), entry.offset, Known())
             written.include(folded, former, entry.offset + 1)
         await readmodel.write([written])
-        await bus.append([run_record(entry) for entry in scenario.log[1:]])
+        await bus.append([record_of(entry) for entry in scenario.log[1:]])
 
         async def folded() -> bool:
             return HOME in process.follower.shards and process.follower.shards[HOME].next == end

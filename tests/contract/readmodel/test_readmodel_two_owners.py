@@ -12,22 +12,19 @@ import pytest
 from services.projector.service import Projector
 from services.projector.service.rebuild import verify
 from services.projector.settings import ProjectorSettings
-from shared.bus import codec, facts
 from shared.bus.adapters.memory import MemoryBus
-from shared.bus.facts import Cause
 from shared.bus.partitioner import partition_of
-from shared.bus.port import NewRecord
 from shared.bus.topics import RUNS
-from shared.readmodel.connect import ConnectParameters, connect
+from shared.readmodel.connect import ConnectParameters, Pool, connect
 from shared.readmodel.rows import Rows
 from shared.readmodel.store import ReadModel
 from shared.runtime.clock import SystemClock
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import RunsFollower
-from shared.testing.folds import TENANT, Entry
+from shared.testing.folds import TENANT
 from shared.testing.waiting import eventually
-from tests.contract.readmodel.random_runs import random_log
+from tests.contract.readmodel.random_runs import random_log, record_of
 
 CLOCK = SystemClock()
 SEEDS = (2,)
@@ -37,7 +34,8 @@ SEEDS = (2,)
 class Gated(ReadModel):
     """Writes only while a test lets it: its process is slow, or frozen."""
 
-    def __post_open__(self) -> None:
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
         self.may_write = asyncio.Event()
         self.may_write.set()
 
@@ -75,7 +73,6 @@ class Owner:
 async def owner(bus: MemoryBus, service: ConnectParameters, name: str) -> AsyncIterator[Owner]:
     readmodel = await Gated.open(service)
     assert isinstance(readmodel, Gated)
-    readmodel.__post_open__()
     it = Owner(bus, readmodel, name)
     running = asyncio.create_task(it.run())
     try:
@@ -121,18 +118,6 @@ class Disk:
             for table in self._tables:
                 await self._admin.execute(f"DELETE FROM rm_1.{table}")
                 await self._admin.execute(f"INSERT INTO rm_1.{table} SELECT * FROM disk.{table}")
-
-
-def record_of(entry: Entry) -> NewRecord:
-    event = facts.envelop(
-        entry.fact,
-        id=entry.event.id,
-        tenant_id=TENANT,
-        source="/upshot/matcher",
-        at=entry.recorded_at,
-        cause=Cause(causation_id=None, correlation_id=None),
-    )
-    return codec.encode(RUNS, event)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

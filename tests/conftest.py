@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 import services  # noqa: F401  # before shared.matching: it heeds UPSHOT_NATIVE, so that all tests run without the kernel, too
+from shared.testing import warm
 from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster, kafka_cluster
 from shared.testing.kafka_jars import kafka_missing
 from shared.testing.spreading import (
@@ -36,6 +37,8 @@ PUTTING_DOWN_SECONDS_MAX = 180.0
 def space() -> Iterator[Workspace]:
     """One short folder for all servers of this session; at its end every process in it is ended."""
     with workspace() as it:
+        if os.environ.get("UPSHOT_TEST_WARM") != "0":
+            warm.begin(it.folder)
         yield it
 
 

@@ -5,14 +5,16 @@ so even when the test process itself is killed. Next: `tenant_client.py`, one te
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 
@@ -20,15 +22,17 @@ from shared.runtime.clock import SystemRandomness
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
 from shared.runtime.http import jwt_secret
 from shared.testing.waiting import eventually
+from shared.testing.warm import COMMAND, REPOSITORY, WarmProcess, can_be_warm
 from shared.testing.workspace import Workspace
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-UP = (sys.executable, "-m", "services", "up")
+UP = (*COMMAND, "up")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 JWT_SECRET = "for-tests-only-0123456789abcdef"  # noqa: S105  so that tests can sign tokens by themselves
 _LOG_TAIL_CHARACTERS = 6000
+
+Process: TypeAlias = asyncio.subprocess.Process | WarmProcess
 
 
 class CommandFailed(Exception):
@@ -59,7 +63,7 @@ class RunningPlatform:
         self.url = ""
         self.starts = 0
         self._command = command
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._port = port
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("UPSHOT_")}
         chosen = {
@@ -84,15 +88,7 @@ class RunningPlatform:
         """Run it, on the port of the last time if there was one. Returns when it has said that it is ready."""
         assert self._process is None or self._process.returncode is not None, "it runs already"
         self._environment.update(environment)
-        with self.log_path.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                cwd=REPOSITORY,
-                env={**self._environment, "UPSHOT_HTTP_PORT": str(self._port)},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = await self._spawn(self._command, errors=self.log_path)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await self._ready_line()
@@ -114,7 +110,7 @@ class RunningPlatform:
         raise AssertionError(f"`upshot {self._command[-1]}` ended with {status} before it was ready\n{self.log_tail()}")
 
     @property
-    def process(self) -> asyncio.subprocess.Process:
+    def process(self) -> Process:
         assert self._process is not None, "start it first"
         return self._process
 
@@ -217,17 +213,25 @@ class RunningPlatform:
             raise CommandFailed(arguments, process.returncode or 0, output.decode(), errors.decode())
         return output.decode()
 
-    async def spawn_cli(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def spawn_cli(self, *arguments: str) -> Process:
         """`upshot ARGUMENTS` as a process that the caller waits for."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", *arguments),
-            cwd=REPOSITORY,
-            env={**self._environment, "UPSHOT_HTTP_PORT": str(self._port)},
-            stdin=subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        return await self._spawn((*COMMAND, *arguments))
+
+    async def _spawn(self, command: tuple[str, ...], *, errors: Path | None = None) -> Process:
+        """In a session of its own, without input. Standard error is a pipe, or goes to the end of a file."""
+        environment = {**self._environment, "UPSHOT_HTTP_PORT": str(self._port)}
+        if can_be_warm(command, environment):
+            return await WarmProcess.start(command[len(COMMAND) :], environment, REPOSITORY, errors=errors)
+        with contextlib.ExitStack() as stack:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                cwd=REPOSITORY,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE if errors is None else stack.enter_context(errors.open("ab")),
+                start_new_session=True,
+            )
 
     def log_tail(self) -> str:
         """The end of what the process wrote to standard error, for failure messages."""
@@ -271,7 +275,7 @@ async def second_process(
 
 
 async def ended(platform: RunningPlatform) -> None:
-    """Ended in order, its PostgreSQL with it."""
+    """Ended in order, its PostgreSQL with it, and its data gone: a hundred megabytes, perhaps of memory."""
     try:
         if platform.alive:
             platform.thaw()
@@ -285,3 +289,6 @@ async def ended(platform: RunningPlatform) -> None:
             return not platform.kill9_postmaster()
 
         await eventually(is_gone, "PostgreSQL has ended", timeout_seconds=STOP_SECONDS)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(platform.postgres_data().parent, ignore_errors=True)
+        shutil.rmtree(platform.data_dir, ignore_errors=True)

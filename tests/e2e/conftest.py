@@ -22,6 +22,7 @@ from shared.runtime.embedded_postgres.cluster import DATABASE, SUPERUSER
 from shared.runtime.settings import UpshotSettings
 from shared.testing.platform import RunningPlatform, running_platform
 from shared.testing.receivers import Receiver, receiver
+from shared.testing.shell import Shell, shell_with_upshot
 from shared.testing.tenant_client import ALL_ROLES, TenantClient, client_session, make_token
 from shared.testing.workspace import Workspace
 
@@ -98,6 +99,13 @@ async def tenant_clients(platform: RunningPlatform, names: Sequence[str]) -> Asy
             TenantClient(platform, session, name, make_token(platform, name, *ALL_ROLES, subject=f"owner@{name}"))
             for name in names
         ]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shell(space: Workspace) -> AsyncIterator[Shell]:
+    """For commands as the documents show them."""
+    async with shell_with_upshot(space.folder / "bin") as it:
+        yield it
 
 
 @pytest.fixture

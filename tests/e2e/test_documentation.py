@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from shared.runtime.clock import SystemClock
 from shared.testing.markdown import Snippet, snippets
 from shared.testing.platform import REPOSITORY, RunningPlatform, running_platform
 from shared.testing.receivers import receiver
+from shared.testing.shell import Shell
 from shared.testing.tenant_client import make_tenant
 from shared.testing.workspace import Workspace
 
@@ -69,28 +69,25 @@ class Stage:
     """Where all documents are read: one platform, the command, and a port that the quickstart's receiver may have."""
 
     platform: RunningPlatform
-    bin_dir: Path
+    shell: Shell
     receiver_port: int
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(space: Workspace, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    launcher = tmp_path_factory.mktemp("bin") / "upshot"
-    launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" -m services "$@"\n')
-    launcher.chmod(0o755)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(space: Workspace, shell: Shell) -> AsyncIterator[Stage]:
     # A port that nobody else has: the quickstart's own receiver will listen there.
     async with receiver(SystemClock()) as reserved:
         receiver_port = reserved.port
     allowed = {"UPSHOT_EGRESS_ALLOW": f"127.0.0.1:{receiver_port}"}
     async with running_platform(space, "documents", environment=allowed) as platform:
-        yield Stage(platform=platform, bin_dir=launcher.parent, receiver_port=receiver_port)
+        yield Stage(platform=platform, shell=shell, receiver_port=receiver_port)
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: Path(document).stem)
 async def test_shell_snippets_run(stage: Stage, tmp_path: Path, document: str) -> None:
     own = [each for each in SHELL if each.document == document]
-    output = await run_snippets(own, stage.platform, tmp_path, stage.bin_dir, stage.receiver_port)
+    output = await run_snippets(own, stage, tmp_path)
     for text in SAID.get(document, ()):
         assert text in output
     if document == "docs/how-to/approve-runs.md":
@@ -101,21 +98,19 @@ def test_what_must_be_printed_is_of_documents_that_there_are() -> None:
     assert set(SAID) <= set(DOCUMENTS)
 
 
-async def run_snippets(
-    own: list[Snippet], platform: RunningPlatform, folder: Path, bin_dir: Path, receiver_port: int
-) -> str:
+async def run_snippets(own: list[Snippet], stage: Stage, folder: Path) -> str:
     """What they print. One shell for all of a document's snippets; it stops at the first command that fails."""
-    document = own[0].document
+    document, platform = own[0].document, stage.platform
     prelude = "set -euo pipefail\n"
     environment = {**os.environ, **platform.environment}
     if document != QUICKSTART:
         tenant, token = await make_tenant(platform, re.sub(r"\W+", "-", Path(document).stem))
         environment |= {"TENANT": tenant, "TOKEN": token, "URL": platform.url}
         prelude += HELPERS
-    environment["PATH"] = f"{bin_dir}:{environment['PATH']}"
+    environment["PATH"] = stage.shell.path()
     script = prelude + "\n".join(each.text for each in own)
     script = script.replace("127.0.0.1:8080", platform.url.removeprefix("http://"))
-    script = re.sub(r"\b9000\b", str(receiver_port), script)
+    script = re.sub(r"\b9000\b", str(stage.receiver_port), script)
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", script),
         cwd=folder,

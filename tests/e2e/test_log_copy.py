@@ -1,8 +1,5 @@
 """The demo's log, and one with all that waits, moves from PostgreSQL to Kafka by the documented commands, and goes on there."""
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,6 +18,7 @@ from shared.testing.kafka import KafkaCluster
 from shared.testing.markdown import snippets
 from shared.testing.platform import REPOSITORY, CommandFailed, RunningPlatform, ended
 from shared.testing.receivers import Receiver
+from shared.testing.shell import Shell
 from shared.testing.tenant_client import tenant_client
 from shared.testing.workspace import Workspace
 
@@ -33,14 +31,14 @@ WAIT_SECONDS = 8.0
 
 @pytest.mark.timeout(300)
 async def test_the_demos_log_moves_and_everything_goes_on(
-    space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster
+    space: Workspace, inbox: Receiver, kafka_broker: KafkaCluster, shell: Shell
 ) -> None:
     async with (
         fresh_log(kafka_broker, TOPICS) as first,
         fresh_log(kafka_broker, TOPICS) as second,
         not_started(space, "moved", _environment(first, inbox)) as platform,
     ):
-        await shell(platform, "upshot demo --exit")  # a log of real deliveries
+        await shell.run(platform, "upshot demo --exit")  # a log of real deliveries
         await platform.start()
         async with tenant_client(platform, "mover") as tenant:
             # given: a run that waits for a time, one that waits for a person, and one that is over
@@ -71,7 +69,7 @@ async def test_the_demos_log_moves_and_everything_goes_on(
                 assert not copying.stderr.at_eof()
             copying.kill()
             await copying.communicate()
-            told = await shell(platform, TO_KAFKA)
+            told = await shell.run(platform, TO_KAFKA)
             events = next(line for line in told.splitlines() if "upshot.events: " in line and "in the copy" in line)
             assert int(events.split()[1]) == int(events.split()[-5]) > 0, "all were there from before"
             assert "equal; generation" in told
@@ -95,13 +93,13 @@ async def test_the_demos_log_moves_and_everything_goes_on(
             await platform.stop()
 
             # and: with another number of partitions, to topics of another prefix
-            told = await shell(platform, GROWN.replace("64", "3").replace("grown.", second.prefix))
+            told = await shell.run(platform, GROWN.replace("64", "3").replace("grown.", second.prefix))
             assert "equal; generation" in told
             assert "UPSHOT_KAFKA_PARTITION_COUNT=3" in told
 
 
 async def test_a_log_moves_to_another_postgresql_with_the_keys_of_its_tenants(
-    space: Workspace, monkeypatch: pytest.MonkeyPatch
+    space: Workspace, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UPSHOT_POSTGRES_SYSTEM_DIR", str(space.system_dir))
     async with not_started(space, "leaving", {}) as platform:
@@ -120,7 +118,7 @@ async def test_a_log_moves_to_another_postgresql_with_the_keys_of_its_tenants(
             await admin.close()
             it = ground.admin
             url = f"postgresql://{it.user}:{it.password}@/other?host={it.host}&port={it.port}"
-            told = await shell(platform, ANOTHER, OTHER_DATABASE_URL=url)
+            told = await shell.run(platform, ANOTHER, OTHER_DATABASE_URL=url)
             assert "upshot.definitions: 3 records in the copy, 0 of them from before" in told
             assert "equal; generation" in told
             other = await connect(replace(ground.role(SERVICE), database="other"))
@@ -146,18 +144,3 @@ async def not_started(space: Workspace, name: str, environment: Mapping[str, str
         yield platform
     finally:
         await ended(platform)
-
-
-async def shell(platform: RunningPlatform, commands: str, **environment: str) -> str:
-    """What they print; they must end well."""
-    upshot = f'upshot() {{ "{sys.executable}" -m services "$@"; }}\n'
-    process = await asyncio.create_subprocess_exec(
-        *("bash", "-euc", upshot + commands),
-        cwd=REPOSITORY,
-        env={**os.environ, **platform.environment, "UPSHOT_HTTP_PORT": "0", **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()

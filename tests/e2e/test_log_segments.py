@@ -1,9 +1,6 @@
 """Segments are detached beside a running platform, by the documented commands: what looks at the past still sees it."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import pytest
 from shared.testing.documents import wait, workflow
 from shared.testing.markdown import snippets
 from shared.testing.platform import REPOSITORY, RunningPlatform
+from shared.testing.shell import Shell
 from shared.testing.tenant_client import TenantClient, tenant_client
 from shared.testing.waiting import eventually
 from tests.e2e.conftest import StartPlatform
@@ -22,7 +20,7 @@ TOPICS = ("upshot.definitions", "upshot.events", "upshot.runs")
 
 
 async def test_what_is_detached_is_still_explained_backtested_rebuilt_and_read_at_a_start(
-    start_platform: StartPlatform, tmp_path: Path
+    start_platform: StartPlatform, shell: Shell, tmp_path: Path
 ) -> None:
     async with (
         start_platform(UPSHOT_BUS_SEGMENT_RECORDS="4") as platform,
@@ -39,10 +37,11 @@ async def test_what_is_detached_is_still_explained_backtested_rebuilt_and_read_a
         assert {own[f"{topic}.0"]["state"] for topic in TOPICS} == {"closed"}
 
         # when: by the documented commands, for three topics at once
+        archives = str(tmp_path / "archive")
         detaching, attaching = DOCUMENTED
         commands = detaching.replace("upshot.events.0", " ".join(f"{topic}.0" for topic in TOPICS))
         # The matcher commits now and then: until then what it would read again is still needed.
-        await eventually(lambda: ended_well(platform, commands, tmp_path), "all are detached")
+        await eventually(lambda: ended_well(shell, platform, commands, archives), "all are detached")
         own = await segments(platform)
         assert {own[f"{topic}.0"]["state"] for topic in TOPICS} == {"detached"}
 
@@ -50,7 +49,7 @@ async def test_what_is_detached_is_still_explained_backtested_rebuilt_and_read_a
         assert await tenant.get(f"/api/v1/events/{first}/explain") == explained
         assert "equal to the live read model" in await platform.cli("rebuild", "--verify")
         backtest = {"UPSHOT_URL": platform.url, "UPSHOT_TOKEN": tenant.token}
-        assert "6 matches in 6 events" in await shell(platform, "upshot backtest 'Note orders'", tmp_path, **backtest)
+        assert "6 matches in 6 events" in await shell.run(platform, "upshot backtest 'Note orders'", **backtest)
         # and: without its file one tenant's definitions stand still, the other's do not
         archive = tmp_path / "archive" / "upshot.definitions.0"
         archive.rename(tmp_path / "mislaid")
@@ -64,7 +63,7 @@ async def test_what_is_detached_is_still_explained_backtested_rebuilt_and_read_a
         await platform.kill9()
         await platform.restart()
         await works(tenant, workflow_id, 7)
-        await shell(platform, attaching, tmp_path)
+        await shell.run(platform, attaching, ARCHIVE=archives)
         assert (await segments(platform))["upshot.events.0"]["state"] == "exported"
 
 
@@ -73,24 +72,9 @@ async def segments(platform: RunningPlatform) -> dict[str, dict[str, object]]:
     return {each["segment"]: each for each in told}
 
 
-async def shell(platform: RunningPlatform, commands: str, folder: Path, **environment: str) -> str:
-    """What they print; they must end well."""
-    upshot = f'upshot() {{ "{sys.executable}" -m services "$@"; }}\n'
-    process = await asyncio.create_subprocess_exec(
-        *("bash", "-euc", upshot + commands),
-        cwd=REPOSITORY,
-        env={**os.environ, **platform.environment, "ARCHIVE": str(folder / "archive"), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
-
-
-async def ended_well(platform: RunningPlatform, commands: str, folder: Path) -> bool:
+async def ended_well(shell: Shell, platform: RunningPlatform, commands: str, archives: str) -> bool:
     try:
-        await shell(platform, commands, folder)
+        await shell.run(platform, commands, ARCHIVE=archives)
     except AssertionError as failure:
         assert "is still needed" in str(failure)
         return False

@@ -40,7 +40,7 @@ class Killer:
                 await self._kill(way)
 
     async def _kill_during_rebuild(self, way: Way) -> None:
-        """Somewhere in the later part of a rebuild: the first part is a process that starts."""
+        """Somewhere in a rebuild, but not while its process starts."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
         await self._platform.cli("rebuild")
@@ -48,7 +48,7 @@ class Killer:
         while not self.done[f"{way} while rebuilding"]:
             rebuild = await self._platform.spawn_cli("rebuild")
             try:
-                await asyncio.sleep(whole_seconds * self._random.uniform(0.6, 0.95))  # as above
+                await asyncio.sleep(whole_seconds * self._random.uniform(0.3, 0.95))  # as above
                 if rebuild.returncode is None:
                     await self._kill(way)
                     self.done[f"{way} while rebuilding"] += 1
@@ -71,7 +71,9 @@ class Killer:
             await self._platform.restart()
         await self._until_ready(killed)
         self.done[way] += 1
-        self.slowest_seconds = max(self.slowest_seconds, loop.time() - begin)
+        seconds = loop.time() - begin
+        self.slowest_seconds = max(self.slowest_seconds, seconds)
+        print(f"  {way}: ready again after {seconds:.1f} s", flush=True)
 
     async def _until_ready(self, killed: int | None) -> None:
         """Ready on another server than the one that was killed: an app that has not noticed yet is not ready again."""

@@ -6,7 +6,7 @@ Next: `acting.py` and `serving.py`, which stand on it.
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ from shared.readmodel.connect import API, SERVICE
 from shared.readmodel.keystore import Keystore
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.definitions import DefinitionsFollower
+from shared.runtime.lasting_name import FOLDER, lasting_name
 from shared.runtime.progress import ProjectionProgress
 from shared.runtime.sealing import Sealer
 from shared.runtime.settings import UpshotSettings
@@ -47,16 +48,28 @@ async def common(settings: UpshotSettings) -> AsyncIterator[Common]:
         actions = discover_actions()
         schemas = {each.name: each.schema for each in catalogue.all_types()}
         definitions = DefinitionsFollower(ground.bus)
-        try:
-            yield Common(
-                ground=ground,
-                member_id=member_name(f"{socket.gethostname()}-{os.getpid()}-{ground.randomness.token_bytes(4).hex()}"),
-                actions=actions,
-                catalogue=Catalogue(actions=actions, triggers=discover_triggers(), event_schemas=schemas),
-                definitions=definitions,
-            )
-        finally:
-            await definitions.close()
+        with _own_name(ground) as name:
+            try:
+                yield Common(
+                    ground=ground,
+                    member_id=member_name(name),
+                    actions=actions,
+                    catalogue=Catalogue(actions=actions, triggers=discover_triggers(), event_schemas=schemas),
+                    definitions=definitions,
+                )
+            finally:
+                await definitions.close()
+
+
+@contextlib.contextmanager
+def _own_name(ground: Foundation) -> Iterator[str]:
+    """On Kafka it is of this life only: there others take over at once, and whoever comes back is one more member."""
+    host = socket.gethostname()
+    if ground.settings.bus == "postgres":
+        with lasting_name(ground.data_dir / FOLDER, host, ground.randomness) as name:
+            yield name
+    else:
+        yield f"{host}-{os.getpid()}-{ground.randomness.token_bytes(4).hex()}"
 
 
 async def open_sealer(stack: contextlib.AsyncExitStack, ground: Foundation) -> Sealer:

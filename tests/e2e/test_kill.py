@@ -1,9 +1,9 @@
-"""Killed with -9 again and again while hundreds of events flow: nothing accepted is lost, nothing unsafe happens twice,
+"""Killed with -9 again and again while thousands of events flow: nothing accepted is lost, nothing unsafe happens twice,
 and counts, waits and schedules start what they must, once, however often their events are told.
 
-Three kinds of kill, at least two of each: the app, the postmaster, both; one of each while a rebuild runs. That much fits into
-every run of the suite; `UPSHOT_KILLS` asks for more, `UPSHOT_KILL_SEED` repeats a campaign's choices. The machinery is in
-`tests/chaos/`; so is the form that runs for as long as one likes, `test_kill_long.py`.
+Three kinds of kill, at least eight of each: the app, the postmaster, both; one of each while a rebuild runs. `UPSHOT_KILLS` sets how
+many, `UPSHOT_KILL_SEED` repeats a campaign's choices. The machinery is in `tests/chaos/`; so is the form that runs for as long as one
+likes, `test_kill_long.py`.
 """
 
 import os
@@ -17,7 +17,7 @@ from shared.testing.workspace import Workspace
 from tests.chaos.campaign import run_campaign
 from tests.chaos.killer import Killer
 
-KILLS_OF_EACH = int(os.environ.get("UPSHOT_KILLS", "2"))
+KILLS_OF_EACH = int(os.environ.get("UPSHOT_KILLS", "8"))
 REQUESTS_PER_SECOND = 40
 
 

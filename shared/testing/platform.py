@@ -46,7 +46,10 @@ class CommandFailed(Exception):
 
 
 class RunningPlatform:
-    """One data folder and, most of the time, one process on it. Made by `running_platform`."""
+    """One data folder and, most of the time, one process on it. Made by `running_platform`.
+
+    `warm`: where tests may fork its processes from one that has imported everything, they do (`warm.py`).
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class RunningPlatform:
         name: str = "app",
         command: tuple[str, ...] = UP,
         port: int = 0,
+        warm: bool = True,
     ) -> None:
         self.data_dir = data_dir
         self.log_path = data_dir.parent / f"{data_dir.name}-{name}.log"
@@ -65,6 +69,7 @@ class RunningPlatform:
         self._command = command
         self._process: Process | None = None
         self._port = port
+        self._warm = warm
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("UPSHOT_")}
         chosen = {
             **inherited,
@@ -220,7 +225,7 @@ class RunningPlatform:
     async def _spawn(self, command: tuple[str, ...], *, errors: Path | None = None) -> Process:
         """In a session of its own, without input. Standard error is a pipe, or goes to the end of a file."""
         environment = {**self._environment, "UPSHOT_HTTP_PORT": str(self._port)}
-        if can_be_warm(command, environment):
+        if self._warm and can_be_warm(command, environment):
             return await WarmProcess.start(command[len(COMMAND) :], environment, REPOSITORY, errors=errors)
         with contextlib.ExitStack() as stack:
             return await asyncio.create_subprocess_exec(
@@ -249,9 +254,10 @@ async def running_platform(
     *,
     environment: Mapping[str, str] | None = None,
     command: tuple[str, ...] = UP,
+    warm: bool = True,
 ) -> AsyncIterator[RunningPlatform]:
     """A platform on a new data folder, started, and ended on the way out together with its PostgreSQL."""
-    platform = RunningPlatform(space.data_dir(name), space.system_dir, environment or {}, command=command)
+    platform = RunningPlatform(space.data_dir(name), space.system_dir, environment or {}, command=command, warm=warm)
     try:
         await platform.start()
         yield platform

@@ -55,6 +55,7 @@ def started(service: str, space: Workspace, kafka: KafkaCluster, database_url: s
         name=service,
         command=(sys.executable, "-m", "services", *command[1:]),
         port=free_port(),
+        warm=False,
     )
 
 

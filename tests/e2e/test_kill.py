@@ -1,9 +1,9 @@
 """Killed with -9 again and again while thousands of events flow: nothing accepted is lost, nothing unsafe happens twice,
 and counts, waits and schedules start what they must, once, however often their events are told.
 
-Three kinds of kill, at least eight of each: the app, the postmaster, both; one of each while a rebuild runs. `UPSHOT_KILLS` sets how
-many, `UPSHOT_KILL_SEED` repeats a campaign's choices. The machinery is in `tests/chaos/`; so is the form that runs for as long as one
-likes, `test_kill_long.py`.
+Three kinds of kill, at least eight of each: the app, the postmaster, both; one of each while a rebuild runs. `UPSHOT_KILLS`
+sets how many, `UPSHOT_KILL_SEED` repeats a campaign's choices. The machinery is in `tests/chaos/`; so is the form that runs for
+as long as one likes, `test_kill_long.py`.
 """
 
 import os

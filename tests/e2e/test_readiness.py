@@ -58,13 +58,15 @@ async def test_a_log_that_takes_no_records_is_named_until_it_does_again(start_pl
 
 async def test_whoever_comes_back_after_a_kill_takes_its_own_place(start_platform: StartPlatform) -> None:
     """It does not wait for its former self to count as silent, which here would take longer than a start may."""
-    async with start_platform(UPSHOT_BUS_SESSION_TIMEOUT_SECONDS="600") as platform:
-        async with tenant_client(platform, "patient") as tenant:
-            for _ in range(2):
-                await _works(tenant)
-                await platform.kill9()
-                await platform.restart()
+    async with (
+        start_platform(UPSHOT_BUS_SESSION_TIMEOUT_SECONDS="600") as platform,
+        tenant_client(platform, "patient") as tenant,
+    ):
+        for _ in range(2):
             await _works(tenant)
+            await platform.kill9()
+            await platform.restart()
+        await _works(tenant)
 
 
 async def _works(tenant: TenantClient) -> None:

@@ -4,9 +4,11 @@ import pytest
 
 from shared.runtime.clock import SystemClock
 from shared.testing.documents import tell, workflow
+from shared.testing.platform import running_platform
 from shared.testing.receivers import Receiver, signature_flaws
 from shared.testing.tenant_client import tenant_client
 from shared.testing.waiting import holds_for
+from shared.testing.workspace import Workspace
 from tests.e2e.conftest import StartPlatform
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -66,8 +68,8 @@ async def test_a_vendors_delivery_becomes_a_signed_delivery_that_outlives_a_kill
         await holds_for(only_once, "the same delivery again changes nothing", seconds=1.0)
 
 
-async def test_sigterm_ends_the_platform_and_its_postgresql_cleanly(start_platform: StartPlatform) -> None:
-    async with start_platform() as platform:
+async def test_sigterm_ends_the_platform_and_its_postgresql_cleanly(space: Workspace) -> None:
+    async with running_platform(space, "cold", warm=False) as platform:
         assert platform.postmaster_pid() is not None
         assert await platform.stop() == 0
         assert platform.postmaster_pid() is None

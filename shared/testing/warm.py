@@ -47,7 +47,8 @@ def begin(folder: Path) -> None:
 def can_be_warm(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether it is the `upshot` command, with nothing in its environment that imports would heed."""
     heeded = {*_READ_WHEN_IMPORTED, *(name for name in {*environment, *os.environ} if name.startswith("PYTHON"))}
-    alike = all(environment.get(name) == os.environ.get(name) for name in heeded - {"PYTHONPATH"})
+    # An empty one says nothing.
+    alike = all(environment.get(name, "") == os.environ.get(name, "") for name in heeded - {"PYTHONPATH"})
     return _begun.is_set() and alike and tuple(command[: len(COMMAND)]) == COMMAND
 
 

@@ -109,6 +109,7 @@ async def _is_gone(pid: int) -> bool:
 def test_imports_must_have_seen_the_same(space: Workspace) -> None:
     up = (*COMMAND, "up")
     assert can_be_warm(up, os.environ)
+    assert can_be_warm(up, {**os.environ, "PYTHONMALLOC": ""})
     assert not can_be_warm((sys.executable, "-c", "pass"), os.environ)
     assert not can_be_warm(up, {**os.environ, "UPSHOT_NATIVE": "0"})
     assert not can_be_warm(up, {**os.environ, "PYTHONMALLOC": "debug"})

@@ -93,7 +93,8 @@ from shared.testing.workspace import workspace
 async def main() -> None:
     with workspace() as space:
         warm.begin(space.folder)
-        process = await WarmProcess.start(("up",), {**os.environ, "UPSHOT_DATA_DIR": str(space.data_dir("left"))}, Path("/"))
+        own = {"UPSHOT_DATA_DIR": str(space.data_dir("left")), "UPSHOT_POSTGRES_SYSTEM_DIR": str(space.system_dir)}
+        process = await WarmProcess.start(("up",), {**os.environ, **own}, Path("/"))
         print(process.pid, flush=True)
         await process.wait()
 

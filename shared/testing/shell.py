@@ -20,6 +20,7 @@ from shared.testing.platform import RunningPlatform
 from shared.testing.warm import COMMAND, REPOSITORY, WarmProcess, can_be_warm
 
 _ASKING_SECONDS_MAX = 10.0
+_NOTHING_ASKED = b'[[], {}, "/"]'  # by one that was killed before it could
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,12 @@ async def _serve(connection: socket.socket) -> None:
         connection.settimeout(_ASKING_SECONDS_MAX)
         length, descriptors, _, _ = socket.recv_fds(connection, 4, 2)
         asked = connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
-        arguments, environment, cwd = json.loads(asked)
-        if not can_be_warm((*COMMAND, *arguments), environment):
-            connection.sendall(warm_client.COLD)
+        arguments, environment, cwd = json.loads(asked or _NOTHING_ASKED)
+        if not asked or not can_be_warm((*COMMAND, *arguments), environment):
+            for each in descriptors:
+                os.close(each)
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(warm_client.COLD)
             return
         process = WarmProcess.start_writing(arguments, environment, Path(cwd), *descriptors)
 

@@ -63,7 +63,7 @@ async def common(settings: UpshotSettings) -> AsyncIterator[Common]:
 
 @contextlib.contextmanager
 def _own_name(ground: Foundation) -> Iterator[str]:
-    """On Kafka it is of this life only: there others take over at once, and whoever comes back is one more member."""
+    """What the process is called in groups: after a kill the same as before; on Kafka, where that was never tried, another."""
     host = socket.gethostname()
     if ground.settings.bus == "postgres":
         with lasting_name(ground.data_dir / FOLDER, host, ground.randomness) as name:

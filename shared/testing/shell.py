@@ -10,7 +10,7 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from shared.testing.platform import RunningPlatform
 from shared.testing.warm import COMMAND, REPOSITORY, WarmProcess, can_be_warm
 
 _ASKING_SECONDS_MAX = 10.0
-_NOTHING_ASKED = b'[[], {}, "/"]'  # by one that was killed before it could
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +79,11 @@ async def _serve(connection: socket.socket) -> None:
         connection.settimeout(_ASKING_SECONDS_MAX)
         length, descriptors, _, _ = socket.recv_fds(connection, 4, 2)
         asked = connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
-        arguments, environment, cwd = json.loads(asked or _NOTHING_ASKED)
-        if not asked or not can_be_warm((*COMMAND, *arguments), environment):
-            for each in descriptors:
-                os.close(each)
+        process = _started(asked, descriptors)
+        if process is None:
             with contextlib.suppress(ConnectionError):
                 connection.sendall(warm_client.COLD)
             return
-        process = WarmProcess.start_writing(arguments, environment, Path(cwd), *descriptors)
 
         def is_gone() -> None:
             loop.remove_reader(connection)
@@ -98,3 +94,14 @@ async def _serve(connection: socket.socket) -> None:
         loop.remove_reader(connection)
         with contextlib.suppress(ConnectionError):
             connection.sendall(str(status if status >= 0 else 128 - status).encode())
+
+
+def _started(asked: bytes, descriptors: Sequence[int]) -> WarmProcess | None:
+    """None, and the descriptors closed: it was killed before it could ask, or what it asks for cannot be warm."""
+    if asked:
+        arguments, environment, cwd = json.loads(asked)
+        if can_be_warm((*COMMAND, *arguments), environment):
+            return WarmProcess.start_writing(arguments, environment, Path(cwd), *descriptors)
+    for each in descriptors:
+        os.close(each)
+    return None

@@ -13,12 +13,13 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
+from unittest.mock import patch
 
 COMMAND = (sys.executable, "-m", "services")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def begin(folder: Path) -> None:
     modules = [__name__, "shared.bus.adapters.kafka", *(name.removesuffix(".__init__") for name in names)]
     _context.set_forkserver_preload(modules)
     # What is forked shows the environment of what it was forked from: there the watchdog sees whose it is.
-    with _set("UPSHOT_DATA_DIR", str(folder)):
+    with patch.dict(os.environ, UPSHOT_DATA_DIR=str(folder)):
         forkserver.ensure_running()
     _begun.set()
 
@@ -148,18 +149,6 @@ def _forked(
     its_output.close()
     its_errors.close()
     return process
-
-
-@contextlib.contextmanager
-def _set(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
 
 
 def _become(

@@ -1,6 +1,5 @@
 """The compiled kernel is there wherever it can be, and does nothing that C forbids: its tests again, under sanitizers."""
 
-import importlib.util
 import os
 import platform
 import subprocess
@@ -11,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from shared.matching import native
+from shared.testing.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZING = (
@@ -35,12 +35,7 @@ spec.loader.exec_module(sys.modules[spec.name])
 
 @pytest.fixture(scope="module")
 def kernel() -> ModuleType:
-    """scripts/kernel.py."""
-    spec = importlib.util.spec_from_file_location("kernel", ROOT / "scripts" / "kernel.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return script("kernel")
 
 
 def test_it_compiles_without_a_warning_and_is_what_is_used(kernel: ModuleType, tmp_path: Path) -> None:

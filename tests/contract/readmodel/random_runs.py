@@ -82,14 +82,17 @@ def _watched(scenario: RunsScenario, random: Random) -> None:
             scenario.elapses(opened_by or event_id, wanted, key=key)
 
 
-def record_of(entry: Entry) -> NewRecord:
-    """As a matcher appends it, for `TENANT`."""
+_NO_CAUSE = Cause(causation_id=None, correlation_id=None)
+
+
+def record_of(entry: Entry, tenant_id: str = TENANT, cause: Cause = _NO_CAUSE) -> NewRecord:
+    """As a matcher appends it."""
     event = facts.envelop(
         entry.fact,
         id=entry.event.id,
-        tenant_id=TENANT,
+        tenant_id=tenant_id,
         source="/upshot/matcher",
         at=entry.recorded_at,
-        cause=Cause(causation_id=None, correlation_id=None),
+        cause=cause,
     )
     return codec.encode(RUNS, event)

@@ -34,6 +34,7 @@ from shared.runtime.progress import ProjectionProgress
 from shared.runtime.shards import RunsFollower
 from shared.testing.folds import TENANT, RunsScenario, approval, limits, match, step
 from shared.testing.limited_runs import limited_history
+from tests.contract.readmodel.random_runs import record_of
 
 CLOCK = SystemClock()
 PARTITIONS = 4
@@ -160,15 +161,8 @@ class Live:
         for entry in scenario.log[start:end]:
             if at_its_time:
                 self.clock.instant = entry.recorded_at - timedelta(milliseconds=1)
-            event = facts.envelop(
-                entry.fact,
-                id=entry.event.id,
-                tenant_id=tenant_id,
-                source="/upshot/matcher",
-                at=entry.recorded_at,
-                cause=Cause(causation_id="cause", correlation_id="correlation"),
-            )
-            await self.bus.append([codec.encode(RUNS, event)])
+            cause = Cause(causation_id="cause", correlation_id="correlation")
+            await self.bus.append([record_of(entry, tenant_id, cause)])
 
     async def projected(self) -> None:
         """Return once the read model shows the whole log."""

@@ -1,10 +1,8 @@
 """The compiled index by itself: exact whatever collides, whatever kind a text is of, and nothing held or lost on the way."""
 
-import importlib.util
 import json
 import os
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from shared.matching import Pattern, PatternIndex, event_from_value, matches, na
 from shared.matching.native.encode import encoded
 from shared.matching.pattern import FieldPattern
 from shared.testing.patterns import parsed_patterns
+from shared.testing.scripts import script
 
 pytestmark = pytest.mark.skipif(
     not native.IS_THERE, reason="the matching kernel is not there: python scripts/kernel.py says why"
@@ -312,10 +311,4 @@ def test_wide_objects_and_deep_paths_cost_no_more_than_their_members() -> None:
 
 
 def test_the_kernel_is_built_from_these_sources() -> None:
-    script = Path(__file__).resolve().parents[3] / "scripts" / "kernel.py"
-    spec = importlib.util.spec_from_file_location("kernel", script)
-    assert spec is not None and spec.loader is not None
-    kernel = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(kernel)
-
-    assert kernel.state() == native.BUILT_FROM, f"compile it anew: python {script}"
+    assert script("kernel").state() == native.BUILT_FROM, "compile it anew: python scripts/kernel.py"

@@ -32,7 +32,7 @@ def test_of_those_who_live_each_has_its_own_and_the_first_that_is_free_is_taken(
 
 def test_a_killed_process_lets_go_of_it(tmp_path: Path) -> None:
     holding = (
-        "import sys, pathlib, time\n"
+        "import sys, pathlib\n"
         "from shared.runtime.clock import SystemRandomness\n"
         "from shared.runtime.lasting_name import lasting_name\n"
         "with lasting_name(pathlib.Path(sys.argv[1]), 'host', SystemRandomness()) as name:\n"

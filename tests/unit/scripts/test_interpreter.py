@@ -1,28 +1,15 @@
 """Which Python set-up makes .venv of."""
 
-import importlib.util
 import os
 import stat
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from shared.testing.scripts import script
 
-
-def load() -> ModuleType:
-    """scripts/interpreter.py, which is no part of the packages."""
-    spec = importlib.util.spec_from_file_location("interpreter", ROOT / "scripts" / "interpreter.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-interpreter = load()
+interpreter = script("interpreter")
 
 
 def python(name: str, seconds: float, **more: object) -> object:

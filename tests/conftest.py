@@ -1,4 +1,5 @@
-"""What more than one kind of test needs: a place for real servers' data, a Kafka, and how tests spread over workers.
+"""What more than one kind of test needs: a place for real servers' data, a Kafka, how tests spread over workers, and how many
+examples they draw.
 
 Next: `e2e/conftest.py`; `shared/testing/spreading.py` for the hooks.
 """
@@ -8,11 +9,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 import services  # noqa: F401  # before shared.matching: it heeds UPSHOT_NATIVE, so that all tests run without the kernel, too
 from shared.testing import warm
+from shared.testing.examples import examples
 from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster, kafka_cluster
 from shared.testing.kafka_jars import kafka_missing
 from shared.testing.spreading import (
@@ -31,6 +34,9 @@ __all__ = [
 ]
 
 PUTTING_DOWN_SECONDS_MAX = 180.0
+
+hypothesis.settings.register_profile("suite", max_examples=examples())
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

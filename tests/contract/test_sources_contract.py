@@ -19,6 +19,7 @@ from services.ingest.sources import Delivery, Headers, Refused, Verified, discov
 from services.ingest.sources.configure import configure
 from shared.domain import catalogue
 from shared.domain.json_text import read_json, with_member
+from shared.testing.examples import examples
 from shared.testing.vendor_signing import sign_delivery
 
 NOW = 1_767_225_600
@@ -211,7 +212,7 @@ any_text = st.one_of(
 
 @each_vendor
 @given(noise=st.lists(any_text, min_size=8, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_headers_of_any_shape_are_refused_and_never_raise(vendor: str, noise: list[str]) -> None:
     sample = first_sample(vendor)
     delivery = sample.delivered()
@@ -226,7 +227,7 @@ def test_headers_of_any_shape_are_refused_and_never_raise(vendor: str, noise: li
 
 @each_vendor
 @given(noise=st.text(alphabet=st.characters(), max_size=40), position=st.integers(0, 7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_one_malformed_header_among_good_ones_never_raises(vendor: str, noise: str, position: int) -> None:
     sample = first_sample(vendor)
     delivery = sample.delivered()
@@ -323,7 +324,7 @@ json_values = st.recursive(
 
 @each_sample
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_payload_of_any_shape_becomes_an_event_and_never_raises(sample: Sample, data: st.DataObject) -> None:
     """The sample with something of another shape put anywhere near its top, or something else altogether."""
     source, delivery = discover()[sample.vendor], sample.delivered()

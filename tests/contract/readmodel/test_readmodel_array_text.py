@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.readmodel.array_text import array_text
 from shared.readmodel.connect import Connection, connect
+from shared.testing.examples import examples
 from tests.contract.readmodel.conftest import Database
 
 # Where JSON and arrays could differ, more often than chance would have it. NUL is kept out of every row (`plain_text`).
@@ -39,7 +40,7 @@ async def test_a_column_arrives_as_it_was(database: Database, kind: str) -> None
     connection = await connect(database.service)
     columns: list[list[object]] = []
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(_COLUMNS[kind], max_size=6))
     def collect(column: list[object]) -> None:
         columns.append(column)
@@ -55,7 +56,7 @@ async def test_a_column_of_json_arrives_as_it_was(database: Database) -> None:
     connection = await connect(database.service)
     columns: list[list[object]] = []
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.none() | _JSON, max_size=6))
     def collect(column: list[object]) -> None:
         columns.append(column)

@@ -14,6 +14,7 @@ from shared.bus.topics import RUNS
 from shared.domain.envelope import Event
 from shared.domain.errors import TransientError
 from shared.runtime.clock import SystemClock
+from shared.testing.examples import examples
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -38,7 +39,7 @@ async def log_of(count: int) -> MemoryBus:
     return bus
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(0, 149), max_size=12))
 async def test_exactly_the_wanted_records_come_in_order(offsets):
     reader = LogReader(await log_of(150), timeout_seconds=1)
@@ -61,7 +62,7 @@ async def test_a_timeline_leaves_data_out_once_it_is_too_large():
     assert ["data" in each for each in show_timeline("run", entries)] == [True, False, False]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=60), st.integers(-1, 200))
 async def test_the_first_record_since_an_instant_is_found_by_halving(gaps, asked):
     moments = [START + timedelta(seconds=sum(gaps[: n + 1])) for n in range(len(gaps))]

@@ -31,6 +31,7 @@ from shared.domain.records import EventMatched
 from shared.domain.verdicts import Verdict
 from shared.matching import event_from_value, matches, narrowed, parse_pattern
 from shared.testing.documents import wait, workflow
+from shared.testing.examples import examples
 from shared.testing.workflows import save, tenant_with
 from shared.workflows.catalogue import Catalogue
 
@@ -172,7 +173,7 @@ COUNTS = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(pattern=PATTERNS, count=COUNTS, condition=CONDITIONS, happened=st.lists(events(), max_size=30))
 def test_it_finds_what_the_stream_matched(
     pattern: Any, count: Any, condition: str | None, happened: list[Event]

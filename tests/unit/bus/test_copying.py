@@ -18,6 +18,7 @@ from shared.bus.passing import PassingBus, PassingReader
 from shared.bus.port import AppendInDoubt, NewRecord, Position, Reader, Record, Watermarks
 from shared.bus.topics import DEADLETTERS, EVENTS
 from shared.domain.errors import PermanentError
+from shared.testing.examples import examples
 
 KEYS = [b"acme", b"globex", b"initech", b"umbrella", b"hooli"]
 
@@ -114,7 +115,7 @@ def _small_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "_POLL_SECONDS", 0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     keys=st.lists(st.sampled_from(KEYS), max_size=60),
     counts=st.tuples(st.integers(1, 5), st.integers(1, 5)),

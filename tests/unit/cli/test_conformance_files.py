@@ -17,6 +17,7 @@ from services.cli.conformance_report import ConformanceReport
 from services.cli.conformance_rows import BadRow, read_rows
 from services.cli.conformance_schedules import run_schedule_cases
 from services.cli.conformance_signatures import run_signature_cases
+from shared.testing.examples import examples
 
 _PATTERN = {"id": "ok", "pattern": {"a": [1]}, "event": {"a": 1.0}, "expected": True}
 _SECRET = {"id": "ok", "key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "valid": True}
@@ -109,7 +110,7 @@ def test_only_a_line_feed_ends_a_row(tmp_path: Path, separator: str) -> None:
 
 
 @each_kind
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.sampled_from([b'"', b"{", b"}", b"[", b"]", b",", b":", b"\n", b"1e999", b"\xff", b" | ", b" => "])))
 def test_any_bytes_make_a_report(
     tmp_path_factory: pytest.TempPathFactory, run: Run, row: object, parts: list[bytes]

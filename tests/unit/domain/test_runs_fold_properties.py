@@ -28,6 +28,7 @@ from shared.domain.runs.fold import Known, Questions, RunsFold
 from shared.domain.runs.resting import is_idle, pack, unpack
 from shared.domain.runs.state import Activity, Run, tag_scope
 from shared.domain.workflow import Match, MonthlyQuota, SharedLimit
+from shared.testing.examples import examples
 from shared.testing.folds import (
     SUBJECT_HASH,
     TENANT,
@@ -62,7 +63,7 @@ OPS = st.lists(
     max_size=80,
 )
 FAST = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

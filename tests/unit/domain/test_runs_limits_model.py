@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared.domain.runs.fold import Questions
 from shared.domain.runs.state import Run
 from shared.domain.workflow import Match, SharedLimit
+from shared.testing.examples import examples
 from shared.testing.folds import START, ProjectedRuns, RunsScenario, apply_all, dump_run
 from shared.testing.limited_runs import Asked, Ended, Granted, limited_history
 
@@ -208,7 +209,7 @@ def verdicts(runs: dict[str, Run]) -> dict[str, tuple[str, str | None]]:
     }
 
 
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @MANY

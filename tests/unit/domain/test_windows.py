@@ -23,6 +23,7 @@ from shared.domain.records import (
 from shared.domain.seen import LONG_AGO, Seen
 from shared.domain.windows import COUNT_MAX, WAITING_MAX, Count, WindowKey, Windows
 from shared.readmodel.rows import WINDOW_STATES
+from shared.testing.examples import examples
 from shared.testing.folds import match
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -160,7 +161,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @example(
     steps=[("opened", "a", 0, 0, 0), ("opened", "a", 30, 0, 0), ("over", "a", 10, 0, 0), ("repeated", "a", 0, 0, 0)]
 )
@@ -274,7 +275,7 @@ HAPPENED = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @example(happened=[("opened", 0, 0, False), ("opened", 15, 0, False), ("followed", 10, 10, False)])
 @example(happened=[("beat", 0, 0, False), ("beat", 34, 0, False)])
 @example(happened=[("opened", 35, 0, False), ("opened", 30, 9, False), ("followed", 62, 0, False)])
@@ -378,7 +379,7 @@ def test_what_waits_in_a_count_is_bounded_and_its_newest_still_complete_it() -> 
     assert not count.knows("e0", later)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(NEIGHBOURS)
 def test_whoever_else_lies_in_the_partition_a_tenants_windows_are_the_same(
     steps: list[tuple[str, str, str, int]],

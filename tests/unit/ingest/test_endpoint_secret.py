@@ -11,6 +11,7 @@ from services.ingest.sources.standardwebhooks import SOURCE, Settings
 from shared.domain.endpoint_secret import EndpointSecret, generate_endpoint_secret, parse_endpoint_secret
 from shared.domain.errors import InvalidInput
 from shared.runtime.webhook_signing import sign, signed_headers
+from shared.testing.examples import examples
 
 PAIR = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
 PUBLIC = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
@@ -69,7 +70,7 @@ def test_any_text_is_a_secret_or_refused(text: str) -> None:
         alphabet=st.characters(codec="ascii", categories=["L", "N"], include_characters="_-"), min_size=1
     ),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_what_we_sign_the_receiver_believes_with_either_key(body: bytes, timestamp: int, webhook_id: str) -> None:
     # given a rotation under way
     secrets = [parse_endpoint_secret(PAIR), parse_endpoint_secret(SHARED)]

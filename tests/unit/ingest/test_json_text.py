@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput
 from shared.domain.json_text import DEPTH_MAX, lost_numbers, read_json, read_json_with_whole_numbers, with_member
+from shared.testing.examples import examples
 
 
 def flaw_of(body: bytes) -> str:
@@ -141,7 +142,7 @@ def has_twins(document: object) -> bool:
 
 
 @given(document=documents, escape=st.booleans(), colon=st.sampled_from([":", " :", ": ", "\n:\t"]))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_a_key_that_stands_twice_is_always_found_and_never_imagined(document: object, escape: bool, colon: str) -> None:
     text = written(document, escape, colon)
     if has_twins(document):
@@ -156,7 +157,7 @@ def test_a_key_that_stands_twice_is_always_found_and_never_imagined(document: ob
     text=st.text(alphabet=st.sampled_from('[]{}"\\x'), max_size=30),
     objects=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_depth_is_counted_exactly_whatever_strings_hold(depth: int, wide: int, text: str, objects: bool) -> None:
     document: object = text
     for level in range(depth):
@@ -185,7 +186,7 @@ def test_a_member_is_spliced_in_to_the_byte(fields: dict[str, object], name: str
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
         read_json(body)

@@ -20,6 +20,7 @@ from services.matcher.triggers import discover_triggers
 from services.previews import ActionPreviews
 from shared.bus.ranges import BusRange
 from shared.bus.topics import EVENTS
+from shared.testing.examples import examples
 from shared.workflows.catalogue import Catalogue
 
 CATALOGUE = Catalogue(actions=discover_actions(), triggers=discover_triggers(), event_schemas={})
@@ -116,7 +117,7 @@ class Standing:
         return 0.0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     trigger=st.one_of(triggers, st.lists(triggers, min_size=1, max_size=3)),
     condition=conditions,
@@ -161,7 +162,7 @@ ones = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=ones, second=ones, happened=happenings)
 async def test_what_is_newly_matching_one_way_is_no_longer_matching_the_other_way(
     make_world: Any, first: Any, second: Any, happened: Any

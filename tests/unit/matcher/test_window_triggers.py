@@ -13,6 +13,7 @@ from services.matcher.service.remembering import restore_memories
 from shared.bus.port import NewRecord
 from shared.bus.topics import RUNS
 from shared.testing.documents import ABSENCE, COUNT
+from shared.testing.examples import examples
 from shared.testing.folds import NothingRemembered
 
 
@@ -202,7 +203,7 @@ happenings = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(
     happened=[
         (0, "order.paid", "x", 0, 0, "goes on"),

@@ -1,7 +1,6 @@
 """The compiled index by itself: exact whatever collides, whatever kind a text is of, and nothing held or lost on the way."""
 
 import json
-import os
 import random
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from shared.matching import Pattern, PatternIndex, event_from_value, matches, native, parse_pattern, read_event
 from shared.matching.native.encode import encoded
 from shared.matching.pattern import FieldPattern
+from shared.testing.examples import examples
 from shared.testing.patterns import parsed_patterns
 from shared.testing.scripts import script
 
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.skipif(
     not native.IS_THERE, reason="the matching kernel is not there: python scripts/kernel.py says why"
 )
 
-_EXAMPLES = int(os.environ.get("UPSHOT_TEST_EXAMPLES", "200"))  # fewer where each costs four times as much
 _EVERY_BIT = 2**64 - 1
 _MASKS = st.sampled_from([_EVERY_BIT, 0, 1, 0xFF << 48, 7 << 56])  # of hashes: all, none, few, tags or parts only
 _TEXTS = st.sampled_from(
@@ -99,7 +98,7 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, list) and not (type(value) is int and abs(value) > 2**53)
 
 
-@settings(max_examples=_EXAMPLES, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(_RULES, max_size=14), st.lists(_EVENTS, min_size=1, max_size=6), _MASKS, st.randoms())
 def test_equal_to_asking_every_pattern_after_adds_and_removes(
     documents: list[dict[str, Any]], trees: list[dict[str, Any]], mask: int, dice: random.Random

@@ -17,6 +17,7 @@ from shared.matching.casefold import fold_key
 from shared.matching.facets import NumberFacet
 from shared.matching.index_bucket import CROWDED
 from shared.matching.numeric import NumericRange
+from shared.testing.examples import examples
 from shared.testing.patterns import parsed_patterns
 
 _TEXTS = st.sampled_from(
@@ -112,7 +113,7 @@ def _check(index: PatternIndex[int], rules: Mapping[int, tuple[Pattern, ...]], e
         assert set(found) == expected
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.lists(_rules(), max_size=12), st.lists(_EVENTS, min_size=1, max_size=5), _WALKS, _KERNEL)
 def test_equal_to_asking_every_pattern(
     documents: list[dict[str, Any]], events: list[str], walks: int, use_kernel: bool
@@ -125,7 +126,7 @@ def test_equal_to_asking_every_pattern(
     _check(index, rules, events + events)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(_rules(), min_size=3, max_size=8), st.lists(_EVENTS, min_size=1, max_size=4), st.randoms(), _WALKS, _KERNEL
 )

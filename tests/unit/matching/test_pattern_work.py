@@ -21,6 +21,7 @@ from shared.matching import (
 from shared.matching.evaluate import verdict
 from shared.matching.looked import Looked
 from shared.matching.work import Work
+from shared.testing.examples import examples
 
 _ENTRIES = st.lists(
     st.sampled_from(["p", "q", 1, {"prefix": "p"}, {"wildcard": "*q"}, {"numeric": [">", 0]}, {"exists": False}]),
@@ -54,7 +55,7 @@ def _index(patterns: list[Pattern], work_max: int, *, use_kernel: bool = True) -
     return index
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(_PATTERNS, _EVENTS, st.integers(0, 200), st.booleans())
 def test_index_evaluator_and_explanation_are_told_the_same(
     documents: list[dict[str, Any]], event: EventFields, work_max: int, use_kernel: bool

@@ -29,6 +29,7 @@ from shared.runtime.foresight import ASKED_MAX, Foresight
 from shared.runtime.former_matches import FormerMatches
 from shared.runtime.shard import Shard
 from shared.runtime.shards import RunsFollower
+from shared.testing.examples import examples
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TENANT = "acme"
@@ -144,7 +145,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(OPERATIONS, st.booleans())
 def test_a_match_is_folded_once_whatever_was_foreseen_of_it(operations: list[tuple[str, int]], notes: bool) -> None:
     model = ReadModelInMemory()

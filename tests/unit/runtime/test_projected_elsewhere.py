@@ -26,6 +26,7 @@ from shared.runtime.elsewhere import ProjectedElsewhere
 from shared.runtime.settings import RunsSettings
 from shared.runtime.shard import Shard
 from shared.runtime.shards import RunsFollower
+from shared.testing.examples import examples
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TENANT = "acme"
@@ -145,7 +146,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(OPERATIONS)
 def test_runs_begin_as_they_do_where_they_are_projected(
     operations: list[tuple[str, list[tuple[bool, int]]]],

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.schedules import Schedule, parse_schedule
+from shared.testing.examples import examples
 
 MINUTE = timedelta(minutes=1)
 # Clocks put forward and back: by one hour, by half an hour, by two, at midnight, twice a Ramadan, and over a whole day.
@@ -146,7 +147,7 @@ def iterated(schedule: Schedule, start: datetime, end: datetime) -> Iterator[dat
 
 
 @given(st.one_of(crons(), calendars()), st.sampled_from(CHANGES), st.integers(0, 1439))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_what_is_planned_is_what_a_clock_shows(planned: Planned, change: tuple[str, datetime], back: int) -> None:
     zone, around = change
     start, end = around - timedelta(days=2) - back * MINUTE, around + timedelta(days=1, hours=6)
@@ -157,7 +158,7 @@ def test_what_is_planned_is_what_a_clock_shows(planned: Planned, change: tuple[s
 
 
 @given(st.one_of(crons(), calendars()), st.sampled_from(CHANGES), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_any_instant_before_a_firing_leads_to_it_and_what_was_missed_is_what_was_planned(
     planned: Planned, change: tuple[str, datetime], data: st.DataObject
 ) -> None:

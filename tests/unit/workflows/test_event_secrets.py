@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.executor.actions import discover_actions
 from services.matcher.triggers import discover_triggers
 from shared.domain.json_text import dump_json
+from shared.testing.examples import examples
 from shared.testing.explaining import NOW, Explaining, event_of, said
 from shared.workflows.catalogue import Catalogue
 from shared.workflows.explaining import see_event, windows_known
@@ -148,7 +149,7 @@ def texts_in(value: Any, *, hidden: bool = False, path: str = "data") -> set[tup
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(data=data_of_events, template=templates, predicate=predicates, which=st.integers(0, 2))
 def test_no_secret_of_any_event_is_in_any_answer(data: Any, template: str, predicate: str, which: int) -> None:
     texts = texts_in(data)

@@ -25,9 +25,10 @@ from shared.domain.records import (
 from shared.domain.runs.delta import RunsDelta
 from shared.domain.runs.fold import Known, RunsFold
 from shared.readmodel.bootstrap import bootstrap
-from shared.readmodel.connect import API, OWNER, SERVICE, ConnectParameters, as_role, connect
+from shared.readmodel.connect import API, OWNER, SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.deltas import DefinitionsDelta, EventRow, EventsDelta
 from shared.readmodel.keystore import Keystore
+from shared.readmodel.roles import ensure_roles
 from shared.readmodel.store import ReadModel
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.testing.folds import START, RunsScenario, apply_all, approval, limits, match, step
@@ -78,19 +79,32 @@ async def server(
         admin = ConnectParameters(
             host=str(known.host), port=known.port, user=known.user, password=known.password, database=known.database
         )
-        await _execute(admin, f"CREATE DATABASE {_TEMPLATE}")
+        connection = await connect(admin)
+        await connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+        await connection.close()
         await bootstrap(replace(admin, database=_TEMPLATE), MASTER_KEY)
         yield admin
 
 
-@pytest.fixture
-async def database(server: ConnectParameters) -> AsyncIterator[Database]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def administration(server: ConnectParameters) -> AsyncIterator[Connection]:
+    """The superuser's connection that makes and drops databases."""
+    connection = await connect(server)
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(server: ConnectParameters, administration: Connection) -> AsyncIterator[Database]:
     name = f"test_{next(_numbers)}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
+    await administration.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
+    made = Database(replace(server, database=name))
     # A copy keeps its schemas, but not the rights on the database itself.
-    await bootstrap(replace(server, database=name), MASTER_KEY)
-    yield Database(replace(server, database=name))
-    await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    there = await connect(made.admin)
+    await ensure_roles(there, MASTER_KEY)
+    await there.close()
+    yield made
+    await administration.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -112,14 +126,6 @@ async def keystore(database: Database) -> AsyncIterator[Keystore]:
     opened = await Keystore.open(database.service)
     yield opened
     await opened.close()
-
-
-async def _execute(parameters: ConnectParameters, statement: str) -> None:
-    connection = await connect(parameters)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 Fill = Callable[[str, int], Awaitable[None]]

@@ -24,8 +24,8 @@ from services.backtests.settings import BacktestsSettings  # noqa: E402
 from services.ingest.api import IngestDependencies  # noqa: E402
 from services.ingest.api import routes as ingest_routes  # noqa: E402
 from services.ingest.settings import IngestSettings  # noqa: E402
-from shared.runtime.http import openapi_document  # noqa: E402
 from shared.runtime.http.docs_markdown import render_api_page  # noqa: E402
+from shared.runtime.http.openapi import openapi_document  # noqa: E402
 from shared.runtime.settings_page import find_settings, render_settings_page  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"

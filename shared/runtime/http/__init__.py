@@ -19,9 +19,8 @@ from shared.runtime.http.auth import (
     require_any,
 )
 from shared.runtime.http.boundary import HttpDependencies, build_app
-from shared.runtime.http.openapi import About, openapi_document
 from shared.runtime.http.problems import HttpProblem, ProblemDocument, flaws_of, problem_document, unknown_tenant
-from shared.runtime.http.routing import Call, Header, Returns, Route, reply
+from shared.runtime.http.routing import About, Call, Header, Returns, Route, reply
 from shared.runtime.http.secret_file import jwt_secret
 from shared.runtime.http.server import HttpServer, connection_limits
 
@@ -49,7 +48,6 @@ __all__ = [
     "flaws_of",
     "issue_token",
     "jwt_secret",
-    "openapi_document",
     "problem_document",
     "reply",
     "require_any",

@@ -22,9 +22,8 @@ from shared.domain.errors import InvalidInput, TransientError
 from shared.runtime.http.auth import Caller, TokenVerifier, require_any
 from shared.runtime.http.body import BODY_TIMEOUT_SECONDS_DEFAULT
 from shared.runtime.http.description import description_routes
-from shared.runtime.http.openapi import About
 from shared.runtime.http.problems import HttpProblem, render_problem
-from shared.runtime.http.routing import Call, Route, invalid_query, unknown_parameters
+from shared.runtime.http.routing import About, Call, Route, invalid_query, unknown_parameters
 
 ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple[Route, ...])
 

@@ -1,14 +1,15 @@
 """The two routes that describe all routes, themselves included: /openapi.json for programs, /docs for people."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import orjson
 from aiohttp import web
 
 from shared.runtime.http.body import JSON_TYPE
 from shared.runtime.http.docs_page import render_page
-from shared.runtime.http.openapi import About, openapi_document
-from shared.runtime.http.routing import Call, Returns, Route
+from shared.runtime.http.routing import About, Call, Returns, Route
 
 _HTML_TYPE = "text/html"
 _PAGE_HEADERS = {
@@ -18,17 +19,30 @@ _PAGE_HEADERS = {
 }
 
 
+class _Rendered(NamedTuple):
+    document: bytes
+    page: bytes
+
+
 def description_routes(routes: Sequence[Route], about: About) -> tuple[Route, Route]:
-    """Both, rendered once: the table does not change while a process lives."""
-    served: dict[str, bytes] = {}
+    """Both, rendered once, when somebody asks: most processes are never asked, and a start need not wait for it."""
+    described: asyncio.Task[_Rendered] | None = None
+
+    async def rendered() -> _Rendered:
+        nonlocal described
+        if described is None:
+            described = asyncio.create_task(asyncio.to_thread(_render, [*routes, *own], about))
+        return await asyncio.shield(described)
 
     async def serve_document(call: Call) -> web.Response:
         del call
-        return web.Response(body=served[JSON_TYPE], content_type=JSON_TYPE, headers={"Cache-Control": "no-cache"})
+        body = (await rendered()).document
+        return web.Response(body=body, content_type=JSON_TYPE, headers={"Cache-Control": "no-cache"})
 
     async def serve_page(call: Call) -> web.Response:
         del call
-        return web.Response(body=served[_HTML_TYPE], content_type=_HTML_TYPE, charset="utf-8", headers=_PAGE_HEADERS)
+        body = (await rendered()).page
+        return web.Response(body=body, content_type=_HTML_TYPE, charset="utf-8", headers=_PAGE_HEADERS)
 
     own = (
         Route(
@@ -48,7 +62,11 @@ def description_routes(routes: Sequence[Route], about: About) -> tuple[Route, Ro
             responses={200: Returns(description="A page without scripts.", content_type=_HTML_TYPE)},
         ),
     )
-    document = openapi_document([*routes, *own], about)
-    served[JSON_TYPE] = orjson.dumps(document)
-    served[_HTML_TYPE] = render_page(document).encode()
     return own
+
+
+def _render(table: Sequence[Route], about: About) -> _Rendered:
+    from shared.runtime.http.openapi import openapi_document  # takes a while: only who renders it imports it
+
+    document = openapi_document(table, about)
+    return _Rendered(orjson.dumps(document), render_page(document).encode())

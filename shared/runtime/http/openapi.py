@@ -1,11 +1,11 @@
 """The OpenAPI 3.1 document, built from the route table: what is described is what is served.
 
+Takes a while to import and to make: only who asks for it does either.
 Next: `docs_page.py` renders it for people, `description.py` serves both.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -15,23 +15,13 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from shared.runtime.http.body import JSON_TYPE
 from shared.runtime.http.problems import PROBLEM_CONTENT_TYPE, ProblemDocument
-from shared.runtime.http.routing import Route
+from shared.runtime.http.routing import About, Route
 
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 _SCHEME = "bearer"
 _REFERENCE = "#/components/schemas/{model}"
 _Schemas = Mapping[tuple[Any, JsonSchemaMode], Mapping[str, object]]  # Any: pydantic's key is a model or a dataclass
 _Components = Mapping[str, Mapping[str, object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What the document says about the whole. `tags`: name → sentence, in the order in which they are shown."""
-
-    title: str
-    version: str
-    description: str
-    tags: tuple[tuple[str, str], ...] = ()
 
 
 def openapi_document(routes: Sequence[Route], about: About) -> dict[str, object]:

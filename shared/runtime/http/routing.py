@@ -88,6 +88,16 @@ class Route:
         return "_".join([self.method.lower(), *(word.replace("-", "_") for word in words if word)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the document says about the whole. `tags`: name → sentence, in the order in which they are shown."""
+
+    title: str
+    version: str
+    description: str
+    tags: tuple[tuple[str, str], ...] = ()
+
+
 class Call:
     """One request to one route, authorised. Cheap to make: everything is read when it is asked for."""
 

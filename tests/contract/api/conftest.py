@@ -37,7 +37,7 @@ from shared.domain.ids import published_event_id
 from shared.domain.plans import Quotas
 from shared.domain.records import Command, RunsFact, TenantCreated, TenantPlanChanged
 from shared.readmodel.bootstrap import bootstrap
-from shared.readmodel.connect import API, SERVICE, ConnectParameters, as_role, connect
+from shared.readmodel.connect import API, SERVICE, Connection, ConnectParameters, as_role, connect
 from shared.readmodel.keystore import Keystore
 from shared.readmodel.store import ReadModel
 from shared.readmodel.tenant_queries import TenantQueries
@@ -75,6 +75,28 @@ class Answer:
         return self.body
 
 
+class Promise:
+    """What the OpenAPI document says of answers. The same for all tests: rendered and compiled once."""
+
+    def __init__(self, document: Json) -> None:
+        self.document = document
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def check(self, route: Route, answer: Answer, content_type: str) -> None:
+        promised = self.document["paths"][route.path][route.method.lower()]["responses"]
+        assert str(answer.status) in promised, f"{answer.status} is not described for {route.method} {route.path}"
+        media = promised[str(answer.status)]["content"]
+        assert content_type in media, f"{content_type} is not described for {route.method} {route.path}"
+        self._validate(media[content_type]["schema"]["$ref"], answer.body)
+
+    def _validate(self, reference: str, body: Json) -> None:
+        if reference not in self._validators:
+            schema = {"$ref": reference, "components": self.document["components"]}
+            self._validators[reference] = jsonschema_rs.Draft202012Validator(schema, offline=True)
+        flaws = [f"{each.instance_path}: {each.message}" for each in self._validators[reference].iter_errors(body)]
+        assert not flaws, f"not as described by {reference}: {flaws}\n{body}"
+
+
 @dataclass
 class World:
     """A running API. `call` checks every answer against what the OpenAPI document promises."""
@@ -88,8 +110,7 @@ class World:
     definitions: DefinitionsFollower
     table: Sequence[Route]
     session: aiohttp.ClientSession
-    document: Json
-    validators: dict[str, jsonschema_rs.Draft202012Validator] = field(default_factory=dict)
+    promise: Promise
     reasons: list[str] = field(default_factory=list)
 
     def token(self, tenant_id: str = "acme", *roles: str, subject: str = "ada@acme.example") -> str:
@@ -203,19 +224,8 @@ class World:
             )
             if route.method != method or not fits:
                 continue
-            promised = self.document["paths"][route.path][method.lower()]["responses"]
-            assert str(answer.status) in promised, f"{answer.status} is not described for {method} {route.path}"
-            media = promised[str(answer.status)]["content"]
-            assert content_type in media, f"{content_type} is not described for {method} {route.path}"
-            self._validate(media[content_type]["schema"]["$ref"], answer.body)
+            self.promise.check(route, answer, content_type)
             return
-
-    def _validate(self, reference: str, body: Json) -> None:
-        if reference not in self.validators:
-            schema = {"$ref": reference, "components": self.document["components"]}
-            self.validators[reference] = jsonschema_rs.Draft202012Validator(schema, offline=True)
-        flaws = [f"{each.instance_path}: {each.message}" for each in self.validators[reference].iter_errors(body)]
-        assert not flaws, f"not as described by {reference}: {flaws}\n{body}"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -226,18 +236,28 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Conn
         admin = ConnectParameters(
             host=str(known.host), port=known.port, user=known.user, password=known.password, database=known.database
         )
-        await _execute(admin, f"CREATE DATABASE {_TEMPLATE}")
+        connection = await connect(admin)
+        await connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+        await connection.close()
         await bootstrap(replace(admin, database=_TEMPLATE), MASTER_KEY)
         yield admin
 
 
-@pytest.fixture
-async def database(server: ConnectParameters) -> AsyncIterator[ConnectParameters]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def administration(server: ConnectParameters) -> AsyncIterator[Connection]:
+    """The superuser's connection that makes and drops databases."""
+    connection = await connect(server)
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(server: ConnectParameters, administration: Connection) -> AsyncIterator[ConnectParameters]:
     name = f"api_{next(_numbers)}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
-    await _execute(replace(server, database=name), f"GRANT CREATE, CONNECT ON DATABASE {name} TO upshot_owner")
+    await administration.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
+    await administration.execute(f"GRANT CREATE, CONNECT ON DATABASE {name} TO upshot_owner")
     yield replace(server, database=name)
-    await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    await administration.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -260,9 +280,18 @@ def matcher_settings(matcher_settings_change: dict[str, object]) -> MatcherSetti
     return MatcherSettings.model_validate(matcher_settings_change)
 
 
+@pytest.fixture(scope="session")
+def described() -> list[Promise]:
+    """Empty until the first world has answered."""
+    return []
+
+
 @pytest.fixture
 async def world(
-    database: ConnectParameters, api_settings: ApiSettings, matcher_settings: MatcherSettings
+    database: ConnectParameters,
+    api_settings: ApiSettings,
+    matcher_settings: MatcherSettings,
+    described: list[Promise],
 ) -> AsyncIterator[World]:
     clock, randomness = SystemClock(), SystemRandomness()
     bus = MemoryBus(clock, partition_count=PARTITIONS)
@@ -319,8 +348,9 @@ async def world(
     tasks = [asyncio.create_task(each.run()) for each in (projector, follower, matcher)]
     http = await HttpServer.start(app, host="127.0.0.1", port=0)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
-        async with session.get(f"{http.url}/openapi.json") as response:
-            document = await response.json()
+        if not described:
+            async with session.get(f"{http.url}/openapi.json") as response:
+                described.append(Promise(await response.json()))
         made = World(
             url=http.url,
             bus=bus,
@@ -331,7 +361,7 @@ async def world(
             definitions=definitions,
             table=table,
             session=session,
-            document=document,
+            promise=described[0],
             reasons=reasons,
         )
         await made.make_tenant("acme")
@@ -349,11 +379,3 @@ async def world(
 
 async def no_metrics() -> str:
     return ""
-
-
-async def _execute(parameters: ConnectParameters, statement: str) -> None:
-    connection = await connect(parameters)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

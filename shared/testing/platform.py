@@ -10,19 +10,19 @@ import json
 import os
 import shutil
 import signal
-import subprocess
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 import psutil
 
 from shared.runtime.clock import SystemRandomness
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
 from shared.runtime.http import jwt_secret
+from shared.testing.spawning import Process, spawned
 from shared.testing.waiting import eventually
-from shared.testing.warm import COMMAND, REPOSITORY, WarmProcess, can_be_warm
+from shared.testing.warm import COMMAND, REPOSITORY
 from shared.testing.workspace import Workspace
 
 UP = (*COMMAND, "up")
@@ -31,8 +31,6 @@ STOP_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 JWT_SECRET = "for-tests-only-0123456789abcdef"  # noqa: S105  so that tests can sign tokens by themselves
 _LOG_TAIL_CHARACTERS = 6000
-
-Process: TypeAlias = asyncio.subprocess.Process | WarmProcess
 
 
 class CommandFailed(Exception):
@@ -222,21 +220,9 @@ class RunningPlatform:
         """`upshot ARGUMENTS` as a process that the caller waits for."""
         return await self._spawn((*COMMAND, *arguments))
 
-    async def _spawn(self, command: tuple[str, ...], *, errors: Path | None = None) -> Process:
-        """In a session of its own, without input. Standard error is a pipe, or goes to the end of a file."""
+    async def _spawn(self, command: tuple[str, ...], *, errors: Path | int = PIPE) -> Process:
         environment = {**self._environment, "UPSHOT_HTTP_PORT": str(self._port)}
-        if self._warm and can_be_warm(command, environment):
-            return await WarmProcess.start(command[len(COMMAND) :], environment, REPOSITORY, errors=errors)
-        with contextlib.ExitStack() as stack:
-            return await asyncio.create_subprocess_exec(
-                *command,
-                cwd=REPOSITORY,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE if errors is None else stack.enter_context(errors.open("ab")),
-                start_new_session=True,
-            )
+        return await spawned(command, environment, errors=errors, warm=self._warm)
 
     def log_tail(self) -> str:
         """The end of what the process wrote to standard error, for failure messages."""

@@ -2,8 +2,9 @@
 
 Imports are most of what it costs to start one, and tests start hundreds. Each is a process of its own all the same, in a
 session of its own, with the environment and the output that it was given; it is killed, frozen and waited for like any
-other. Only after `begin`, which `tests/conftest.py` calls, unless `UPSHOT_TEST_WARM=0` says that every process is to start
-from nothing; benchmarks do not. Next: `platform.py`, which starts them; `shell.py` for commands in shells.
+other, and what it starts itself may be warm, too. Only after `begin`, which `tests/conftest.py` calls, unless
+`UPSHOT_TEST_WARM=0` says that every process is to start from nothing; benchmarks do not. Next: `spawning.py`, which starts
+them; `shell.py` for commands in shells.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import runpy
 import signal
 import sys
 import threading
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
@@ -23,8 +25,8 @@ from unittest.mock import patch
 
 COMMAND = (sys.executable, "-m", "services")
 REPOSITORY = Path(__file__).resolve().parents[2]
+STREAM_BYTES_MAX = 1_000_000
 _READ_WHEN_IMPORTED = ("UPSHOT_NATIVE", "LD_PRELOAD", "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ")
-_STREAM_BYTES_MAX = 1_000_000
 
 _begun = threading.Event()
 
@@ -71,16 +73,20 @@ class WarmProcess:
 
     @classmethod
     async def start(
-        cls, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, *, errors: Path | None = None
+        cls, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, *, errors: Path | int = PIPE
     ) -> Self:
-        """`upshot ARGUMENTS`, without input. Standard error is a pipe, or goes to the end of the file `errors`."""
+        """`upshot ARGUMENTS`, without input. Standard error is a pipe, or goes to the end of the file `errors`, or, as
+        `STDOUT`, where standard output does."""
         output, its_output = os.pipe()
-        if errors is None:
-            error_output, its_errors = os.pipe()
-        else:
+        error_output = None
+        if isinstance(errors, Path):
             its_errors = os.open(errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        elif errors == STDOUT:
+            its_errors = os.dup(its_output)
+        else:
+            error_output, its_errors = os.pipe()
         process = _forked(arguments, environment, cwd, its_output, its_errors)
-        return cls(process, await _reader(output), None if errors else await _reader(error_output))
+        return cls(process, await _reader(output), None if error_output is None else await _reader(error_output))
 
     @classmethod
     def start_writing(
@@ -132,7 +138,7 @@ async def _nothing() -> bytes:
 
 
 async def _reader(descriptor: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader(limit=_STREAM_BYTES_MAX)
+    reader = asyncio.StreamReader(limit=STREAM_BYTES_MAX)
     pipe = os.fdopen(descriptor, "rb", buffering=0)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     return reader
@@ -155,6 +161,9 @@ def _become(
     arguments: Sequence[str], environment: Mapping[str, str], cwd: str, output: Connection, errors: Connection
 ) -> None:
     """In the new process: what `python -m services ARGUMENTS` is."""
+    # What this one starts comes from the same server, which it has inherited; left alone it would start one of its own.
+    patch.object(forkserver._forkserver, "ensure_running").start()
+    _begun.set()
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()

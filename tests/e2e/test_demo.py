@@ -6,8 +6,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
+from asyncio.subprocess import STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,14 +17,18 @@ import pytest
 
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
 from shared.testing.kafka import BOOTSTRAP_VARIABLE, KafkaCluster
-from shared.testing.platform import REPOSITORY
+from shared.testing.shell import Shell
+from shared.testing.spawning import Process, spawned
 from shared.testing.waiting import eventually
+from shared.testing.warm import COMMAND, REPOSITORY
 from shared.testing.workspace import Workspace
 
 # Demos take the first free port, so only one may run at a time; one of the tests on Kafka runs one, too.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
 RUN_SECONDS = 90.0
+SESSIONS: set[int] = set()
+"""Of all demos that ran here: whatever of them still runs is in one of these."""
 VENDOR_ROWS = (
     "github push",
     "github issues, opened (sent again)",
@@ -40,7 +43,7 @@ VENDOR_ROWS = (
 class Demo:
     """One run of the command; `output` grows as it speaks."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     lines: list[str] = field(default_factory=list)
 
     @property
@@ -65,23 +68,19 @@ class Demo:
 
 
 @asynccontextmanager
-async def demo(space: Workspace, data_dir: Path, *arguments: str, **more: str) -> AsyncIterator[Demo]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("UPSHOT_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services", "demo", *arguments),
-        cwd=REPOSITORY,
-        env={
-            **environment,
-            "UPSHOT_DATA_DIR": str(data_dir),
-            "UPSHOT_HTTP_PORT": "0",
-            "UPSHOT_POSTGRES_SYSTEM_DIR": str(space.system_dir),
-            **more,
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=1_000_000,
-    )
+async def demo(
+    space: Workspace, data_dir: Path, *arguments: str, warm: bool = True, **more: str
+) -> AsyncIterator[Demo]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("UPSHOT_")}
+    environment = {
+        **inherited,
+        "UPSHOT_DATA_DIR": str(data_dir),
+        "UPSHOT_HTTP_PORT": "0",
+        "UPSHOT_POSTGRES_SYSTEM_DIR": str(space.system_dir),
+        **more,
+    }
+    process = await spawned((*COMMAND, "demo", *arguments), environment, errors=STDOUT, warm=warm)
+    SESSIONS.add(process.pid)
     try:
         yield Demo(process)
     finally:
@@ -101,9 +100,10 @@ async def no_postgres(data_dir: Path) -> None:
 
 
 async def test_demo_shows_everything_then_shows_it_again_as_recovered(space: Workspace) -> None:
+    """From nothing, as a user starts it; the other tests' demos may be warm."""
     data_dir = space.data_dir("demo")
 
-    async with demo(space, data_dir, "--exit") as first:
+    async with demo(space, data_dir, "--exit", warm=False) as first:
         status = await first.ended()
     assert status == 0, first.output
     assert_told(first.output)
@@ -111,7 +111,7 @@ async def test_demo_shows_everything_then_shows_it_again_as_recovered(space: Wor
     assert "Recovered" not in first.output
     await no_postgres(data_dir)
 
-    async with demo(space, data_dir, "--exit") as second:
+    async with demo(space, data_dir, "--exit", warm=False) as second:
         status = await second.ended()
     assert status == 0, second.output
     assert_told(second.output)
@@ -157,7 +157,7 @@ def assert_told(output: str) -> None:
     assert "its signature holds" in trace
 
 
-async def test_demo_serves_on_with_curl_lines_that_work_and_ends_cleanly(space: Workspace) -> None:
+async def test_demo_serves_on_with_curl_lines_that_work_and_ends_cleanly(space: Workspace, shell: Shell) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     data_dir = space.data_dir("demo-serving")
@@ -165,10 +165,11 @@ async def test_demo_serves_on_with_curl_lines_that_work_and_ends_cleanly(space: 
     async with demo(space, data_dir) as it:
         await it.until_said("The same chain as above")
         curls = [line for line in it.output.splitlines() if line.startswith("curl ")]
-        answers = [json.loads(await shell(line)) for line in curls]
+        answers = [json.loads(await printed(line)) for line in curls]
         trace = next(line for line in it.output.splitlines() if line.startswith("The same chain as above: "))
-        traced = await shell(
-            trace.partition(": ")[2].replace(".venv/bin/upshot", f"{sys.executable} -m services"),
+        traced = await printed(
+            trace.partition(": ")[2].replace(".venv/bin/upshot", "upshot"),
+            PATH=shell.path(),
             UPSHOT_POSTGRES_SYSTEM_DIR=str(space.system_dir),
         )
         it.process.send_signal(signal.SIGINT)
@@ -226,7 +227,7 @@ async def test_second_demo_on_the_same_folder_says_who_is_in_the_way(space: Work
         assert await running.ended() == 0
 
 
-async def shell(line: str, **environment: str) -> str:
+async def printed(line: str, **environment: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", line),
         cwd=REPOSITORY,
@@ -239,15 +240,13 @@ async def shell(line: str, **environment: str) -> str:
     return output.decode()
 
 
-def test_nothing_of_the_demo_is_left_running(space: Workspace) -> None:
-    left = [each.info["cmdline"] for each in psutil.process_iter(["cmdline"]) if _is_demo_of(space, each)]
+async def test_nothing_of_the_demo_is_left_running() -> None:
+    left = [each.info["cmdline"] for each in psutil.process_iter(["cmdline"]) if session_of(each.pid) in SESSIONS]
     assert left == []
 
 
-def _is_demo_of(space: Workspace, process: psutil.Process) -> bool:
+def session_of(pid: int) -> int | None:
     try:
-        return "demo" in (process.cmdline() or []) and process.environ().get("UPSHOT_DATA_DIR", "").startswith(
-            str(space.folder)
-        )
-    except psutil.Error:
-        return False
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None

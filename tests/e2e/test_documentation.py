@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ DOCUMENTS = list(dict.fromkeys(each.document for each in SHELL))
 QUICKSTART = "docs/quickstart.md"
 EXPLAIN = "docs/how-to/explain-a-match.md"
 SCRIPT_SECONDS = 90.0
+READ_AT_ONCE = 2
 
 # What the quickstart has defined for those who come from there.
 HELPERS = """
@@ -83,11 +84,36 @@ async def stage(space: Workspace, shell: Shell) -> AsyncIterator[Stage]:
         yield Stage(platform=platform, shell=shell, receiver_port=receiver_port)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def readings(
+    stage: Stage, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Mapping[str, asyncio.Task[str]]]:
+    """What each chosen document's commands print. Much of their time they only wait, so a second document is read meanwhile."""
+    turns = asyncio.Semaphore(READ_AT_ONCE)
+
+    async def reading(document: str) -> str:
+        async with turns:
+            own = [each for each in SHELL if each.document == document]
+            return await run_snippets(own, stage, tmp_path_factory.mktemp(Path(document).stem))
+
+    chosen = [
+        item.callspec.params["document"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.originalname == test_shell_snippets_run.__name__
+    ]
+    tasks = {document: asyncio.create_task(reading(document)) for document in chosen}
+    try:
+        yield tasks
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: Path(document).stem)
-async def test_shell_snippets_run(stage: Stage, tmp_path: Path, document: str) -> None:
-    own = [each for each in SHELL if each.document == document]
-    output = await run_snippets(own, stage, tmp_path)
+async def test_shell_snippets_run(readings: Mapping[str, asyncio.Task[str]], document: str) -> None:
+    output = await readings[document]
     for text in SAID.get(document, ()):
         assert text in output
     if document == "docs/how-to/approve-runs.md":

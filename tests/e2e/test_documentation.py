@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from shared.runtime.clock import SystemClock
+from shared.testing.at_once import at_once, chosen
 from shared.testing.markdown import Snippet, snippets
 from shared.testing.platform import REPOSITORY, RunningPlatform, running_platform
 from shared.testing.receivers import receiver
@@ -65,6 +66,10 @@ SAID = {
 """What a document's commands must have printed, beside ending well."""
 
 
+def stem(document: str) -> str:
+    return Path(document).stem
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Where all documents are read: one platform, the command, and a port that the quickstart's receiver may have."""
@@ -89,31 +94,19 @@ async def readings(
     stage: Stage, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mapping[str, asyncio.Task[str]]]:
     """What each chosen document's commands print. Much of their time they only wait, so a second document is read meanwhile."""
-    turns = asyncio.Semaphore(READ_AT_ONCE)
 
-    async def reading(document: str) -> str:
-        async with turns:
-            own = [each for each in SHELL if each.document == document]
-            return await run_snippets(own, stage, tmp_path_factory.mktemp(Path(document).stem))
+    async def reading(name: str) -> str:
+        own = [each for each in SHELL if stem(each.document) == name]
+        return await run_snippets(own, stage, tmp_path_factory.mktemp(name))
 
-    chosen = [
-        item.callspec.params["document"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == test_shell_snippets_run.__name__
-    ]
-    tasks = {document: asyncio.create_task(reading(document)) for document in chosen}
-    try:
+    async with at_once(chosen(request, test_shell_snippets_run), reading, at_most=READ_AT_ONCE) as tasks:
         yield tasks
-    finally:
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: Path(document).stem)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=stem)
 async def test_shell_snippets_run(readings: Mapping[str, asyncio.Task[str]], document: str) -> None:
-    output = await readings[document]
+    output = await readings[stem(document)]
     for text in SAID.get(document, ()):
         assert text in output
     if document == "docs/how-to/approve-runs.md":

@@ -1,24 +1,30 @@
 """Each workflow template does what it says: fetched, saved, given its own example events, with real receivers behind it."""
 
+import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 
 from shared.runtime.workflow_templates import workflow_templates
+from shared.testing.at_once import at_once, chosen
 from shared.testing.documents import wait, workflow
+from shared.testing.platform import RunningPlatform
 from shared.testing.receivers import Received, Receiver, Reply
 from shared.testing.tenant_client import ENDED, TenantClient
 from shared.testing.waiting import eventually
 from shared.workflows.templates import Example, WorkflowTemplate
+from tests.e2e.conftest import tenant_clients, tenant_name
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OPEN = Reply(headers={"Content-Type": "application/json"}, body=b'{"status": "open"}')
-TEMPLATES = list(workflow_templates().values())
+PLAYED_AT_ONCE = 4
 
 
 class Stage:
@@ -101,15 +107,29 @@ class Stage:
         return Counter(_place(each, start) for each in self._inbox.requests if each.path_qs.startswith(start))
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.key)
-async def test_a_template_does_what_it_says(template: WorkflowTemplate, tenant: TenantClient, inbox: Receiver) -> None:
-    stage = Stage(template, tenant, inbox)
-    await stage.set()
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def plays(
+    platform: RunningPlatform, inbox: Receiver, request: pytest.FixtureRequest
+) -> AsyncIterator[Mapping[str, asyncio.Task[None]]]:
+    """Each chosen template on a stage of its own, with a tenant of its own. Those that fire make their time pass together."""
+    keys = chosen(request, test_a_template_does_what_it_says)
+    async with tenant_clients(platform, [tenant_name(key) for key in keys]) as tenants:
+        tenant_of = dict(zip(keys, tenants, strict=True))
 
-    for example in template.examples:
-        await stage.play(example)
+        async def play(key: str) -> None:
+            stage = Stage(workflow_templates()[key], tenant_of[key], inbox)
+            await stage.set()
+            for example in stage.template.examples:
+                await stage.play(example)
+            await stage.nothing_else()
 
-    await stage.nothing_else()
+        async with at_once(keys, play, at_most=PLAYED_AT_ONCE) as tasks:
+            yield tasks
+
+
+@pytest.mark.parametrize("template", list(workflow_templates()))
+async def test_a_template_does_what_it_says(plays: Mapping[str, asyncio.Task[None]], template: str) -> None:
+    await plays[template]
 
 
 def _place(received: Received, start: str) -> str:

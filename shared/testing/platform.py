@@ -20,6 +20,7 @@ import psutil
 from shared.runtime.clock import SystemRandomness
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
 from shared.runtime.http import jwt_secret
+from shared.testing.clusters import give_cluster
 from shared.testing.spawning import Process, spawned
 from shared.testing.waiting import eventually
 from shared.testing.warm import COMMAND, REPOSITORY
@@ -245,6 +246,8 @@ async def running_platform(
     """A platform on a new data folder, started, and ended on the way out together with its PostgreSQL."""
     platform = RunningPlatform(space.data_dir(name), space.system_dir, environment or {}, command=command, warm=warm)
     try:
+        if warm and "UPSHOT_DATABASE_URL" not in platform.environment:
+            await give_cluster(space, platform.data_dir)
         await platform.start()
         yield platform
     finally:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from shared.testing.clusters import give_cluster
 from shared.testing.platform import RunningPlatform, ended
 from shared.testing.ports import free_port
 from shared.testing.workspace import Workspace
@@ -52,6 +53,7 @@ class RunningServices(RunningPlatform):
 
     async def start_all(self) -> None:
         """One of each, at the same time: whoever comes first makes what all stand on."""
+        await give_cluster(self._space, self.data_dir)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.start())
             for service in SERVICES:

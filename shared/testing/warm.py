@@ -47,12 +47,17 @@ def begin(folder: Path) -> None:
     _begun.set()
 
 
+def is_begun() -> bool:
+    """Whether tests may be spared what a start from nothing costs."""
+    return _begun.is_set()
+
+
 def can_be_warm(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether it is the `upshot` command, with nothing in its environment that imports would heed."""
     heeded = {*_READ_WHEN_IMPORTED, *(name for name in {*environment, *os.environ} if name.startswith("PYTHON"))}
     # An empty one says nothing.
     alike = all(environment.get(name, "") == os.environ.get(name, "") for name in heeded - {"PYTHONPATH"})
-    return _begun.is_set() and alike and tuple(command[: len(COMMAND)]) == COMMAND
+    return is_begun() and alike and tuple(command[: len(COMMAND)]) == COMMAND
 
 
 class WarmProcess:

@@ -2,27 +2,59 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from shared.runtime.clock import SystemClock
 from shared.testing.documents import call, cloud_event, tell, wait, workflow
-from shared.testing.platform import RunningPlatform, second_process
+from shared.testing.platform import RunningPlatform, running_platform, second_process
 from shared.testing.receivers import Receiver
 from shared.testing.tenant_client import TenantClient
 from shared.testing.waiting import eventually, holds_for
 from shared.testing.workspace import Workspace
-from tests.e2e.conftest import StartPlatform, tenant_clients
+from tests.e2e.conftest import tenant_clients
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 TENANTS = 6
-SESSION_TIMEOUT_SECONDS = 6.0
+SESSION_TIMEOUT_SECONDS = 2.0
 TAKEN_OVER_SECONDS = SESSION_TIMEOUT_SECONDS + 14.0
 """With whatever else keeps two cores busy meanwhile."""
+
+Both = tuple[RunningPlatform, RunningPlatform]
+
+
+@asynccontextmanager
+async def _both(space: Workspace, inbox: Receiver, name: str, **more: str) -> AsyncIterator[Both]:
+    environment = {"UPSHOT_EGRESS_ALLOW": inbox.authority, **more}
+    async with (
+        running_platform(space, name, environment=environment) as first,
+        second_process(first, space, environment=environment) as second,
+    ):
+        yield first, second
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def both(space: Workspace, inbox: Receiver) -> AsyncIterator[Both]:
+    """Two processes that nobody disturbs."""
+    async with _both(space, inbox, "both") as it:
+        yield it
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def mortal(space: Workspace, inbox: Receiver) -> AsyncIterator[Both]:
+    """Two of which the first is frozen, and killed for good by the last test. Soon each knows of the other's silence."""
+    soon = {
+        "UPSHOT_BUS_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS),
+        "UPSHOT_BUS_HEARTBEAT_INTERVAL_SECONDS": "0.4",
+    }
+    async with _both(space, inbox, "mortal", **soon) as it:
+        yield it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +66,8 @@ class Shop:
     charging: str
 
 
-async def _shops(stack: AsyncExitStack, platform: RunningPlatform, inbox: Receiver, path: str) -> list[Shop]:
+@asynccontextmanager
+async def _shops(platform: RunningPlatform, inbox: Receiver, path: str) -> AsyncIterator[list[Shop]]:
     names = [f"shop-{path.strip('/')}-{number}" for number in range(TENANTS)]
 
     async def make(tenant: TenantClient) -> Shop:
@@ -45,7 +78,8 @@ async def _shops(stack: AsyncExitStack, platform: RunningPlatform, inbox: Receiv
         )
         return Shop(tenant=tenant, telling=telling, charging=charging)
 
-    return list(await asyncio.gather(*map(make, await stack.enter_async_context(tenant_clients(platform, names)))))
+    async with tenant_clients(platform, names) as tenants:
+        yield list(await asyncio.gather(*map(make, tenants)))
 
 
 async def _sell(shops: list[Shop], platform: RunningPlatform, first: int, count: int) -> None:
@@ -72,17 +106,11 @@ def _deliveries_with_other_bytes(inbox: Receiver, path: str) -> list[str]:
     return [webhook_id for webhook_id, found in bodies.items() if len(found) > 1]
 
 
-@pytest.mark.parametrize("way", ["killed", "frozen"])
-async def test_the_other_process_takes_over(
-    start_platform: StartPlatform, space: Workspace, inbox: Receiver, way: str
-) -> None:
+@pytest.mark.parametrize("way", ["frozen", "killed"])
+async def test_the_other_process_takes_over(mortal: Both, inbox: Receiver, way: str) -> None:
+    first, second = mortal
     path = f"/takeover-{way}"
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(start_platform())
-        second = await stack.enter_async_context(
-            second_process(first, space, environment={"UPSHOT_EGRESS_ALLOW": inbox.authority})
-        )
-        shops = await _shops(stack, first, inbox, path)
+    async with _shops(first, inbox, path) as shops:
         await _sell(shops, first, 0, 10)
         await _sell(shops, second, 10, 10)
         await _all_told(shops, second, 20, 30)
@@ -117,13 +145,9 @@ async def test_the_other_process_takes_over(
             assert sum(statuses.values()) == count
 
 
-async def test_both_do_part_of_the_work(start_platform: StartPlatform, space: Workspace, inbox: Receiver) -> None:
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(start_platform())
-        second = await stack.enter_async_context(
-            second_process(first, space, environment={"UPSHOT_EGRESS_ALLOW": inbox.authority})
-        )
-        shops = await _shops(stack, first, inbox, "/shared")
+async def test_both_do_part_of_the_work(both: Both, inbox: Receiver) -> None:
+    first, second = both
+    async with _shops(first, inbox, "/shared") as shops:
         inbox.connections.clear()
         busy: set[str] = set()
         sold = 0
@@ -150,25 +174,18 @@ async def test_both_do_part_of_the_work(start_platform: StartPlatform, space: Wo
         await holds_for(nothing_twice, "nothing is sent twice when nobody dies", seconds=0.5)
 
 
-async def test_a_workflow_answered_201_by_one_sees_the_next_event_sent_to_the_other(
-    start_platform: StartPlatform, space: Workspace, inbox: Receiver
-) -> None:
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(start_platform())
-        second = await stack.enter_async_context(
-            second_process(first, space, environment={"UPSHOT_EGRESS_ALLOW": inbox.authority})
-        )
+async def test_a_workflow_answered_201_by_one_sees_the_next_event_sent_to_the_other(both: Both) -> None:
+    first, second = both
 
-        tenants = await stack.enter_async_context(tenant_clients(first, [f"hasty-{n}" for n in range(TENANTS)]))
+    async def save_and_sell(tenant: TenantClient) -> None:
+        for turn in range(6):
+            saving, selling = (first, second) if turn % 2 else (second, first)
+            kind = f"shop.sold{turn}"
+            saved = await tenant.at(saving).make_workflow(workflow(f"At once {turn}", kind, wait(0)))
+            (await tenant.at(selling).publish(cloud_event(kind, event_id=str(turn)))).expect(202)
+            await tenant.at(selling).runs_of(saved, 1, {"succeeded"}, 30)
 
-        async def save_and_sell(tenant: TenantClient) -> None:
-            for turn in range(6):
-                saving, selling = (first, second) if turn % 2 else (second, first)
-                kind = f"shop.sold{turn}"
-                saved = await tenant.at(saving).make_workflow(workflow(f"At once {turn}", kind, wait(1)))
-                (await tenant.at(selling).publish(cloud_event(kind, event_id=str(turn)))).expect(202)
-                await tenant.at(selling).runs_of(saved, 1, {"succeeded"}, 30)
-
+    async with tenant_clients(first, [f"hasty-{n}" for n in range(TENANTS)]) as tenants:
         await asyncio.gather(*map(save_and_sell, tenants))
 
 

@@ -43,7 +43,10 @@ async def test_a_record_of_a_later_version_stops_its_partition_and_readyz_names_
 
 async def test_a_log_that_takes_no_records_is_named_until_it_does_again(start_platform: StartPlatform) -> None:
     """As with a full disk: it can be read, and not written."""
-    async with start_platform() as platform, tenant_client(platform, "acme") as tenant:
+    async with (
+        start_platform(UPSHOT_BUS_STATEMENT_TIMEOUT_SECONDS="2") as platform,
+        tenant_client(platform, "acme") as tenant,
+    ):
         await eventually(lambda: _is_ready(tenant), "/readyz answers 200")
         connection = await superuser(platform)
         async with connection.transaction():

@@ -215,7 +215,7 @@ async def test_a_backlog_stops_the_reading_until_it_is_written(bus: MemoryBus, b
     async with Process(bus, brittle, settings=settings).running() as process:
         await bus.append([codec.encode(EVENTS, platform_event("first"))])
         await process.shows_everything()
-        brittle.fail_before = 8
+        brittle.fail_before = 6
         for number in range(600):
             await bus.append([codec.encode(EVENTS, platform_event(f"e{number}"))])
         await process.shows_everything()
@@ -372,7 +372,7 @@ async def test_what_a_crash_takes_back_is_written_again_although_nothing_comes_b
     database: object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.projector.service.projector.FLUSHED_SECONDS", 3.0)
+    monkeypatch.setattr("services.projector.service.projector.FLUSHED_SECONDS", 1.5)
     scenario = RunsScenario()
     (run_id,) = scenario.happens(match("w"))
     async with Process(bus, readmodel).running() as process, crashing(database) as crash:

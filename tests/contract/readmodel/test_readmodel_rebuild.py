@@ -303,10 +303,10 @@ async def test_what_differs_is_named_and_nothing_is_switched(live: Live) -> None
 
 async def test_a_killed_rebuild_leaves_nothing_that_the_next_does_not_remove(live: Live, database: object) -> None:
     await fill(live)
+    admin = await connect(_admin(database))  # by now: a rebuild does not take long
     begun = asyncio.Event()
     rebuilding_now = asyncio.create_task(rebuild(live.bus, live.readmodel, CLOCK, lambda _: begun.set()))
     await begun.wait()
-    admin = await connect(_admin(database))
     await admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"

@@ -26,6 +26,13 @@ from shared.testing.shell import Shell, shell_with_upshot
 from shared.testing.tenant_client import ALL_ROLES, TenantClient, client_session, make_token
 from shared.testing.workspace import Workspace
 
+SILENT_SECONDS = 2.0
+SOON_SILENT = {
+    "UPSHOT_BUS_SESSION_TIMEOUT_SECONDS": str(SILENT_SECONDS),
+    "UPSHOT_BUS_HEARTBEAT_INTERVAL_SECONDS": "0.4",
+}
+"""For processes of which one dies or stands still: what it had is the others' after that time."""
+
 StartPlatform = Callable[..., AbstractAsyncContextManager[RunningPlatform]]
 
 _NUMBERS = itertools.count(1)

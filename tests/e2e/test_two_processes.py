@@ -17,13 +17,12 @@ from shared.testing.receivers import Receiver
 from shared.testing.tenant_client import TenantClient
 from shared.testing.waiting import eventually, holds_for
 from shared.testing.workspace import Workspace
-from tests.e2e.conftest import tenant_clients
+from tests.e2e.conftest import SILENT_SECONDS, SOON_SILENT, tenant_clients
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 TENANTS = 6
-SESSION_TIMEOUT_SECONDS = 2.0
-TAKEN_OVER_SECONDS = SESSION_TIMEOUT_SECONDS + 14.0
+TAKEN_OVER_SECONDS = SILENT_SECONDS + 14.0
 """With whatever else keeps two cores busy meanwhile."""
 
 Both = tuple[RunningPlatform, RunningPlatform]
@@ -48,12 +47,8 @@ async def both(space: Workspace, inbox: Receiver) -> AsyncIterator[Both]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def mortal(space: Workspace, inbox: Receiver) -> AsyncIterator[Both]:
-    """Two of which the first is frozen, and killed for good by the last test. Soon each knows of the other's silence."""
-    soon = {
-        "UPSHOT_BUS_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS),
-        "UPSHOT_BUS_HEARTBEAT_INTERVAL_SECONDS": "0.4",
-    }
-    async with _both(space, inbox, "mortal", **soon) as it:
+    """Two of which the first is frozen, and killed for good by the last test."""
+    async with _both(space, inbox, "mortal", **SOON_SILENT) as it:
         yield it
 
 

@@ -19,7 +19,7 @@ from shared.testing.platform import RunningPlatform, second_process
 from shared.testing.tenant_client import TenantClient
 from shared.testing.waiting import eventually
 from shared.testing.workspace import Workspace
-from tests.e2e.conftest import StartPlatform, tenant_clients
+from tests.e2e.conftest import SOON_SILENT, StartPlatform, tenant_clients
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -101,9 +101,9 @@ async def test_an_owner_that_stood_still_and_wakes_up_tells_of_nothing_again(
 ) -> None:
     monkeypatch.setenv("UPSHOT_POSTGRES_SYSTEM_DIR", str(space.system_dir))
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(start_platform())
+        first = await stack.enter_async_context(start_platform(**SOON_SILENT))
         watches = await _watches(stack, first, "frozen")
-        second = await stack.enter_async_context(second_process(first, space))
+        second = await stack.enter_async_context(second_process(first, space, environment=SOON_SILENT))
         await _shared(first, watches)
         opened = {}
         for watch in watches:

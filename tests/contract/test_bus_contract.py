@@ -19,6 +19,7 @@ from shared.bus.port import Bus, NewRecord, Position, Reader, Record, RecordTooL
 from shared.domain.envelope import Event
 from shared.domain.errors import PermanentError, StaleGenerationError, TransientError
 from shared.testing.bus import (
+    HEARTBEAT_SECONDS,
     PARTITION_COUNT,
     RECORD_BYTES_MAX,
     SESSION_TIMEOUT_SECONDS,
@@ -365,7 +366,7 @@ class TestGroups:
         await first.next_assignment(timeout_seconds=20)
         second = await bus.join("g", TOPIC, member_id="b")
         assert await first.next_assignment(timeout_seconds=20)
-        again = asyncio.create_task(first.next_assignment(timeout_seconds=1))
+        again = asyncio.create_task(first.next_assignment(timeout_seconds=2 * HEARTBEAT_SECONDS))
         given = await second.next_assignment(timeout_seconds=20)
         assert given is not None
         assert len(given.partitions) == PARTITION_COUNT // 2

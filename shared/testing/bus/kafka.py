@@ -104,7 +104,8 @@ class _Server:
 @asynccontextmanager
 async def _start(tmp: Path) -> AsyncIterator[_Server]:
     del tmp  # Kafka's processes run in a workspace of tests, whose watchdog ends them
-    async with kafka_cluster() as cluster:
+    # Coming back after a kill it waits until its former self counts as silent.
+    async with kafka_cluster(overrides={"broker.session.timeout.ms": "2000"}) as cluster:
         yield _Server(cluster)
 
 

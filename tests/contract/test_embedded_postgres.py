@@ -110,12 +110,16 @@ class App:
                     stream.close()
 
 
+def _small(folder: Path) -> EmbeddedPostgresSettings:
+    """Few files of the write-ahead log: they are made, or copied, for each test."""
+    return EmbeddedPostgresSettings(system_dir=folder / "system", min_wal_size_mb=32)
+
+
 @pytest.fixture(scope="session")
 def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder whose cluster is made, for tests that begin after that."""
     with folder_for_server(tmp_path_factory.mktemp("made")) as folder:
-        small = EmbeddedPostgresSettings(system_dir=folder / "system", min_wal_size_mb=32)  # copied for each test
-        app = App(Place(data_dir=folder / "data", settings=small))
+        app = App(Place(data_dir=folder / "data", settings=_small(folder)))
         app.process.communicate("\n", timeout=60)
         assert app.process.returncode == 0
         yield folder / "data"
@@ -125,7 +129,7 @@ def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def fresh(tmp_path: Path) -> Iterator[Place]:
     """A data folder that does not exist yet."""
     with folder_for_server(tmp_path) as folder:
-        place = Place(data_dir=folder / "data", settings=EmbeddedPostgresSettings(system_dir=folder / "system"))
+        place = Place(data_dir=folder / "data", settings=_small(folder))
         try:
             yield place
         finally:
@@ -211,16 +215,19 @@ async def test_a_fresh_folder_serves_with_checksums_scram_and_utc(fresh: Place) 
 
 
 async def test_no_commit_waits_for_a_new_file_of_the_write_ahead_log(fresh: Place) -> None:
+    settings = EmbeddedPostgresSettings(system_dir=fresh.settings.system_dir)
+    default = Place(data_dir=fresh.data_dir, settings=settings)
+
     def files() -> set[str]:
         return {each.name for each in (fresh.data / "pg_wal").iterdir() if each.is_file()}
 
-    async with await fresh.ensure() as handle:
+    async with await default.ensure() as handle:
         ready = files()
         await ask(handle, "CREATE TABLE filled (body text STORAGE PLAIN)")
         for _ in range(12):  # 8 MB each: three quarters of what is kept ready
             await ask(handle, "INSERT INTO filled SELECT repeat('x', 8000) FROM generate_series(1, 1000)")
         assert files() == ready
-        assert len(ready) * 16 >= fresh.settings.min_wal_size_mb
+        assert len(ready) * 16 >= settings.min_wal_size_mb
 
 
 async def test_what_is_private_is_private(fresh: Place) -> None:

@@ -303,14 +303,18 @@ async def test_what_differs_is_named_and_nothing_is_switched(live: Live) -> None
 
 async def test_a_killed_rebuild_leaves_nothing_that_the_next_does_not_remove(live: Live, database: object) -> None:
     await fill(live)
-    admin = await connect(_admin(database))  # by now: a rebuild does not take long
+    admin = await connect(_admin(database))
+    holding = admin.transaction()
+    await holding.start()
+    await admin.execute("LOCK TABLE readmodel.current IN SHARE MODE")  # however quick it is, it cannot switch
     begun = asyncio.Event()
     rebuilding_now = asyncio.create_task(rebuild(live.bus, live.readmodel, CLOCK, lambda _: begun.set()))
     await begun.wait()
     await admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
+    await holding.rollback()
     await admin.close()
     with pytest.raises(Exception):  # noqa: B017  whatever a broken connection raises where it happened to be
         await rebuilding_now

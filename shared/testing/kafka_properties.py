@@ -105,8 +105,6 @@ def node_properties(
         "broker.heartbeat.interval.ms": "500",
         "broker.session.timeout.ms": "3000",
     }
-    if len(nodes) == 1:
-        properties["controller.quorum.election.timeout.ms"] = "200"  # nobody else stands
     if options.has_users:
         properties |= _authentication(options.users)
     if options.is_encrypted:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
+from mode.threads import ServiceThread, WorkerThread
 
 from services.matcher.stream.share import Carrier, Fetched, Share
 from shared.bus.adapters.kafka.consuming import GroupConsumer
@@ -57,8 +58,18 @@ class EventsTransport(driver.Transport):
         self.let_go = let_go
 
 
+class _Worker(WorkerThread):
+    """Does not keep its process: where a broker is away Faust may leave its thread running when it stops."""
+
+    def __init__(self, service: ServiceThread, **more: Any) -> None:
+        super().__init__(service, **more)
+        self.daemon = True
+
+
 class EventsThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka runs, so that heartbeats go on while a batch is matched."""
+
+    Worker = _Worker
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # aiokafka has no types
         del transport

@@ -35,6 +35,8 @@ class Stage:
     tests: bool = False
     status: int | None = None
     seconds: float = 0.0
+    busy: float | None = None
+    """Of all processors' time, what was used; the rest was waited for."""
     ended_early: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -65,6 +67,8 @@ def main() -> int:
             run(stage, MINUTES_MAX * 60 - (time.monotonic() - began), scratch)
     for line in summary(stages, time.monotonic() - began):
         print(line)
+    if any(stage.tests for stage in stages):
+        print(f"{os.cpu_count()} processors; what the tests' servers wrote lay in {scratch.parent}.")
     return 1 if any(stage.status for stage in stages) else 0
 
 
@@ -90,7 +94,7 @@ def has_room(memory: Path) -> bool:
 
 def run(stage: Stage, seconds_left: float, scratch: Path) -> None:
     print(f"==> {stage.name}", flush=True)
-    began = time.monotonic()
+    began, processors = time.monotonic(), processor_seconds()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [*stage.command, f"--junitxml={report}"] if stage.tests else stage.command
@@ -112,7 +116,20 @@ def run(stage: Stage, seconds_left: float, scratch: Path) -> None:
         if stage.tests:
             read_report(stage, report)
     stage.seconds = time.monotonic() - began
+    if processors and (ended := processor_seconds()) and ended[1] > processors[1]:
+        stage.busy = (ended[0] - processors[0]) / (ended[1] - processors[1])
     print(f"    {'ok' if stage.status == 0 else 'FAILED'} in {stage.seconds:.0f} s", flush=True)
+
+
+def processor_seconds() -> tuple[float, float] | None:
+    """What all processors were busy for since the machine began, and that with what they waited; None where nobody says so."""
+    try:
+        line = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
+    except OSError:
+        return None
+    user, nice, system, idle, waiting, *more = (float(each) for each in line.split()[1:])
+    busy = user + nice + system + sum(more[:3])
+    return busy, busy + idle + waiting
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:
@@ -149,10 +166,12 @@ def read_report(stage: Stage, report: Path) -> None:
 
 
 def summary(stages: list[Stage], seconds: float) -> list[str]:
-    lines = ["", f"{'stage':<14}{'':<9}{'seconds':>8}"]
+    lines = ["", f"{'stage':<14}{'':<9}{'seconds':>8}{'busy':>7}"]
     for stage in stages:
         counts = ", ".join(f"{count} {what}" for what, count in sorted(stage.counts.items()))
-        lines.append(f"{stage.name:<14}{'ok' if stage.status == 0 else 'FAILED':<9}{stage.seconds:>8.0f}  {counts}")
+        verdict = "ok" if stage.status == 0 else "FAILED"
+        busy = "" if stage.busy is None else f"{stage.busy:.0%}"
+        lines.append(f"{stage.name:<14}{verdict:<9}{stage.seconds:>8.0f}{busy:>7}  {counts}")
     skipped: Counter[str] = Counter()
     for stage in stages:
         skipped += stage.skipped

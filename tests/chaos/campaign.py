@@ -48,7 +48,7 @@ class Breaker(Protocol):
     """The longest time from a fault to a platform that is ready again."""
 
     async def campaign(self) -> None:
-        """All faults, one after the other; all is mended when it returns."""
+        """All faults; all is mended when it returns."""
         ...
 
 

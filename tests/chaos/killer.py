@@ -14,7 +14,7 @@ Way = Literal["app", "postmaster", "both"]
 WAYS: tuple[Way, ...] = ("app", "postmaster", "both")
 
 READY_SECONDS = 60.0
-PAUSE_SECONDS_MAX = 3.5
+PAUSE_SECONDS_MAX = 1.5
 
 
 class Killer:

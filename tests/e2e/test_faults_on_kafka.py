@@ -1,8 +1,8 @@
 """Services apart on a Kafka of three brokers, two processes of each, while processes, brokers, PostgreSQL and the network fail:
 nothing accepted is lost, nothing unsafe happens twice, rebuilding gives what was there, and no record is left unread.
 
-Some of each kind of fault that `tests/chaos/faults.py` knows; `UPSHOT_FAULTS` sets how many, `UPSHOT_KILL_SEED` repeats a
-campaign's choices. The long form is `tests/chaos/test_faults_long.py`.
+Some of each kind of fault that `tests/chaos/faults.py` knows, two at a time; `UPSHOT_FAULTS` sets how many, `UPSHOT_KILL_SEED`
+repeats a campaign's choices. The long form is `tests/chaos/test_faults_long.py`.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.chaos.campaign import run_campaign
 from tests.chaos.faults import Faults, check_nothing_is_unread, services_on_three_brokers
 
 FAULTS_OF_EACH = int(os.environ.get("UPSHOT_FAULTS", "1"))
-REQUESTS_PER_SECOND = 30
+REQUESTS_PER_SECOND = 10
 
 
 @pytest.mark.slow

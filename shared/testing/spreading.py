@@ -1,6 +1,7 @@
 """How tests spread over workers under `--dist loadgroup`: what shares a costly server stays together, what is slow begins first.
 
-A test's group is what `xdist_group` marks it with; else `kafka`, if it asks for the shared broker; else its file. Markers are
+A test's group is what `xdist_group` marks it with; else `kafka`, if it asks for the shared broker, or `kafka-secured`, if it asks
+for the secured one; else its file. Markers are
 known to workers alone, and the scheduler is the controller's: so each worker writes the groups down where the controller
 says. (xdist itself writes them into the tests' ids, which pytest 9.2 does not let it change any more.) `tests/conftest.py` has
 these hooks.
@@ -17,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 KAFKA = "kafka"
+"""What the names of its groups begin with: there are several, so that workers share what they hold."""
 _PLACE = "upshot_groups"  # the key of what the controller tells its workers
 _FILE = pytest.StashKey[Path]()
 
@@ -84,9 +86,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with Kafka's, the longest group of all, and with what is marked `slow`."""
+    """Begin with Kafka's, the longest groups of all, and with what is marked `slow`."""
     groups = {item.nodeid: group_of(item) for item in items}
-    items.sort(key=lambda item: groups[item.nodeid] != KAFKA and item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: not groups[item.nodeid].startswith(KAFKA) and item.get_closest_marker("slow") is None)
     if (place := getattr(config, "workerinput", {}).get(_PLACE)) is not None:
         whole = Path(f"{place}.{os.getpid()}")
         whole.write_text(json.dumps(groups), encoding="utf-8")
@@ -97,6 +99,9 @@ def group_of(item: pytest.Item) -> str:
     """The name of its group."""
     if (marker := item.get_closest_marker("xdist_group")) is not None:
         return str(marker.args[0])
-    if not {"kafka_broker", "secured_kafka"}.isdisjoint(getattr(item, "fixturenames", ())):
+    fixtures = getattr(item, "fixturenames", ())
+    if "secured_kafka" in fixtures:
+        return f"{KAFKA}-secured"
+    if "kafka_broker" in fixtures:
         return KAFKA
     return item.nodeid.partition("::")[0]

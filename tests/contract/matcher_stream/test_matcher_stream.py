@@ -20,7 +20,7 @@ from shared.testing.folds import NothingRemembered
 from shared.testing.waiting import eventually
 from tests.contract.matcher_stream.conftest import CATALOGUE, PARTITIONS, TENANTS, Log, Member, definitions, event
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("kafka-stream")]
 
 
 def mixed(count: int) -> list[NewRecord]:

@@ -12,7 +12,7 @@ from shared.testing.waiting import eventually
 from tests.contract.matcher_stream.conftest import AT, PARTITIONS, event
 from tests.contract.matcher_stream.faust_alone import Alone, alone
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("kafka-stream")]
 
 
 def recorded_days_ago(record: NewRecord, days: float) -> NewRecord:

@@ -14,7 +14,7 @@ from shared.bus.topics import EVENTS
 from shared.testing.waiting import eventually
 from tests.contract.matcher_stream.conftest import PARTITIONS, TENANTS, Log, Member, event
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("kafka-stream")]
 
 
 async def append_in_a_transaction(log: Log, partition: int, count: int, *, commit: bool) -> None:

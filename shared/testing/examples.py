@@ -6,7 +6,7 @@ tests that name nothing.
 
 import os
 
-PERCENT = int(os.environ.get("UPSHOT_TEST_EXAMPLES", "35"))
+PERCENT = int(os.environ.get("UPSHOT_TEST_EXAMPLES", "25"))
 USUAL = 100
 _LEAST = 8
 

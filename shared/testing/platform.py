@@ -76,6 +76,8 @@ class RunningPlatform:
             "UPSHOT_POSTGRES_SYSTEM_DIR": str(system_dir),
             "UPSHOT_JWT_SECRET": JWT_SECRET,
             "PYTHONPATH": str(REPOSITORY),
+            # Of what is forked it would be a copy of all that is loaded, for seconds of life.
+            "UPSHOT_HUGE_PAGES": "false" if warm else "",
             **environment,
         }
         # An empty value leaves the setting to its default.

@@ -70,12 +70,14 @@ class Bus:
         self.may_append.set()
         self.waiting = asyncio.Event()
         self.unreadable: set[int] = set()
+        self.fetching: frozenset[int] = frozenset()
+        """Partitions of events that are being asked for just now."""
         self.unkept = False
         """Nobody keeps the group just now."""
 
     def reader(self, topic: str) -> Any:  # as the memory's
         reader = self.memory.reader(topic)
-        return Unreadable(reader, self.unreadable) if topic == EVENTS else reader
+        return Watched(reader, self) if topic == EVENTS else reader
 
     def __getattr__(self, name: str) -> Any:  # whatever the memory's is
         return getattr(self.memory, name)
@@ -93,20 +95,25 @@ class Bus:
         return dict(self.offsets)
 
 
-class Unreadable:
-    """A reader that says of some partitions what Kafka's would, once it has nothing else to give, until it is assigned anew."""
+class Watched:
+    """A reader that tells what it is fetching, and says of unreadable partitions what Kafka's would, once it has nothing else to
+    give, until it is assigned anew."""
 
-    def __init__(self, reader: Reader, unreadable: set[int]) -> None:
+    def __init__(self, reader: Reader, bus: Bus) -> None:
         self._reader = reader
-        self._unreadable = unreadable
+        self._bus = bus
         self.positions = reader.positions
         self.assign = reader.assign
         self.close = reader.close
 
     async def poll(self, *, timeout_seconds: float, records_max: int = 1000) -> Mapping[int, Sequence[Record]]:
-        if found := self._unreadable & self.positions().keys():
+        if found := self._bus.unreadable & self.positions().keys():
             raise PartitionUnreadable(f"{EVENTS}/{min(found)} is gone", partitions=frozenset(found))
-        return await self._reader.poll(timeout_seconds=timeout_seconds, records_max=records_max)
+        self._bus.fetching = frozenset(self.positions())
+        try:
+            return await self._reader.poll(timeout_seconds=timeout_seconds, records_max=records_max)
+        finally:
+            self._bus.fetching = frozenset()
 
 
 class Alone:
@@ -144,6 +151,14 @@ class Alone:
             return len(self.share.wanted(range(PARTITIONS))) == PARTITIONS
 
         await eventually(ready, "the assignment is taken over", interval_seconds=0.01)
+
+    async def fetching(self) -> None:
+        """More of every partition is being asked for."""
+
+        async def all_of_them() -> bool:
+            return len(self.bus.fetching) == PARTITIONS
+
+        await eventually(all_of_them, "all partitions are asked for more", interval_seconds=0.01)
 
     async def handed_over(self, count: int) -> None:
         """So many events of each partition went to Faust."""

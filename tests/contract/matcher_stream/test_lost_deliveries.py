@@ -71,6 +71,7 @@ async def test_a_fetch_that_ends_while_the_flow_is_stopped_is_made_again(
     async with alone(monkeypatch) as it:
         await send(it, range(4))
         await it.matched(range(4))
+        await it.fetching()
         it.consumer.stop_flow()
         await send(it, range(4, 8))
         await it.handed_over(2)

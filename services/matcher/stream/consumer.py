@@ -161,6 +161,10 @@ class EventsConsumer(driver.Consumer):
         """Faust reads nothing itself. While it waited for a seek another rebalance could begin, and it would then let the flow
         go on in the midst of that one, and empty its queues once more behind it."""
 
+    def close(self) -> None:
+        """Of a consumer that ends while its group rebalances Faust closes the connections here, in the main loop. They are of
+        the thread's, which may be using them: uvloop then ends the process. The thread closes them itself as it stops."""
+
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Faust never commits: the matcher does, once what a batch led to is durable."""
         del topics, start_new_transaction

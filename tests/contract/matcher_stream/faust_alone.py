@@ -39,6 +39,10 @@ class Thread(Service):
         self.may_seek = asyncio.Event()
         self.may_seek.set()
         self.refusal: Exception | None = None
+        self.closed_from_outside = False
+
+    def close(self) -> None:
+        self.closed_from_outside = True
 
     async def check(self) -> None:
         if self.refusal is not None:

@@ -23,6 +23,7 @@ OVERRIDDEN = [
     (driver.Consumer._to_message, ["self", "tp", "record"]),
     (driver.Consumer._new_consumer_thread, ["self"]),
     (driver.Consumer.perform_seek, ["self"]),
+    (driver.Consumer.close, ["self"]),
     (driver.Consumer.commit, ["self", "topics", "start_new_transaction"]),
     (driver.Consumer.on_partitions_revoked, ["self", "revoked"]),
     (driver.Consumer.on_partitions_assigned, ["self", "assigned", "generation_id"]),

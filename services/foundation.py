@@ -29,7 +29,7 @@ from shared.runtime.embedded_postgres import (
     ensure_server,
     has_cluster,
 )
-from shared.runtime.http.secret_file import load_or_create
+from shared.runtime.secret_file import load_or_create
 from shared.runtime.settings import UpshotSettings, read_settings_of
 from shared.telemetry.metrics import Metrics
 

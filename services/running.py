@@ -28,10 +28,11 @@ from shared.runtime.http import (
     TokenVerifier,
     build_app,
     connection_limits,
-    jwt_secret,
 )
 from shared.runtime.huge_pages import collapse_heap
+from shared.runtime.secret_file import jwt_secret
 from shared.runtime.settings import UpshotSettings
+from shared.telemetry.collecting import MetricsPage
 from shared.telemetry.logging import set_up_logging
 from shared.telemetry.metrics import LAG, READY, Labels, labels_of
 
@@ -72,6 +73,10 @@ class Running:
     followed: list[Followed] = field(default_factory=list)
     draining: bool = False
     _lags: Mapping[Labels, float] = field(default_factory=dict)
+    _page: MetricsPage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._page = MetricsPage(self.ground.metrics)
 
     def unreadiness(self) -> list[str]:
         """Why this process does not do its part; empty: it does."""
@@ -110,7 +115,7 @@ class Running:
                 labels = labels_of(LAG, each.topic, each.group, str(partition))
                 lags[labels] = max(0, ends[partition].high - at)
         self._lags = lags
-        return self.ground.metrics.page()
+        return self._page.text()
 
     def measure(self) -> None:
         """Show what the process as a whole has to show."""

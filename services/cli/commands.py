@@ -106,7 +106,8 @@ def token(
     from services.cli.roles import own_roles
     from services.foundation import data_dir_of
     from shared.runtime.clock import SystemClock, SystemRandomness
-    from shared.runtime.http import issue_token, jwt_secret
+    from shared.runtime.http import issue_token
+    from shared.runtime.secret_file import jwt_secret
     from shared.runtime.settings import read_settings
 
     for own in own_roles(role):

@@ -40,7 +40,7 @@ from shared.readmodel.migrate import HEAD, installed_revision
 from shared.readmodel.versions import MODEL_VERSION
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.embedded_postgres import default_data_dir
-from shared.runtime.http.secret_file import JWT_SECRET_FILE
+from shared.runtime.secret_file import JWT_SECRET_FILE
 from shared.runtime.settings import UpshotSettings, read_settings_of
 
 SECRET_FILES = (MASTER_KEY_FILE, JWT_SECRET_FILE, "demo.json")

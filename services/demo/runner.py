@@ -26,7 +26,8 @@ from shared.readmodel.connect import API
 from shared.readmodel.tenant_queries import TenantQueries
 from shared.runtime.clock import SystemClock, SystemRandomness
 from shared.runtime.egress import EgressSettings
-from shared.runtime.http import issue_token, jwt_secret
+from shared.runtime.http import issue_token
+from shared.runtime.secret_file import jwt_secret
 from shared.runtime.settings import UpshotSettings, read_settings_of
 from shared.telemetry.logging import set_up_logging
 from shared.testing.receivers import Receiver, receiver

@@ -1,21 +1,15 @@
 """Every metric there is, by name, and where a process counts: what `/metrics` shows and collectors read.
 
 Counting costs a fraction of a microsecond: numbers are kept plain, and OpenTelemetry's instruments look at them when somebody
-asks. No label names a tenant, an event or anything else whose number nobody bounds; where there is no label to tell things
-apart, `/metrics` of each process does.
-Next: `prometheus.py`, the page.
+asks (`collecting.py`, which commands that only look need not load). No label names a tenant, an event or anything else whose
+number nobody bounds; where there is no label to tell things apart, `/metrics` of each process does.
+Next: `collecting.py`, then `prometheus.py`, the page.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
-from shared.telemetry.prometheus import render
 
 Labels = tuple[tuple[str, str], ...]
 Measure = Callable[[], Mapping[Labels, float]]
@@ -178,14 +172,8 @@ class Metrics:
     """One process's. Made once, handed to whoever counts."""
 
     def __init__(self) -> None:
-        self._reader = InMemoryMetricReader()
-        provider = MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
-        meter = provider.get_meter("upshot")
         self._counts: dict[Metric, dict[tuple[str, ...], float]] = {each: defaultdict(float) for each in CATALOGUE}
         self._measures: dict[Metric, list[Measure]] = defaultdict(list)
-        for metric in CATALOGUE:
-            create = meter.create_observable_counter if metric.kind == "counter" else meter.create_observable_gauge
-            create(metric.name, [self._observer(metric)], metric.unit, metric.description)
 
     def add(self, metric: Metric, number: float = 1, *values: str) -> None:
         """Count; `values` are those of the metric's labels, in their order."""
@@ -195,18 +183,12 @@ class Metrics:
         """Ask `measure` whenever somebody looks; a metric may have several, for different labels."""
         self._measures[metric].append(measure)
 
-    def page(self) -> str:
-        """As Prometheus reads it."""
-        return render(self._reader.get_metrics_data())
-
-    def _observer(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            found = {labels_of(metric, *values): number for values, number in self._counts[metric].items()}
-            for measure in self._measures[metric]:
-                found.update(measure())
-            return [Observation(value, dict(labels)) for labels, value in found.items()]
-
-        return observe
+    def values(self, metric: Metric) -> Mapping[Labels, float]:
+        """What was counted and what measures show now, by the metric's labels."""
+        found = {labels_of(metric, *values): number for values, number in self._counts[metric].items()}
+        for measure in self._measures[metric]:
+            found.update(measure())
+        return found
 
 
 def labels_of(metric: Metric, *values: str) -> Labels:

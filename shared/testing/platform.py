@@ -19,7 +19,7 @@ import psutil
 
 from shared.runtime.clock import SystemRandomness
 from shared.runtime.embedded_postgres.processes import parent_among, server_processes
-from shared.runtime.http import jwt_secret
+from shared.runtime.secret_file import jwt_secret
 from shared.testing.clusters import give_cluster
 from shared.testing.spawning import Process, spawned
 from shared.testing.waiting import eventually

@@ -21,7 +21,6 @@ from shared.runtime.http.auth import (
 from shared.runtime.http.boundary import HttpDependencies, build_app
 from shared.runtime.http.problems import HttpProblem, ProblemDocument, flaws_of, problem_document, unknown_tenant
 from shared.runtime.http.routing import About, Call, Header, Returns, Route, reply
-from shared.runtime.http.secret_file import jwt_secret
 from shared.runtime.http.server import HttpServer, connection_limits
 
 __all__ = [
@@ -47,7 +46,6 @@ __all__ = [
     "connection_limits",
     "flaws_of",
     "issue_token",
-    "jwt_secret",
     "problem_document",
     "reply",
     "require_any",

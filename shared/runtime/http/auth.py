@@ -2,7 +2,7 @@
 
 Guarantee: a token that is expired, foreign, garbled or signed otherwise is a 401 that names the claim and never the
 secret; a verified token is not verified again until it expires (35 µs saved a call), and the memory for that is bounded.
-Next: `secret_file.py` for where the secret lives, `routing.py` for what each route demands.
+Next: `../secret_file.py` for where the secret lives, `routing.py` for what each route demands.
 """
 
 from collections import OrderedDict
@@ -18,14 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 from shared.domain.clock import Clock
 from shared.domain.runs.approvals import qualified_role
 from shared.runtime.http.problems import HttpProblem
+from shared.runtime.secret_file import SECRET_BYTES_MIN
 
 ISSUER = "upshot"
 AUDIENCE = "upshot"
 ALGORITHM = "HS256"
 TOKEN_CHARACTERS_MAX = 4096
 TEXT_CHARACTERS_MAX = 500
-SECRET_BYTES_MIN = 16
-"""HMAC-SHA256 with fewer key bytes could be guessed offline from one token; 32 random ones are what we make ourselves."""
 
 READ = "automation:read"
 WRITE = "automation:write"

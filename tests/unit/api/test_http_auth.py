@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey
 from shared.domain.errors import InvalidInput
 from shared.runtime.http.auth import TokenVerifier, effective_roles, issue_token
 from shared.runtime.http.problems import HttpProblem
-from shared.runtime.http.secret_file import jwt_secret, load_or_create
+from shared.runtime.secret_file import jwt_secret, load_or_create
 
 SECRET = b"a secret for tests, long enough."
 

@@ -32,6 +32,7 @@ from shared.runtime.http import (
 )
 from shared.runtime.http.connections import ConnectionLimits
 from shared.runtime.settings import UpshotSettings
+from shared.telemetry.collecting import MetricsPage
 from shared.telemetry.metrics import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CLOSED, Metrics
 
 GET = b"GET /well HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -108,7 +109,7 @@ class Served:
 
     def counted(self, name: str, reason: str = "") -> float:
         labels = re.escape(f'{{reason="{reason}"}}') if reason else ""
-        found = re.search(rf"^{name}{labels} (\S+)$", self._metrics.page(), re.MULTILINE)
+        found = re.search(rf"^{name}{labels} (\S+)$", MetricsPage(self._metrics).text(), re.MULTILINE)
         return float(found[1]) if found else 0
 
     async def hang_up(self) -> None:

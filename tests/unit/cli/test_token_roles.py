@@ -5,7 +5,6 @@ import pytest
 from services.cli.roles import own_roles
 from shared.domain.errors import InvalidInput
 from shared.runtime.http import ROLES
-from tests.unit.cli.test_wrong_data_folder import upshot
 
 
 def test_what_routes_ask_for_is_known_bare_or_written_out():
@@ -29,13 +28,3 @@ def test_a_typing_error_names_what_was_meant(role, hint):
 def test_others_are_refused(role):
     with pytest.raises(InvalidInput, match="no role"):
         own_roles([role])
-
-
-def test_the_command_prints_no_token_for_an_unknown_role(tmp_path):
-    ended = upshot(tmp_path / "none", "token", "--tenant", "acme", "--role", "reed")
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert "did you mean 'read'" in ended.stderr
-    assert not (tmp_path / "none").exists()
-    own = upshot(tmp_path / "some", "token", "--tenant", "acme", "--role", "automation:finance")
-    assert (own.returncode, own.stdout.count(".")) == (0, 2)
-    assert "only a workflow's approval" in own.stderr

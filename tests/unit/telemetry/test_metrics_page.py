@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 
 from shared.telemetry import metrics as catalogue
+from shared.telemetry.collecting import MetricsPage
 from shared.telemetry.metrics import CATALOGUE, Metric, Metrics, labels_of
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -45,7 +46,7 @@ def test_what_was_counted_stands_on_the_page() -> None:
     metrics.add(catalogue.RECORDS_READ, 1, "upshot.runs")
     metrics.add(catalogue.APPEND_SECONDS, 0.000001)
     metrics.add(catalogue.APPENDS, 12345678)
-    page = parsed(metrics.page())
+    page = parsed(MetricsPage(metrics).text())
     assert page["upshot_records_read_total"] == {'topic="upshot.events"': 7, 'topic="upshot.runs"': 1}
     assert page["upshot_append_seconds_total"] == {"": 1e-6}
     assert page["upshot_appends_total"] == {"": 12345678}
@@ -57,19 +58,19 @@ def test_a_gauge_shows_what_is_now_and_forgets_what_was() -> None:
     metrics.show(
         catalogue.LAG, lambda: {labels_of(catalogue.LAG, "t", "g", str(each)): lag for each, lag in lags.items()}
     )
-    assert parsed(metrics.page())["upshot_lag_records"] == {
+    assert parsed(MetricsPage(metrics).text())["upshot_lag_records"] == {
         'topic="t",group="g",partition="0"': 5,
         'topic="t",group="g",partition="1"': 2,
     }
     lags.pop(0)
     lags[1] = 0
-    assert parsed(metrics.page())["upshot_lag_records"] == {'topic="t",group="g",partition="1"': 0}
+    assert parsed(MetricsPage(metrics).text())["upshot_lag_records"] == {'topic="t",group="g",partition="1"': 0}
 
 
 def test_values_of_labels_cannot_break_a_line() -> None:
     metrics = Metrics()
     metrics.add(catalogue.RECORDS_READ, 1, 'a"b\\c\nd')
-    assert parsed(metrics.page())["upshot_records_read_total"] == {r'topic="a\"b\\c\nd"': 1}
+    assert parsed(MetricsPage(metrics).text())["upshot_records_read_total"] == {r'topic="a\"b\\c\nd"': 1}
 
 
 def test_the_catalogue_is_whole_and_bounded() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from shared.domain.clock import Randomness
 from shared.domain.errors import InvalidInput
-from shared.runtime.http.auth import SECRET_BYTES_MIN
 
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105  a file's name
+SECRET_BYTES_MIN = 16
+"""HMAC-SHA256 with fewer key bytes could be guessed offline from one token; 32 random ones are what we make ourselves."""
 _DRAWN_BYTES = 32
 
 

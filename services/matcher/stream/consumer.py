@@ -7,6 +7,7 @@ What Faust offers no public way to is named in `PRIVATE_NAMES`, and a contract t
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, cast
@@ -32,6 +33,7 @@ PRIVATE_NAMES = {
 _SETTLING_SECONDS = 0.1
 """While partitions of this process cannot be read yet, how often it is asked whether they can."""
 _RETRY_SECONDS = 0.5
+_TELLING_SECONDS = 1.0
 
 
 class EventsTransport(driver.Transport):
@@ -83,6 +85,15 @@ class EventsThread(driver.AIOKafkaConsumerThread):
         if self._consumer is not None:
             self._events.member.prepare_to_leave(self._consumer)
         await super().on_thread_stop()
+
+    async def crash(self, exc: BaseException) -> None:
+        """Whoever has to hear of it waits in the main loop, and only there may it be woken."""
+        if asyncio.get_running_loop() is self.parent_loop:
+            await super().crash(exc)
+            return
+        told = asyncio.run_coroutine_threadsafe(super().crash(exc), self.parent_loop)
+        with contextlib.suppress(TimeoutError):  # the main loop stands still where it waits for this thread to end
+            await asyncio.wait_for(asyncio.wrap_future(told), _TELLING_SECONDS)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._events.member.begin(self._ensure_consumer())
